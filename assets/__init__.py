@@ -1,0 +1,1 @@
+"""Glue: one Dagster asset factory a stage."""

@@ -1,0 +1,1 @@
+"""Composition: what runs, when, and on what."""

@@ -1,0 +1,1 @@
+"""The pipelines themselves: one module, or one folder with `defs.yaml`, each."""

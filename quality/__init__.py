@@ -1,0 +1,1 @@
+"""Judgement: pure functions over Arrow and Polars. Knows nothing of Dagster, stores or files."""

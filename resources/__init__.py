@@ -1,0 +1,1 @@
+"""Machinery: storage, sources, transforms, training, registry. Plain objects; only `wiring` knows Dagster."""
