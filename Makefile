@@ -1,0 +1,61 @@
+# Everything a person or CI does here. `make` alone says what there is.
+# Needs make 3.81 or newer, git and Python 3.11-3.13; PYTHON=/path/to/python names another one.
+
+.DEFAULT_GOAL := help
+PORT ?= 3000
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 $(if $(UPGRADE),--upgrade)
+
+# The Dagster instance is the folder of dagster.yaml; nothing here reports to anyone.
+export DAGSTER_HOME := $(CURDIR)
+export DAGSTER_DISABLE_TELEMETRY := yes
+export GX_ANALYTICS_ENABLED := false
+export DVC_NO_ANALYTICS := 1
+export PYTHON
+
+.PHONY: help install install-core install-dev demo dev test check format bench lock clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+install: install-core ## make .venv with the locked dependencies
+	@echo "Installed in .venv. Next: make demo"
+
+install-core:
+	@sh scripts/install core
+
+install-dev:
+	@sh scripts/install dev
+
+demo: install-core ## run the whole job on an example: ingest, check, train, judge, deploy
+	@$(BIN)/penstock demo bike_demand
+
+dev: install-core ## open the Dagster web UI on http://127.0.0.1:3000 (PORT=...)
+	@$(BIN)/dagster dev -h 127.0.0.1 -p $(PORT) -w workspace.yaml
+
+test: install-dev ## run every test
+	$(PYTEST) -rs $(ARGS)
+
+check: install-dev ## format, lint, types, import contracts and the fast tests: before every commit
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+	$(PYTEST) -m 'not slow' $(ARGS)
+
+format: install-dev ## let ruff format and fix what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install-dev ## run every benchmark (QUICK=1: small sizes)
+	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script $(if $(QUICK),--quick); done
+
+lock: install-dev ## write the lock files anew from pyproject.toml (UPGRADE=1: newest versions)
+	$(LOCK) pyproject.toml --extra build -o requirements.lock
+	$(LOCK) pyproject.toml --extra build --extra dev --constraints requirements.lock -o requirements-dev.lock
+	echo 'uv>=0.9' | $(LOCK) - -o requirements-uv.lock
+
+clean: ## remove .venv and every cache; .penstock (data, models, keys) stays
+	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

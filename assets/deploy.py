@@ -1,0 +1,35 @@
+"""Owns the `deployment` stage: the alias `champion` moves for a model whose signed report passes, and for no other."""
+
+import dagster as dg
+
+from assets.metadata import deployment_metadata
+from assets.stage import Stage, plain_failures
+from resources.promotion import promote
+from resources.refs import GateReport, ModelRef
+from resources.wiring import WorkspaceResource
+
+
+def deployment_asset(stage: Stage) -> dg.AssetsDefinition:
+    """Build the asset that promotes a challenger; its value is the champion in force afterwards."""
+
+    @dg.asset(
+        **stage.options("Champion in force, by the append-only registry.", {"registry"}),
+        ins={
+            "report": dg.AssetIn(key=stage.sibling("evaluation")),
+            "model": dg.AssetIn(key=stage.sibling("model")),
+        },
+    )
+    def deployment(
+        context: dg.AssetExecutionContext, workspace: WorkspaceResource, report: GateReport, model: ModelRef
+    ) -> dg.MaterializeResult[ModelRef]:
+        with plain_failures():
+            opened = workspace.open()
+            promotion = promote(opened, report, model)
+            context.log.info("%s: %s", promotion.action, promotion.reason)
+            return dg.MaterializeResult(
+                value=promotion.champion,
+                data_version=dg.DataVersion(promotion.champion.digest),
+                metadata=deployment_metadata(promotion, report, opened.registry(report.pipeline).entries()),
+            )
+
+    return deployment

@@ -1,0 +1,137 @@
+"""Owns the `evaluation` stage: challenger, champion and naive baseline on rows that none has seen, and the verdict."""
+
+from collections.abc import Collection
+from datetime import timedelta
+
+import dagster as dg
+from pydantic import Field, field_validator, model_validator
+
+from assets.metadata import evaluation_metadata
+from assets.preprocess import Features, parents, raw_inputs
+from assets.stage import Stage, Work, partition_of, plain_failures
+from quality.gate import Gate
+from quality.metrics import METRICS, metric_named
+from resources.declaration import Declaration, choose
+from resources.errors import DeclarationError
+from resources.judgement import Case, Rules, champion_for, judge_challenger
+from resources.refs import DatasetRef, GateReport, ModelRef
+from resources.storage.provenance import Parent
+from resources.training.protocol import Task
+from resources.transform.expressions import check_expression
+from resources.wiring import WorkspaceResource
+
+
+class Evaluate(Declaration):
+    """How a challenger is measured and what it must reach.
+
+    Attributes:
+        metrics: Names of the metrics to measure; the gate's own is added where it is missing.
+        gate: The promotion gate.
+        slices: Name to SQL expression over the features dataset that gives each row's slice, as text.
+        baseline_lag_s: The naive baseline predicts the label of this many seconds before, a week by default; the mean
+            label of the training window where that row is missing, and always without time partitions.
+        cluster_s: Rows of the same interval of this many seconds are resampled together; a day by default,
+            since neighbouring rows err alike. Only with time partitions.
+        holdout: Share of rows to judge on where there are no time partitions.
+        resamples: Bootstrap resamples of every interval.
+    """
+
+    metrics: tuple[str, ...]
+    gate: Gate
+    slices: dict[str, str] = Field(default_factory=dict)
+    baseline_lag_s: int = Field(default=7 * 86_400, ge=1)
+    cluster_s: int = Field(default=86_400, ge=1)
+    holdout: float = Field(default=0.2, gt=0, lt=1)
+    resamples: int = Field(default=2_000, ge=200)
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(choose("metrics", name, METRICS) for name in names))
+
+    @model_validator(mode="after")
+    def _metrics_given(self) -> "Evaluate":
+        if not self.metrics:
+            raise DeclarationError(f"metrics: name at least one of {', '.join(sorted(METRICS))}")
+        return self
+
+    def check(self, available: Collection[str], task: Task) -> None:
+        """Refuse metrics of another task and slices over columns that the features lack.
+
+        Raises:
+            DeclarationError: Naming the field, the value and what is allowed.
+        """
+        for name in self.measured():
+            if task not in metric_named(name).tasks:
+                fitting = sorted(other for other in METRICS if task in metric_named(other).tasks)
+                raise DeclarationError(f"evaluate.metrics: {name!r} does not fit a {task} trainer; use {', '.join(fitting)}")
+        for name, text in self.slices.items():
+            check_expression(f"evaluate.slices.{name}", text, available)
+
+    def measured(self) -> tuple[str, ...]:
+        """Return the metrics to measure: the declared ones, the gate's, and those it limits."""
+        return tuple(dict.fromkeys((*self.metrics, self.gate.metric, *self.gate.limits)))
+
+    def rules(self, seed: int) -> Rules:
+        """Return what the judgement needs of this declaration."""
+        return Rules(
+            metrics=self.measured(),
+            gate=self.gate,
+            slices=self.slices,
+            baseline_lag=timedelta(seconds=self.baseline_lag_s),
+            cluster=timedelta(seconds=self.cluster_s),
+            holdout=self.holdout,
+            resamples=self.resamples,
+            seed=seed,
+        )
+
+
+def evaluation_asset(
+    stage: Stage, spec: Evaluate, features_spec: Features, *, event_time: str | None, seed: int
+) -> dg.AssetsDefinition:
+    """Build the asset that judges the challenger of one partition and signs the report."""
+    rules = spec.rules(seed)
+
+    @dg.asset(
+        **stage.options("Signed gate report: challenger against champion and naive baseline.", {"json"}),
+        ins={
+            **raw_inputs(stage, features_spec.lookback),
+            "features": dg.AssetIn(key=stage.sibling("features")),
+            "model": dg.AssetIn(key=stage.sibling("model")),
+        },
+    )
+    def evaluation(
+        context: dg.AssetExecutionContext,
+        workspace: WorkspaceResource,
+        raw: dict[str, DatasetRef],
+        features: DatasetRef,
+        model: ModelRef,
+    ) -> dg.MaterializeResult[GateReport]:
+        with plain_failures():
+            opened, partition = workspace.open(), partition_of(context)
+            champion = champion_for(opened.registry(stage.pipeline), model, partition)
+            case = Case(
+                pipeline=stage.pipeline, partition=partition or "", raw=raw, features=features,
+                challenger=model, champion=champion, event_time=event_time,
+            )  # fmt: skip
+            work = Work(
+                stage=stage,
+                workspace=opened,
+                partition=partition,
+                parents=(*parents("raw", raw), *_model_parents(features, model, champion)),
+                parameters=rules.to_json(),
+                run_id=context.run_id,
+            )
+            done = work.perform(GateReport, lambda: (judge_challenger(opened, rules, case), {}))
+            return dg.MaterializeResult(
+                value=done.ref,
+                data_version=dg.DataVersion(done.ref.digest),
+                metadata=evaluation_metadata(done.ref, reused=done.reused),
+            )
+
+    return evaluation
+
+
+def _model_parents(features: DatasetRef, challenger: ModelRef, champion: ModelRef | None) -> tuple[Parent, ...]:
+    judged = (Parent(kind="dataset", name="features", digest=features.digest), Parent(kind="model", name="challenger", digest=challenger.digest))
+    return judged if champion is None else (*judged, Parent(kind="model", name="champion", digest=champion.digest))

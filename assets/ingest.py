@@ -1,0 +1,89 @@
+"""Owns the `raw` stage: an immutable snapshot of one partition of the source."""
+
+from typing import Annotated, Any
+
+import dagster as dg
+from pydantic import Field, field_validator, model_validator
+
+from assets.metadata import dataset_metadata, raw_metadata
+from assets.stage import Stage, partition_of, plain_failures, provenance
+from quality.contract import Contract
+from quality.expectations import check_suite
+from resources.declaration import Declaration
+from resources.errors import DeclarationError
+from resources.refs import DatasetRef
+from resources.source import EventTime, Source
+from resources.wiring import WorkspaceResource
+
+
+class Ingest(Declaration):
+    """What is read, and what its rows must be.
+
+    Attributes:
+        source: Where the raw file lies.
+        contract: Columns, types and limits; rows that break it go to quarantine.
+        event_time: When a row happened; needed where the pipeline has time partitions.
+        expectations: A Great Expectations suite, in its own JSON form: `{"type", "kwargs", "severity"}` each.
+        max_age_s: Largest gap between the newest row and the end of its partition, in seconds.
+        volume_tolerance: Largest share by which the row rate may leave the usual range before a warning.
+    """
+
+    source: Source
+    contract: Contract
+    event_time: EventTime | None = None
+    expectations: tuple[dict[str, Any], ...] = ()  # Any: Great Expectations' own JSON
+    max_age_s: Annotated[float, Field(gt=0)] | None = None
+    volume_tolerance: float = Field(default=0.5, gt=0)
+
+    @field_validator("expectations")
+    @classmethod
+    def _known_expectations(cls, suite: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        check_suite(list(suite))
+        return suite
+
+    @model_validator(mode="after")
+    def _event_time_is_new_or_declared(self) -> "Ingest":
+        time = self.event_time
+        if time is not None and time.expression is None and time.column not in self.contract.columns:
+            raise DeclarationError(
+                f"event_time.column {time.column!r} is not in the contract: name one of "
+                f"{', '.join(self.contract.columns)}, or give event_time.expression"
+            )
+        return self
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns of the snapshot: those of the contract, and the event time."""
+        names = tuple(self.contract.columns)
+        time = self.event_time
+        return names if time is None or time.column in names else (*names, time.column)
+
+
+def raw_asset(stage: Stage, spec: Ingest) -> dg.AssetsDefinition:
+    """Build the asset that snapshots the source, one partition at a time."""
+
+    @dg.asset(**stage.options("Immutable snapshot of the source, typed by the contract.", {"parquet"}))
+    def raw(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[DatasetRef]:
+        from resources.source.ingest import ingest
+        from resources.storage.provenance import Parent, record
+
+        with plain_failures():
+            partition, opened = partition_of(context), workspace.open()
+            bounds = stage.partitions.bounds(partition) if stage.partitions and partition else None
+            done = ingest(
+                spec.source,
+                spec.contract,
+                partition=partition,
+                bounds=bounds,
+                event_time=spec.event_time,
+                store=opened.store,
+                scratch=opened.scratch,
+            )
+            source = Parent(kind="source", name=done.report.source_url, digest=done.report.source_digest)
+            record(opened.store, provenance(stage, done.ref, [source], partition=partition, run_id=context.run_id))
+            return dg.MaterializeResult(
+                value=done.ref,
+                data_version=dg.DataVersion(done.ref.digest),
+                metadata={**dataset_metadata(opened.store, done.ref), **raw_metadata(done)},
+            )
+
+    return raw

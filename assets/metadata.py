@@ -1,0 +1,222 @@
+"""Owns what the web UI shows of each stage: numbers under stable keys, tables, pictures, schema and column lineage.
+
+It computes nothing: it lays out what the stages measured.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from resources.canonical import parse_json
+from resources.refs import DatasetRef, GateReport, ModelRef
+from resources.storage.datasets import manifest
+from resources.storage.objects import get_object
+from resources.storage.store import Store
+from resources.transform.expressions import columns_of
+
+if TYPE_CHECKING:
+    from assets.stage import Done, Stage
+    from resources.promotion import Promotion
+    from resources.source.ingest import Ingested
+    from resources.workspace import Workspace
+
+Metadata = dict[str, Any]  # Any: Dagster metadata values
+SHORT = 12
+"""Digits of a digest that are shown where the whole one stands elsewhere."""
+
+
+def dataset_metadata(store: Store, ref: DatasetRef) -> Metadata:
+    """Return rows, bytes, digest, place, schema and column profile of a dataset."""
+    shown: Metadata = {
+        "dagster/row_count": ref.rows,
+        "dagster/uri": f"{ref.location.rstrip('/')}/objects/{ref.digest[:2]}/{ref.digest}",
+        "dagster/column_schema": _schema(store, ref),
+        "size_bytes": ref.size_bytes,
+        "digest": ref.digest,
+    }
+    if ref.profile_digest is not None:
+        shown["profile"] = dg.MetadataValue.md(_profile_table(parse_json(get_object(store, ref.profile_digest))))
+    return shown
+
+
+def raw_metadata(done: "Ingested") -> Metadata:
+    """Return where the rows came from and what the contract did to them."""
+    report = done.report
+    shown: Metadata = {
+        "source": report.source_url,
+        "source_digest": report.source_digest,
+        "rows_read": report.rows_read,
+        "rows_rejected": report.rows_rejected,
+        "rejected_share": report.rejected_share,
+    }
+    if report.sample:
+        shown["look_alike"] = dg.MetadataValue.md("**Generated look-alike data**, no real measurements.")
+    if report.reasons:
+        shown["quarantine"] = dg.MetadataValue.md(reasons_picture(report.reasons))
+    if done.ref.quarantine_digest is not None:
+        shown["quarantine_digest"] = done.ref.quarantine_digest
+    return shown
+
+
+def feature_metadata(expressions: Mapping[str, str], stage: "Stage", *, reused: bool) -> Metadata:
+    """Return the expression of every feature, and which raw columns it reads."""
+    raw = stage.sibling("raw")
+    lineage = {
+        name: [dg.TableColumnDep(asset_key=raw, column_name=column) for column in columns_of(text)]
+        for name, text in expressions.items()
+    }
+    return {
+        "dagster/column_lineage": dg.TableColumnLineage(deps_by_column=lineage),
+        "expressions": dg.MetadataValue.md(table(("feature", "SQL"), [(name, f"`{text}`") for name, text in expressions.items()])),
+        "reused": reused,
+    }
+
+
+def model_metadata(workspace: "Workspace", done: "Done[ModelRef]", window: Mapping[str, DatasetRef]) -> Metadata:
+    """Return what the model was trained on and which features decide."""
+    from quality.pictures import bar_chart
+
+    ref = done.ref
+    importance = {name: float(share) for name, share in done.facts.get("importance", {}).items()}
+    trained = [(key or "all", f"{item.rows:,}", f"`{item.digest[:SHORT]}`") for key, item in sorted(window.items())]
+    shown: Metadata = {
+        "digest": ref.digest,
+        "training_rows": sum(item.rows for item in window.values()),
+        "training_window": dg.MetadataValue.md(table(("partition", "rows", "digest"), trained)),
+        "parameters": dg.MetadataValue.json(dict(ref.parameters)),
+        "seed": ref.seed,
+        "reproduce": f"penstock reproduce {ref.digest[:SHORT]}",
+        "reused": done.reused,
+    }
+    if importance:
+        shown["feature_importance"] = dg.MetadataValue.md(bar_chart(importance, title="Feature importance", unit="share of gain"))
+    return shown
+
+
+def evaluation_metadata(report: GateReport, *, reused: bool) -> Metadata:
+    """Return verdict, reasons, every metric with its interval, and the picture of challenger against champion."""
+    shown: Metadata = {
+        "verdict": report.verdict,
+        "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in report.reasons)),
+        "challenger": report.challenger,
+        "champion": report.champion or "none yet",
+        "digest": report.digest,
+        "signed_by": report.key_id,
+        "reused": reused,
+        "metrics": dg.MetadataValue.md(metrics_table(report)),
+        "slices": dg.MetadataValue.md(slices_table(report)),
+        "picture": dg.MetadataValue.md(models_picture(report)),
+    }
+    for model, by_metric in overall(report)["metrics"].items():
+        for metric, estimate in by_metric.items():
+            if estimate["value"] is not None:
+                shown[f"{model}_{metric}"] = float(estimate["value"])
+    return shown
+
+
+def deployment_metadata(promotion: "Promotion", report: GateReport, log: Sequence[Any]) -> Metadata:
+    """Return what happened to the alias, and the latest entries of the registry; `log` holds registry entries."""
+    rows = [
+        (str(entry.sequence), entry.action, entry.partition or "-", f"`{entry.model['digest'][:SHORT]}`", entry.actor, entry.at, entry.reason)
+        for entry in reversed(log[-10:])
+    ]
+    return {
+        "action": promotion.action,
+        "reason": promotion.reason,
+        "champion": promotion.champion.digest,
+        "report": report.digest,
+        "registry": dg.MetadataValue.md(table(("#", "action", "partition", "model", "by", "at", "why"), rows)),
+    }
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; pipes in cells are escaped.
+
+    >>> print(table(("a", "b"), [("1", "x|y")]))
+    | a | b |
+    | --- | --- |
+    | 1 | x\\|y |
+    """
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def reasons_picture(reasons: Mapping[str, int]) -> str:
+    """Return the reasons of rejected rows as a bar chart and a table, most frequent first."""
+    from quality.pictures import bar_chart
+
+    ordered = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+    chart = bar_chart(dict(list(ordered.items())[:12]), title="Rejected rows by reason", unit="rows")
+    return f"{chart}\n\n{table(('reason', 'rows'), [(name, f'{count:,}') for name, count in ordered.items()])}"
+
+
+def overall(report: GateReport) -> Mapping[str, Any]:  # Any: JSON values
+    """Return the measurements of a report over all rows."""
+    return report.measurements["evaluation"]["overall"]
+
+
+def metrics_table(report: GateReport) -> str:
+    """Return every metric of every model with its interval, as Markdown."""
+    models = overall(report)["metrics"]
+    names = list(next(iter(models.values()), {}))
+    rows = [(name, *(_estimate(models[model][name]) for model in models)) for name in names]
+    return table(("metric", *models), rows)
+
+
+def slices_table(report: GateReport) -> str:
+    """Return the gate's metric in every slice, as Markdown."""
+    metric = report.gate["metric"]
+    slices = report.measurements["evaluation"]["slices"]
+    if not slices:
+        return "no slices declared"
+    models = list(overall(report)["metrics"])
+    rows = [
+        (f"{item['column']}: {item['value']}", f"{item['rows']:,}", *(_estimate(item["metrics"][model][metric]) for model in models))
+        for item in slices
+    ]
+    return table(("slice", "rows", *(f"{model} {metric}" for model in models)), rows)
+
+
+def models_picture(report: GateReport) -> str:
+    """Return the gate's metric of challenger, champion and baseline with intervals, as a picture."""
+    from quality.pictures import interval_chart
+
+    metric = report.gate["metric"]
+    rows = {
+        model: (estimates[metric]["value"], estimates[metric]["low"], estimates[metric]["high"])
+        for model, estimates in overall(report)["metrics"].items()
+        if estimates[metric]["value"] is not None
+    }
+    title = f"{metric} on {report.partition or 'the holdout'}"
+    return interval_chart(rows, title=title, unit=report.gate.get("unit", ""))
+
+
+def _estimate(estimate: Mapping[str, float | None]) -> str:
+    if estimate["value"] is None:
+        return "-"
+    if estimate["low"] is None or estimate["high"] is None:
+        return f"{estimate['value']:.4g}"
+    return f"{estimate['value']:.4g} ({estimate['low']:.4g} to {estimate['high']:.4g})"
+
+
+def _schema(store: Store, ref: DatasetRef) -> dg.TableSchema:
+    fields = manifest(store, ref.digest).schema
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(item.name, str(item.type), constraints=dg.TableColumnConstraints(nullable=item.nullable))
+            for item in fields
+        ]
+    )
+
+
+def _profile_table(profile: Mapping[str, Any]) -> str:  # Any: JSON of a profile
+    rows = [
+        (name, f"{column['count']:,}", f"{column['nulls']:,}", *(_number(column.get(key)) for key in ("min", "mean", "max")))
+        for name, column in profile["columns"].items()
+    ]
+    return table(("column", "rows", "nulls", "min", "mean", "max"), rows)
+
+
+def _number(value: object) -> str:
+    return "-" if value is None else (f"{value:.4g}" if isinstance(value, float) else str(value))

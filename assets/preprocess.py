@@ -1,0 +1,111 @@
+"""Owns the `features` stage: row-wise columns of one partition, the label beside them, and their profile."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated
+
+import dagster as dg
+from pydantic import Field, model_validator
+
+from assets.metadata import dataset_metadata, feature_metadata
+from assets.partitions import lookback
+from assets.stage import Stage, Work, partition_of, plain_failures
+from resources.declaration import Declaration
+from resources.errors import DeclarationError
+from resources.refs import DatasetRef
+from resources.storage.provenance import Parent
+from resources.transform.expressions import check_expression
+from resources.transform.preprocess import BUCKET, LABEL, Recipe, preprocess
+from resources.transform.steps import Step
+from resources.wiring import WorkspaceResource
+
+RESERVED = (LABEL, BUCKET)
+
+
+class Features(Declaration):
+    """What a row becomes before a model sees it.
+
+    Attributes:
+        columns: Name to SQL expression over the columns of `raw`; windows such as `LAG(x, 24) OVER (ORDER BY ts)` too.
+        label: SQL expression of what is predicted: a number, or 0 and 1.
+        steps: Steps fitted on the training window, in order; they live in the model bundle.
+        lookback: Partitions before p that window expressions may look into.
+        split_by: Columns of `raw` that decide a row's side where there are no time partitions; all by default.
+    """
+
+    columns: dict[str, str] = Field(min_length=1)
+    label: str
+    steps: tuple[Annotated[Step, Field(discriminator="kind")], ...] = ()
+    lookback: int = Field(default=0, ge=0)
+    split_by: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_free(self) -> "Features":
+        for name in RESERVED:
+            if name in self.columns:
+                raise DeclarationError(f"columns.{name}: the name is reserved for Penstock's own column; choose another")
+        return self
+
+    def check(self, available: Collection[str]) -> None:
+        """Refuse expressions over columns that `raw` lacks.
+
+        Raises:
+            DeclarationError: Naming the expression and the nearest valid column.
+        """
+        for name, text in self.columns.items():
+            check_expression(f"features.columns.{name}", text, available)
+        check_expression("features.label", self.label, available)
+        for name in self.split_by:
+            check_expression("features.split_by", f'"{name}"', available)
+
+    def stored_columns(self, event_time: str | None) -> tuple[str, ...]:
+        """Return the columns of the features dataset."""
+        times = (event_time,) if event_time and event_time not in self.columns else ()
+        return (*times, *self.columns, LABEL)
+
+    def recipe(self, event_time: str | None) -> Recipe:
+        """Return what the row-wise part of the transform needs."""
+        return Recipe(columns=self.columns, label=self.label, event_time=event_time, split_by=self.split_by)
+
+
+def features_asset(stage: Stage, spec: Features, *, event_time: str | None) -> dg.AssetsDefinition:
+    """Build the asset that computes the features of one partition."""
+
+    @dg.asset(**stage.options("Row-wise features and label, loader-ready.", {"parquet", "polars"}), ins=raw_inputs(stage, spec.lookback))
+    def features(
+        context: dg.AssetExecutionContext, workspace: WorkspaceResource, raw: dict[str, DatasetRef]
+    ) -> dg.MaterializeResult[DatasetRef]:
+        with plain_failures():
+            opened, partition = workspace.open(), partition_of(context)
+            recipe = spec.recipe(event_time)
+            work = Work(
+                stage=stage,
+                workspace=opened,
+                partition=partition,
+                parents=parents("raw", raw),
+                parameters=recipe.to_json(),
+                run_id=context.run_id,
+            )
+            done = work.perform(DatasetRef, lambda: (preprocess(opened, recipe, in_order(raw), partition=partition), {}))
+            return dg.MaterializeResult(
+                value=done.ref,
+                data_version=dg.DataVersion(done.ref.digest),
+                metadata={**dataset_metadata(opened.store, done.ref), **feature_metadata(spec.columns, stage, reused=done.reused)},
+            )
+
+    return features
+
+
+def raw_inputs(stage: Stage, partitions_back: int) -> Mapping[str, dg.AssetIn]:
+    """Return the input `raw`: partition p and the `partitions_back` before it, as a mapping of key to value."""
+    mapping = lookback(partitions_back) if stage.partitions else None
+    return {"raw": dg.AssetIn(key=stage.sibling("raw"), partition_mapping=mapping, metadata={"window": True})}
+
+
+def in_order(refs: Mapping[str, DatasetRef]) -> Sequence[DatasetRef]:
+    """Return the datasets in the order of their partition keys, which is the order of time."""
+    return [refs[key] for key in sorted(refs)]
+
+
+def parents(kind: str, refs: Mapping[str, DatasetRef]) -> tuple[Parent, ...]:
+    """Return the datasets as parents for the lineage."""
+    return tuple(Parent(kind="dataset", name=f"{kind}@{key}" if key else kind, digest=refs[key].digest) for key in sorted(refs))

@@ -1,0 +1,144 @@
+"""Turns one declaration into plain `dagster.Definitions`: five assets, their checks, a job, a schedule, a sensor.
+
+Every piece is an ordinary Dagster object with nothing hidden behind it; take what you need of it by key.
+"""
+
+import inspect
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets import checks
+from assets.deploy import deployment_asset
+from assets.evaluate import evaluation_asset
+from assets.ingest import raw_asset
+from assets.preprocess import features_asset
+from assets.stage import Stage
+from assets.train import model_asset
+from pipelines.automation import schedules, sensors, upstream_changed
+from pipelines.spec import Pipeline
+from resources.training.code_version import code_version
+from resources.training.recipe import TrainingRecipe
+from resources.transform.preprocess import LABEL
+from resources.wiring import RefIOManager, WorkspaceResource
+
+STAGES = ("raw", "features", "model", "evaluation", "deployment")
+CODE = {
+    "raw": ("resources.source", "quality.contract"),
+    "features": ("resources.transform",),
+    "model": ("resources.transform", "resources.training"),
+    "evaluation": ("resources.judgement", "quality.evaluation", "quality.metrics", "quality.gate"),
+    "deployment": ("resources.promotion", "resources.registry"),
+}
+"""Stage to the modules whose source decides its result; a change to one of them is a new code version."""
+
+
+def build(pipeline: Pipeline, *, registry: str = "") -> dg.Definitions:
+    """Return the Dagster definitions of `pipeline`, in the registry that the settings name unless one is given."""
+    assets = assets_of(pipeline)
+    job = pipeline_job(pipeline)
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=checks_of(pipeline),
+        jobs=[job],
+        schedules=schedules(pipeline, job),
+        sensors=sensors(pipeline, job),
+        resources=shared_resources(registry),
+    )
+
+
+def assets_of(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
+    """Return the five assets of `pipeline`, in the order they run."""
+    stage, time = {name: stage_of(pipeline, name) for name in STAGES}, pipeline.event_time
+    return [
+        raw_asset(stage["raw"], pipeline.ingest),
+        features_asset(stage["features"], pipeline.features, event_time=time),
+        model_asset(stage["model"], pipeline.train, recipe=training_recipe(pipeline)),
+        evaluation_asset(
+            stage["evaluation"], pipeline.evaluate, pipeline.features, event_time=time, seed=pipeline.train.seed
+        ),
+        deployment_asset(stage["deployment"]),
+    ]
+
+
+def checks_of(pipeline: Pipeline) -> list[dg.AssetChecksDefinition]:
+    """Return the checks of `pipeline`: on raw, on features, and the gate on evaluation."""
+    stage = {name: stage_of(pipeline, name) for name in STAGES}
+    return [
+        checks.raw_checks(stage["raw"], pipeline.ingest),
+        checks.features_checks(stage["features"], pipeline.features, pipeline.train.window),
+        checks.gate_check(stage["evaluation"]),
+    ]
+
+
+def pipeline_job(pipeline: Pipeline) -> Any:  # Any: Dagster does not export UnresolvedAssetJobDefinition
+    """Return the job that materializes all stages and runs all checks of one partition, in one process."""
+    return dg.define_asset_job(
+        pipeline.name,
+        selection=dg.AssetSelection.groups(pipeline.name),
+        description=pipeline.description or None,
+        tags={"penstock/pipeline": pipeline.name},
+        executor_def=dg.in_process_executor,
+    )
+
+
+def stage_of(pipeline: Pipeline, name: str) -> Stage:
+    """Return what the stage `name` of `pipeline` shows in the web UI."""
+    declared = declaration_of(pipeline, name)
+    return Stage(
+        pipeline=pipeline.name,
+        name=name,
+        code_version=code_version(*CODE[name], declaration=declared),
+        partitions=pipeline.partitions,
+        owners=pipeline.owners,
+        tags=pipeline.tags,
+        metadata=_links(pipeline),
+        automation=upstream_changed() if pipeline.automate and name != "raw" else None,
+    )
+
+
+def declaration_of(pipeline: Pipeline, name: str) -> dict[str, Any]:  # Any: JSON values
+    """Return the part of the declaration that decides the result of stage `name`."""
+    match name:
+        case "raw":
+            return pipeline.ingest.model_dump(mode="json", include={"contract", "event_time", "source"})
+        case "features":
+            return pipeline.features.model_dump(mode="json", exclude={"steps"})
+        case "model":
+            return training_recipe(pipeline).to_json()
+        case "evaluation":
+            return pipeline.evaluate.model_dump(mode="json")
+        case _:
+            return {}
+
+
+def training_recipe(pipeline: Pipeline) -> TrainingRecipe:
+    """Return everything of `pipeline` that decides the bits of its model."""
+    return TrainingRecipe(
+        pipeline=pipeline.name,
+        columns=pipeline.features.columns,
+        steps=pipeline.features.steps,
+        label=LABEL,
+        trainer=pipeline.train.trainer,
+        parameters=pipeline.train.parameters,
+        seed=pipeline.train.seed,
+        contract=pipeline.ingest.contract.model_dump(mode="json"),
+    )
+
+
+@cache
+def shared_resources(registry: str = "") -> dict[str, Any]:  # Any: Dagster resources
+    """Return the resources of all pipelines; one object each, so that definitions merge."""
+    workspace = WorkspaceResource(registry=registry)
+    return {"workspace": workspace, "refs": RefIOManager(workspace=workspace)}
+
+
+def _links(pipeline: Pipeline) -> dict[str, Any]:  # Any: Dagster metadata values
+    """Return links to the lines of the declaration and of the asset factories."""
+    here = [dg.LocalFileCodeReference(file_path=str(inspect.getsourcefile(raw_asset)), line_number=1, label="stage code")]
+    declared = pipeline.declared_at
+    if declared is not None and Path(declared[0]).exists():
+        here.insert(0, dg.LocalFileCodeReference(file_path=str(declared[0]), line_number=declared[1], label="declaration"))
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=list(here))}

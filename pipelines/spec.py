@@ -1,0 +1,132 @@
+"""Owns `Pipeline`: one declaration that names everything a pipeline is. Builds nothing; see `build`."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from assets.evaluate import Evaluate
+from assets.ingest import Ingest
+from assets.partitions import Partitions
+from assets.preprocess import Features
+from assets.train import Train
+from resources.declaration import Declaration
+from resources.errors import DeclarationError
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_OWNER = re.compile(r"team:[\w.+-]+|[\w.+-]+@[\w-]+\.[\w.-]+")
+
+
+class Pipeline(Declaration):
+    """From raw files to a promoted model, declared once.
+
+    Attributes:
+        name: Lower-case name; prefixes every asset key.
+        description: What the model is for, in a sentence; shown in the web UI.
+        partitions: Time partitions; without them rows are split by a stable hash.
+        ingest: What is read and what its rows must be.
+        features: What a row becomes before a model sees it, and what is predicted.
+        train: Which trainer, on which window before the judged partition.
+        evaluate: Metrics, slices, baseline and the promotion gate.
+        schedule: Cron text, in the partitions' time zone, or None.
+        watch_s: Seconds between two looks of the source sensor.
+        automate: Whether assets carry an automation condition: materialize when upstream data or code changed and
+            its blocking checks passed.
+        owners: `team:name` or e-mail addresses.
+        tags: Dagster tags on every asset.
+    """
+
+    name: str
+    description: str = ""
+    partitions: Partitions | None = None
+    ingest: Ingest
+    features: Features
+    train: Train
+    evaluate: Evaluate
+    schedule: str | None = None
+    watch_s: Annotated[int, Field(ge=1)] = 60
+    automate: bool = False
+    owners: tuple[str, ...] = ()
+    tags: dict[str, str] = Field(default_factory=dict)
+    _declared_at: tuple[str, int] | None = PrivateAttr(default=None)
+
+    def __init__(self, **values: Any) -> None:  # Any: what the user typed
+        super().__init__(**values)
+        self._declared_at = _caller()
+
+    @property
+    def declared_at(self) -> tuple[Path, int] | None:
+        """File and line of the declaration, where they are known."""
+        return (Path(self._declared_at[0]), self._declared_at[1]) if self._declared_at else None
+
+    def declared_in(self, file: Path) -> "Pipeline":
+        """Return this pipeline as declared in `file`, for the links to its source."""
+        self._declared_at = (str(file), 1)
+        return self
+
+    @field_validator("name")
+    @classmethod
+    def _valid_name(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            suggestion = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_0123456789") or "my_pipeline"
+            raise DeclarationError(
+                f"{name!r} must be a lower-case letter followed by letters, digits and _; for instance {suggestion!r}"
+            )
+        return name
+
+    @field_validator("schedule")
+    @classmethod
+    def _valid_cron(cls, text: str | None) -> str | None:
+        from dagster._utils.schedules import is_valid_cron_string
+
+        if text is not None and not is_valid_cron_string(text):
+            raise DeclarationError(f"{text!r} is no cron text of five fields such as '0 6 1 * *'")
+        return text
+
+    @field_validator("owners")
+    @classmethod
+    def _valid_owners(cls, owners: tuple[str, ...]) -> tuple[str, ...]:
+        for owner in owners:
+            if not _OWNER.fullmatch(owner):
+                raise DeclarationError(f"{owner!r} is neither 'team:name' nor an e-mail address")
+        return owners
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "Pipeline":
+        columns = self.ingest.columns()
+        self.features.check(columns)
+        if self.partitions is None:
+            self._check_unpartitioned()
+        else:
+            self._check_partitioned()
+        self.train.check(self.features)
+        self.evaluate.check(self.features.stored_columns(self.event_time), self.train.task)
+        return self
+
+    def _check_partitioned(self) -> None:
+        if self.ingest.event_time is None:
+            raise DeclarationError("ingest.event_time: needed because the pipeline has time partitions; name the column")
+        if self.train.window is None:
+            raise DeclarationError("train.window: needed because the pipeline has time partitions, such as {partitions: 3}")
+
+    def _check_unpartitioned(self) -> None:
+        if self.train.window is not None:
+            raise DeclarationError("train.window: only with time partitions; without them train on the rows outside `holdout`")
+        if "{partition}" in self.ingest.source.url:
+            raise DeclarationError("ingest.source.url: holds {partition}, but the pipeline declares no partitions")
+        if self.features.lookback:
+            raise DeclarationError("features.lookback: only with time partitions")
+
+    @property
+    def event_time(self) -> str | None:
+        """Name of the event-time column, or None."""
+        return self.ingest.event_time.column if self.ingest.event_time else None
+
+
+def _caller() -> tuple[str, int] | None:
+    frame = inspect.currentframe()
+    while frame is not None and (frame.f_code.co_filename == __file__ or "pydantic" in frame.f_code.co_filename):
+        frame = frame.f_back
+    return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None

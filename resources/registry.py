@@ -1,0 +1,273 @@
+"""Owns which model is champion: an append-only, hash-chained, signed log per registry and pipeline, kept on the store.
+
+The store's conditional create of the next sequence number is the compare-and-swap: of two writers one wins. The
+chain shows altered, swapped and missing entries; that the newest were cut off only a copy elsewhere can show.
+"""
+
+import getpass
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from resources.canonical import canonical_json, digest_value, parse_json
+from resources.errors import ConflictError, IntegrityError, ObjectMissing, SignatureError
+from resources.refs import ModelRef, from_json, to_json
+from resources.signing import Keyring, Signer
+from resources.storage.store import Store
+
+ALIAS = "champion"
+_KIND = "registry"
+_FIRST = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One move of the alias.
+
+    Attributes:
+        registry: Name of the registry.
+        pipeline: Name of the pipeline; both are signed, so that no entry can be copied elsewhere.
+        sequence: Its place in the log, from 1.
+        previous: Digest of the entry before, empty for the first.
+        at: When, ISO 8601 in UTC.
+        actor: Who, as user@host.
+        action: Forward by the gate, or back by a person.
+        alias: The alias that moved.
+        model: The model it moved to.
+        partition: The partition on which that model was judged; empty for an unpartitioned pipeline.
+        report: Digest of the gate report of that model.
+        reason: Why, in plain words.
+        signature: Hex of the ed25519 signature over the digest.
+        key_id: Id of the signing key.
+    """
+
+    registry: str
+    pipeline: str
+    sequence: int
+    previous: str
+    at: str
+    actor: str
+    action: Literal["promote", "rollback"]
+    alias: str
+    model: ModelRef
+    partition: str
+    report: str | None
+    reason: str
+    signature: str = ""
+    key_id: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything but the signature."""
+        value = _to_json(self)
+        del value["signature"], value["key_id"]
+        return digest_value(value)
+
+
+class Registry:
+    """The log of one pipeline in one registry.
+
+    Args:
+        store: Where the log lies.
+        name: Name of the registry.
+        pipeline: Name of the pipeline.
+        signer: Signs new entries.
+        keyring: Keys whose entries count.
+    """
+
+    def __init__(self, store: Store, *, name: str, pipeline: str, signer: Signer, keyring: Keyring) -> None:
+        self._store = store
+        self._name = name
+        self._pipeline = pipeline
+        self._signer = signer
+        self._keyring = keyring
+        self._folder = f"registry/{name}/{pipeline}"
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return the whole log, oldest first, with chain and signatures verified.
+
+        Raises:
+            IntegrityError: If an entry is missing, altered, out of place or signed by an unknown key.
+        """
+        found: list[Entry] = []
+        for sequence, key in enumerate(self._store.list(self._folder), start=_FIRST):
+            if key != self._key(sequence):
+                raise self._damaged(self._key(sequence), f"it is missing, {key} was found in its place")
+            entry = _parse(self._store.get(key), lambda why, key=key: self._damaged(key, why))
+            self._check(entry, key, sequence, found[-1].digest if found else "")
+            found.append(entry)
+        return tuple(found)
+
+    def head(self) -> str:
+        """Return the digest of the newest entry, empty for an empty log."""
+        entries = self.entries()
+        return entries[-1].digest if entries else ""
+
+    def champion(self) -> Entry | None:
+        """Return the newest entry: its model is the champion."""
+        entries = self.entries()
+        return entries[-1] if entries else None
+
+    def champion_before(self, partition: str) -> Entry | None:
+        """Return the champion as the log would show it, had no model of `partition` or a later one been judged.
+
+        Rollbacks away from such a model are left out with it. For an empty key (an unpartitioned pipeline) it is the
+        champion.
+        """
+        entries = self.entries()
+        kept: Entry | None = None
+        for before, entry in zip((None, *entries), entries, strict=False):
+            away = entry.partition if entry.action == "promote" or before is None else before.partition
+            if not partition or (away < partition and entry.partition < partition):
+                kept = entry
+        return kept
+
+    def rolled_back(self) -> set[str]:
+        """Return the digests of the models that a rollback took away and nothing brought back."""
+        return _line(self.entries())[1]
+
+    def promote(self, model: ModelRef, *, partition: str, report: str, expected_head: str | None, reason: str) -> Entry:
+        """Make `model` champion.
+
+        Args:
+            model: The new champion.
+            partition: Partition on which it was judged.
+            report: Digest of its gate report.
+            expected_head: Digest of the newest entry when it was judged, empty for none; None takes the log as it is.
+            reason: Why, in plain words.
+
+        Raises:
+            ConflictError: If another entry appeared since.
+        """
+        entries = self.entries()
+        head = entries[-1].digest if entries else ""
+        if expected_head is not None and expected_head != head:
+            raise self._conflict()
+        return self._append(entries, "promote", model=model, partition=partition, report=report, reason=reason)
+
+    def rollback(self, *, to: str | None, reason: str) -> Entry:
+        """Make an earlier champion champion again: the model `to`, or the one before the present.
+
+        Raises:
+            ObjectMissing: If no such model was ever champion.
+            ConflictError: If another entry appeared meanwhile, or the model is champion already.
+        """
+        entries = self.entries()
+        target = self._target(entries, to)
+        return self._append(
+            entries, "rollback", model=target.model, partition=target.partition, report=target.report, reason=reason
+        )
+
+    def _target(self, entries: tuple[Entry, ...], to: str | None) -> Entry:
+        if to is None:
+            line = _line(entries)[0]
+            if len(line) < 2:
+                raise ObjectMissing(f"{self._title()} has no earlier champion to return to: see penstock models")
+            return line[-2]
+        if entries and entries[-1].model.digest == to:
+            raise ConflictError(f"model {to[:12]} is the champion of {self._title()} already: name another")
+        for entry in reversed(entries):
+            if entry.model.digest == to:
+                return entry
+        known = ", ".join(dict.fromkeys(entry.model.digest[:12] for entry in reversed(entries))) or "none"
+        raise ObjectMissing(f"model {to[:12]} was never champion of {self._title()}; these were: {known}")
+
+    def _append(
+        self,
+        entries: tuple[Entry, ...],
+        action: Literal["promote", "rollback"],
+        *,
+        model: ModelRef,
+        partition: str,
+        report: str | None,
+        reason: str,
+    ) -> Entry:
+        draft = Entry(
+            registry=self._name,
+            pipeline=self._pipeline,
+            sequence=len(entries) + _FIRST,
+            previous=entries[-1].digest if entries else "",
+            at=datetime.now(UTC).isoformat(timespec="microseconds"),
+            actor=_actor(),
+            action=action,
+            alias=ALIAS,
+            model=model,
+            partition=partition,
+            report=report,
+            reason=reason,
+        )
+        entry = replace(draft, signature=self._signer.sign(_KIND, draft.digest), key_id=self._signer.key_id)
+        key, data = self._key(entry.sequence), canonical_json(_to_json(entry))
+        # A request that was sent again after a lost answer finds its own entry.
+        if not self._store.create(key, data) and self._store.get(key) != data:
+            raise self._conflict()
+        return entry
+
+    def _check(self, entry: Entry, key: str, sequence: int, previous: str) -> None:
+        place = (entry.registry, entry.pipeline, entry.sequence)
+        if place != (self._name, self._pipeline, sequence):
+            raise self._damaged(key, f"it belongs to {entry.registry}/{entry.pipeline}, sequence {entry.sequence}")
+        if entry.previous != previous:
+            raise self._damaged(key, "it does not follow the entry before it")
+        try:
+            self._keyring.verify(_KIND, entry.digest, entry.signature, entry.key_id)
+        except SignatureError as error:
+            raise self._damaged(key, str(error)) from error
+
+    def _key(self, sequence: int) -> str:
+        return f"{self._folder}/{sequence:08d}.json"
+
+    def _title(self) -> str:
+        return f"pipeline {self._pipeline} in registry {self._name}"
+
+    def _damaged(self, key: str, why: str) -> IntegrityError:
+        return IntegrityError(
+            f"registry entry {key} in store {self._store.url} is not to be trusted: {why}; restore it"
+        )
+
+    def _conflict(self) -> ConflictError:
+        return ConflictError(
+            f"the champion of {self._title()} changed meanwhile: evaluate against the new champion, then deploy again"
+        )
+
+
+def _line(entries: tuple[Entry, ...]) -> tuple[list[Entry], set[str]]:
+    """Return the champions that led to the present one, each once, and the models that rollbacks took away."""
+    line: list[Entry] = []
+    away: set[str] = set()
+    for entry in entries:
+        digest = entry.model.digest
+        if entry.action == "rollback":
+            places = [index for index, item in enumerate(line) if item.model.digest == digest]
+            keep = places[-1] if places else max(len(line) - 1, 0)
+            away |= {item.model.digest for item in line[keep + bool(places) :]}
+            line = line[:keep]
+        away.discard(digest)
+        line.append(entry)
+    return line, away
+
+
+def _to_json(entry: Entry) -> dict[str, Any]:  # Any: JSON values
+    return asdict(entry) | {"model": to_json(entry.model)}
+
+
+def _parse(data: bytes, damaged: Callable[[str], IntegrityError]) -> Entry:
+    try:
+        value = parse_json(data)
+        model = from_json(value.pop("model"))
+        if not isinstance(model, ModelRef):
+            raise TypeError("its model is not a model")
+        return Entry(model=model, **value)
+    except (ValueError, TypeError, KeyError, AttributeError, IntegrityError) as error:
+        raise damaged(str(error)) from error
+
+
+def _actor() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,141 @@
+"""Owns the settings: read from `PENSTOCK_*` environment variables, checked once, then frozen.
+
+It opens nothing; `resources.workspace` does.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from resources.errors import SettingsError, StoreError
+from resources.storage.store import check_url
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+_PREFIX = "PENSTOCK_"
+_TEST_PREFIX = "PENSTOCK_TEST_"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable, for the table in the documentation."""
+
+    name: str
+    default_text: str
+    meaning: str
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("PENSTOCK_HOME", ".penstock", "Folder for everything that has no place of its own."),
+    Setting(
+        "PENSTOCK_STORE",
+        "$PENSTOCK_HOME/store",
+        "Where data, models and reports lie: a folder, `s3://bucket/prefix`, `file:///folder` or `memory://name`. "
+        "Credentials come from `AWS_*` variables, never from the URL.",
+    ),
+    Setting(
+        "PENSTOCK_KEY", "$PENSTOCK_HOME/keys/signing.pem", "Private ed25519 key, made on first use with mode 0600."
+    ),
+    Setting(
+        "PENSTOCK_TRUSTED_KEYS", "(none)", "Folder of public keys (`*.pem`) whose signatures count beside your own."
+    ),
+    Setting("PENSTOCK_REGISTRY", "main", "Name of the registry in which models are promoted."),
+    Setting("PENSTOCK_PIPELINES", "(none)", "More folders that hold pipelines, joined by `:`."),
+    Setting(
+        "PENSTOCK_SCRATCH", "$PENSTOCK_HOME/scratch", "Folder for unfinished files; best on the disk of the store."
+    ),
+)
+"""Every setting there is; relative paths are relative to the project root."""
+
+
+class Settings(BaseModel):
+    """The settings in effect.
+
+    Attributes:
+        home: Folder for everything that has no place of its own.
+        store: URL or folder of the store.
+        key: Private signing key.
+        trusted_keys: Folder of further public keys, or None.
+        registry: Name of the registry.
+        pipelines: Further folders of pipelines.
+        scratch: Folder for unfinished files.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path
+    store: str
+    key: Path
+    trusted_keys: Path | None = None
+    registry: str = "main"
+    pipelines: tuple[Path, ...] = ()
+    scratch: Path
+
+
+def load_settings(env: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of `env`, by default of this process; an empty value counts as unset.
+
+    Raises:
+        SettingsError: If a `PENSTOCK_*` name is unknown, or a value cannot be used.
+    """
+    given = {name: value for name, value in (os.environ if env is None else env).items() if name.startswith(_PREFIX)}
+    _refuse_unknown(given)
+    values = {name.removeprefix(_PREFIX): value for name, value in given.items() if value}
+    home = _path("PENSTOCK_HOME", values.get("HOME", ".penstock"))
+
+    def path(name: str, default: Path) -> Path:
+        return _path(_PREFIX + name, values[name]) if name in values else default
+
+    return Settings(
+        home=home,
+        store=_store(values["STORE"]) if "STORE" in values else str(home / "store"),
+        key=path("KEY", home / "keys" / "signing.pem"),
+        trusted_keys=path("TRUSTED_KEYS", home) if "TRUSTED_KEYS" in values else None,
+        registry=check_registry_name(values.get("REGISTRY", "main")),
+        pipelines=tuple(
+            _path("PENSTOCK_PIPELINES", item) for item in values.get("PIPELINES", "").split(os.pathsep) if item
+        ),
+        scratch=path("SCRATCH", home / "scratch"),
+    )
+
+
+def check_registry_name(name: str) -> str:
+    """Return `name` if it can name a registry.
+
+    Raises:
+        SettingsError: If it holds anything but letters, digits, `-`, `_` and inner dots.
+    """
+    plain = name.replace("-", "").replace("_", "").replace(".", "")
+    if not (plain.isascii() and plain.isalnum()) or name.startswith("."):
+        raise SettingsError(f"PENSTOCK_REGISTRY={name!r}: a registry name has letters, digits, '-', '_' and inner '.'")
+    return name
+
+
+def _refuse_unknown(given: Mapping[str, str]) -> None:
+    known = [setting.name for setting in SETTINGS]
+    for name in sorted(given):
+        if name not in known and not name.startswith(_TEST_PREFIX):
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise SettingsError(f"{name} is no setting: did you mean {near}? Unset it, or see docs/settings.md")
+
+
+def _path(name: str, text: str) -> Path:
+    if "\0" in text or "://" in text:
+        raise SettingsError(f"{name} must be a path of this machine, got a URL or a NUL: give a folder or file")
+    try:
+        return PROJECT_ROOT / Path(text).expanduser()
+    except RuntimeError as error:
+        raise SettingsError(f"{name}={text!r}: {error}; write the path out") from error
+
+
+def _store(text: str) -> str:
+    if "://" not in text:
+        return str(_path("PENSTOCK_STORE", text))
+    try:
+        check_url(text)
+    except StoreError as error:
+        raise SettingsError(f"PENSTOCK_STORE: {error}") from None
+    return text

@@ -1,0 +1,141 @@
+"""Owns the declaration of a source: where the raw file lies, its format, and when its rows happened.
+
+It opens nothing: `resources.source.location` does.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from quality.contract.types import zone_name
+from resources.declaration import Declaration, choose
+from resources.errors import DeclarationError
+
+Format = Literal["csv", "parquet", "jsonl", "arrow"]
+SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".data": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".ipc": "arrow",
+    ".feather": "arrow",
+}
+COMPRESSIONS: dict[str, str] = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
+OPTIONS: dict[Format, frozenset[str]] = {
+    "csv": frozenset({"delimiter", "quote", "null_values", "encoding", "columns"}),
+    "jsonl": frozenset({"encoding"}),
+    "parquet": frozenset(),
+    "arrow": frozenset(),
+}
+"""Options of each format; docs/ingest.md explains them."""
+
+
+class Source(Declaration):
+    """Where the raw rows lie.
+
+    Attributes:
+        url: Any fsspec URL, chained ones too (`zip://hour.csv::https://...`). With `{partition}` in it
+            there is one file a partition, without it one file holds all.
+        format: csv, parquet, jsonl or arrow; None takes it from the file name.
+        options: Of csv: `delimiter`, `quote`, `null_values`, `encoding`, `columns` (names, for a file without a header
+            line). Of jsonl: `encoding`.
+        url_env: Environment variable whose value, where set, replaces `url`.
+        sample: `module:function` of a generator that writes a look-alike file when `url_env` is unset.
+            It is called with a folder and returns the path it wrote; the same call must write the same bytes.
+    """
+
+    url: str = ""
+    format: Format | None = None
+    options: dict[str, Any] = Field(default_factory=dict)  # Any: text or list of text, checked below
+    url_env: str | None = None
+    sample: str | None = None
+
+    @field_validator("sample")
+    @classmethod
+    def _names_a_function(cls, value: str | None) -> str | None:
+        if value is not None and (value.count(":") != 1 or not all(value.split(":"))):
+            raise DeclarationError(f"{value!r} must be written 'module:function'")
+        return value
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> "Source":
+        if not self.url and self.sample is None:
+            raise DeclarationError("url is empty: give a URL or path, or a sample generator beside url_env")
+        if self.sample is not None and self.url_env is None:
+            raise DeclarationError("sample needs url_env: the variable that names the real file")
+        return self
+
+    @model_validator(mode="after")
+    def _options_fit_the_format(self) -> "Source":
+        form = self.format or guess_format(self.url)
+        allowed = OPTIONS[form] if form else OPTIONS["csv"]
+        for name, value in self.options.items():
+            choose("options", name, allowed)
+            _check_option(name, value)
+        return self
+
+    @property
+    def templated(self) -> bool:
+        """Whether each partition has its own file."""
+        return "{partition}" in self.url
+
+
+class EventTime(Declaration):
+    """When a row happened.
+
+    Attributes:
+        column: Name of the event-time column; stored as `timestamp[us, tz=UTC]`.
+        expression: SQL text over the columns of the contract that gives a date or clock; None reads `column` itself.
+        timezone: IANA zone of a clock that names none. Local times that a change of clocks skips or
+            repeats are rejected.
+    """
+
+    column: str = Field(min_length=1)
+    expression: str | None = None
+    timezone: str | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        return None if value is None else zone_name(value)
+
+
+def guess_format(url: str) -> Format | None:
+    """Return the format that the file name in `url` tells, or None.
+
+    >>> guess_format("zip://hour.csv::https://example.org/bikes.zip"), guess_format("s3://b/part-{partition}.pq")
+    ('csv', 'parquet')
+    """
+    for segment in url.split("::"):
+        name = segment.partition("?")[0].rstrip("/").lower()
+        for ending in COMPRESSIONS:
+            name = name.removesuffix(ending)
+        for suffix, form in SUFFIXES.items():
+            if name.endswith(suffix):
+                return form
+    return None
+
+
+def _check_option(name: str, value: object) -> None:
+    if name in ("delimiter", "quote"):
+        if not (isinstance(value, str) and len(value) == 1 and value.isascii()):
+            raise DeclarationError(f"options.{name} must be one ASCII character, got {value!r}")
+    elif name == "encoding":
+        _check_encoding(value)
+    elif not (isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in value)):
+        raise DeclarationError(f"options.{name} must be a list of texts, got {value!r}")
+
+
+def _check_encoding(value: object) -> None:
+    import codecs
+
+    try:
+        codecs.lookup(str(value))
+    except LookupError as error:
+        raise DeclarationError(f"options.encoding {value!r} is unknown; try 'utf-8', 'latin-1', 'utf-16'") from error

@@ -1,0 +1,218 @@
+"""Owns the store in a local or network folder: files appear whole, durable and under their final name, or not at all.
+
+Every write goes aside into `.staging`, is flushed to the disk, and is then linked (create) or renamed (replace) into
+place; links make `create` a compare-and-swap among processes and hosts. File systems without hard links are not usable.
+"""
+
+import errno
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from resources.errors import ObjectMissing, StoreError
+from resources.storage.store import check_key
+
+STAGING = ".staging"
+STALE_S = 86_400.0
+"""Age in seconds after which a staging file belongs to a killed process."""
+_REMEDIES = {
+    errno.ENOSPC: "free some space, or move the store to a larger disk (PENSTOCK_STORE)",
+    errno.EDQUOT: "the disk quota is used up: free some space, or move the store (PENSTOCK_STORE)",
+    errno.EROFS: "it is mounted read-only: mount it writable, or choose another store (PENSTOCK_STORE)",
+    errno.EACCES: "give this user read and write access to the folder",
+    errno.EPERM: "give this user read and write access; the file system must support hard links",
+    errno.ENOTDIR: "a file stands where a folder should be: choose another folder (PENSTOCK_STORE)",
+    errno.EEXIST: "a file stands where a folder should be: choose another folder (PENSTOCK_STORE)",
+    errno.EMLINK: "the file has too many links: copy the store to another file system",
+}
+
+
+class FolderStore:
+    """A store in one folder, made on the first write."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self._swept = False
+
+    @property
+    def url(self) -> str:
+        """The folder."""
+        return str(self._root)
+
+    def get(self, key: str) -> bytes:
+        """Return the bytes under `key`."""
+        with self._explained("read", key):
+            try:
+                return self._path(key).read_bytes()
+            except FileNotFoundError:
+                raise self._missing(key) from None
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write `data` unless the key exists; return whether it was written."""
+        target = self._path(key)
+        with self._explained("create", key):
+            if _exists(target):
+                return _exists_durably(target)
+            with self._aside() as aside:
+                _write(aside, data)
+                return self._link(aside, target)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write or replace the bytes under `key`."""
+        target = self._path(key)
+        with self._explained("write", key), self._aside() as aside:
+            _write(aside, data)
+            self._make_folder(target.parent)
+            aside.replace(target)
+            _sync_folder(target.parent)
+
+    def upload(self, key: str, path: Path) -> bool:
+        """Link the finished file `path` under `key`, or copy it from another file system."""
+        target = self._path(key)
+        with self._explained("create", key):
+            if _exists(target):
+                return _exists_durably(target)
+            _sync(path)
+            try:
+                return self._link(path, target)
+            except OSError as error:
+                if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+                    raise
+            with self._aside() as aside:
+                shutil.copyfile(path, aside)
+                _sync(aside)
+                return self._link(aside, target)
+
+    def exists(self, key: str) -> bool:
+        """Return whether `key` exists."""
+        with self._explained("look up", key):
+            return _exists(self._path(key))
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the sorted keys below the folder `prefix`."""
+        folder = self._path(prefix.rstrip("/")) if prefix.rstrip("/") else self._root
+        with self._explained("list", prefix):
+            return sorted(path.relative_to(self._root).as_posix() for path in _files(folder))
+
+    def delete(self, key: str) -> None:
+        """Remove `key` if it exists."""
+        path = self._path(key)
+        with self._explained("delete", key):
+            if _exists(path):
+                path.unlink(missing_ok=True)
+                _sync_folder(path.parent)
+
+    def local(self, key: str) -> Path:
+        """Return the stored file itself."""
+        if not self.exists(key):
+            raise self._missing(key)
+        return self._path(key)
+
+    def forget_local(self, key: str) -> bool:
+        """Return False: there is no copy beside the store."""
+        return False
+
+    def _path(self, key: str) -> Path:
+        return self._root / check_key(key)
+
+    def _missing(self, key: str) -> ObjectMissing:
+        return ObjectMissing(f"no object {key} in store {self.url}: check PENSTOCK_STORE, or make it again")
+
+    @contextmanager
+    def _explained(self, operation: str, key: str) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            remedy = _REMEDIES.get(error.errno or 0, "check the folder and its file system")
+            raise StoreError(f"cannot {operation} {key} in store {self.url}: {error.strerror}; {remedy}") from error
+
+    @contextmanager
+    def _aside(self) -> Generator[Path]:
+        staging = self._root / STAGING
+        self._make_folder(staging)
+        if not self._swept:
+            self._swept = True
+            _sweep(staging)
+        path = staging / f"{os.getpid()}-{secrets.token_hex(8)}"
+        try:
+            yield path
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def _link(self, source: Path, target: Path) -> bool:
+        self._make_folder(target.parent)
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            return _exists_durably(target)
+        _sync_folder(target.parent)
+        return True
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self._make_folder(folder.parent)
+            folder.mkdir(exist_ok=True)
+            _sync_folder(folder.parent)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        _sync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):  # some network file systems flush no folders
+            raise
+
+
+def _exists_durably(target: Path) -> bool:
+    # The other writer may not have flushed the folder yet; whoever relies on the object must not outlive it.
+    _sync_folder(target.parent)
+    return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    if not _exists(folder) or folder.is_file():
+        return
+    for entry in list(os.scandir(folder)):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _files(Path(entry.path))
+        else:
+            yield Path(entry.path)
+
+
+def _sweep(staging: Path) -> None:
+    """Remove what killed processes left behind."""
+    oldest = time.time() - STALE_S
+    for path in staging.iterdir():
+        with suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()

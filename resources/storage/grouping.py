@@ -1,0 +1,115 @@
+"""Owns where row groups end: a pure function of schema and values, never of the batches they came in."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from resources.errors import ContractError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+GROUP_ROWS = 131_072
+GROUP_BYTES = 64 * 2**20
+UNIT_ROWS = 4_096
+
+
+class RowGrouper:
+    """Collects batches and gives them back as row groups, cut after whole units of rows.
+
+    A group ends at `group_rows` rows, or at the first unit with which its values pass `GROUP_BYTES`.
+    """
+
+    def __init__(self, schema: "pa.Schema", *, rows_per_shard: int) -> None:
+        self._width_bytes, self._texts = _widths(schema)
+        self._group_rows = min(GROUP_ROWS, rows_per_shard)
+        self._unit_rows = min(UNIT_ROWS, self._group_rows)
+        self._waiting: list[pa.Table] = []  # less than a unit
+        self._group: list[pa.Table] = []
+        self._rows = self._bytes = self._waiting_rows = 0
+
+    def add(self, table: "pa.Table") -> Iterator["pa.Table"]:
+        """Take rows in, and give back the groups that are complete."""
+        import pyarrow as pa
+
+        self._waiting.append(table)
+        self._waiting_rows += table.num_rows
+        if self._waiting_rows < self._unit_rows:
+            return
+        rows = pa.concat_tables(self._waiting)
+        start = 0
+        while rows.num_rows - start >= self._unit_rows:
+            unit = rows.slice(start, min(self._unit_rows, self._group_rows - self._rows))
+            start += unit.num_rows
+            self._append(unit)
+            if self._rows >= self._group_rows or self._bytes >= GROUP_BYTES:
+                yield self._close()
+        self._waiting, self._waiting_rows = [rows.slice(start)], rows.num_rows - start
+
+    def rest(self) -> Iterator["pa.Table"]:
+        """Give back the last, shorter group, if there are rows left."""
+        for table in self._waiting:
+            self._append(table)
+        self._waiting, self._waiting_rows = [], 0
+        if self._rows:
+            yield self._close()
+
+    def _append(self, unit: "pa.Table") -> None:
+        self._group.append(unit)
+        self._rows += unit.num_rows
+        self._bytes += unit.num_rows * self._width_bytes + sum(_text_bytes(unit.column(i)) for i in self._texts)
+
+    def _close(self) -> "pa.Table":
+        import pyarrow as pa
+
+        group = pa.concat_tables(self._group)
+        self._group, self._rows, self._bytes = [], 0, 0
+        return group
+
+
+def conformed(batch: "pa.RecordBatch | pa.Table", schema: "pa.Schema") -> "pa.Table":
+    """Return `batch` as a table of exactly `schema`, without copying.
+
+    Raises:
+        ContractError: If columns differ in name, order or type, or one that may not be null holds nulls.
+    """
+    import pyarrow as pa
+
+    if batch.schema.names != schema.names:
+        raise ContractError(f"a batch has columns {batch.schema.names}, its dataset has {schema.names}: select those")
+    for field, column in zip(schema, batch.columns, strict=True):
+        if column.type != field.type:
+            raise ContractError(f"column {field.name!r} is {column.type}, its dataset says {field.type}: cast it first")
+        if not field.nullable and column.null_count:
+            raise ContractError(
+                f"column {field.name!r} may not be null but {column.null_count} values are: reject them"
+            )
+    return pa.Table.from_arrays(batch.columns, schema=schema)
+
+
+def _widths(schema: "pa.Schema") -> tuple[int, list[int]]:
+    """Return the bytes of a row's fixed-width columns, and the indices of the columns of text or bytes."""
+    import pyarrow as pa
+
+    texts = [
+        index
+        for index, field in enumerate(schema)
+        if pa.types.is_string(field.type)
+        or pa.types.is_large_string(field.type)
+        or pa.types.is_binary(field.type)
+        or pa.types.is_large_binary(field.type)
+    ]
+    width = sum(_fixed_bytes(field.type) for index, field in enumerate(schema) if index not in texts)
+    return width, texts
+
+
+def _fixed_bytes(kind: "pa.DataType") -> int:
+    try:
+        return max(1, kind.bit_width // 8)
+    except ValueError:  # lists and structs have no fixed width: a guess, which bounds rows, not correctness
+        return 64
+
+
+def _text_bytes(column: "pa.ChunkedArray") -> int:
+    from pyarrow.compute import call_function
+
+    return 4 * len(column) + (call_function("sum", [call_function("binary_length", [column])]).as_py() or 0)

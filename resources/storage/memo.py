@@ -1,0 +1,37 @@
+"""Owns the memory of what was made before: recipe to result, so that unchanged work is skipped.
+
+A memo is a hint, never a truth: one that is malformed, or whose results are gone from the store, is as good as none.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from resources.canonical import canonical_json, parse_json
+from resources.errors import ObjectMissing
+from resources.storage.objects import has_object
+from resources.storage.store import Store
+
+REQUIRES = "requires"
+
+
+def recall(store: Store, recipe: str) -> dict[str, Any] | None:  # Any: JSON values
+    """Return what was remembered under `recipe`, or None.
+
+    Args:
+        store: Where to look.
+        recipe: Digest of everything that the result depends on: stage, inputs, code version, parameters.
+    """
+    try:
+        value = parse_json(store.get(_key(recipe)))
+        return value if all(has_object(store, digest) for digest in value.get(REQUIRES, ())) else None
+    except (ObjectMissing, ValueError, AttributeError, TypeError):
+        return None
+
+
+def remember(store: Store, recipe: str, value: Mapping[str, Any]) -> None:  # Any: JSON values
+    """Remember `value` under `recipe`; the digests in its `requires` must exist for it to be recalled."""
+    store.put(_key(recipe), canonical_json(dict(value)))
+
+
+def _key(recipe: str) -> str:
+    return f"memo/{recipe[:2]}/{recipe}.json"

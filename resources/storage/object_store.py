@@ -1,0 +1,274 @@
+"""Owns the store in S3 (or anything that speaks it) and its in-memory twin, both through obstore.
+
+Every call is bounded: a frozen server is an error after about two minutes, never a hang. `memory://name` is one store
+per name and process, for tests. Large objects are fetched in ranges, so memory stays bounded whatever their size.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from resources.canonical import digest_bytes
+from resources.errors import ObjectMissing, StoreError
+from resources.storage.store import check_key, redact
+
+if TYPE_CHECKING:
+    from obstore.store import MemoryStore, S3Store
+
+RANGE_BYTES = 16 * 2**20
+CONCURRENT_RANGES = 4
+PART_BYTES = 16 * 2**20
+_CREATE_BYTES = 8 * 2**20  # up to here one conditional request; above, a multipart upload
+_MEMORY: dict[str, "MemoryStore"] = {}
+_LOCK = Lock()
+_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+class ObjectStore:
+    """A store in an S3 bucket, or in the memory of this process.
+
+    Args:
+        url: `s3://bucket/prefix` or `memory://name`. Credentials, region and endpoint come from `AWS_*` variables,
+            or from the profile that botocore finds.
+        cache: Folder for local copies, one sub-folder per URL.
+        timeout_s: Longest silence of the server within one request, in seconds.
+        retries: How often a failed request is sent again.
+    """
+
+    def __init__(self, url: str, *, cache: Path, timeout_s: float = 20.0, retries: int = 3) -> None:
+        parts = urlsplit(url)
+        self._url = redact(url).rstrip("/") if parts.netloc else url
+        self._prefix = parts.path.strip("/") + "/" if parts.scheme == "s3" and parts.path.strip("/") else ""
+        self._cache = cache / digest_bytes(self._url.encode())[:16]
+        self._open: Callable[[], MemoryStore | S3Store] = (
+            (lambda: _memory(url)) if parts.scheme == "memory" else (lambda: _s3(parts.netloc, timeout_s, retries))
+        )
+        self._client: MemoryStore | S3Store | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL without credentials."""
+        return self._url
+
+    def get(self, key: str) -> bytes:
+        """Return the bytes under `key`."""
+        import obstore
+
+        with self._explained("read", key):
+            return bytes(obstore.get(self._store(), self._key(key)).bytes())
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write `data` by one conditional request; return False if the key exists."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        with self._explained("create", key):
+            try:
+                obstore.put(self._store(), self._key(key), data, mode="create")
+            except AlreadyExistsError:
+                return False
+            return True
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write or replace the bytes under `key`."""
+        import obstore
+
+        with self._explained("write", key):
+            obstore.put(self._store(), self._key(key), data, use_multipart=False)
+
+    def upload(self, key: str, path: Path) -> bool:
+        """Upload `path`, in parts where it is large; racing writers of one key write equal bytes."""
+        import obstore
+
+        if path.stat().st_size <= _CREATE_BYTES:
+            return self.create(key, path.read_bytes())
+        if self.exists(key):
+            return False
+        with self._explained("create", key):
+            obstore.put(self._store(), self._key(key), path, chunk_size=PART_BYTES, max_concurrency=CONCURRENT_RANGES)
+        return True
+
+    def exists(self, key: str) -> bool:
+        """Return whether `key` exists."""
+        import obstore
+
+        try:
+            with self._explained("look up", key):
+                obstore.head(self._store(), self._key(key))
+        except ObjectMissing:
+            return False
+        return True
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the sorted keys below the folder `prefix`."""
+        import obstore
+
+        folder = self._key(prefix.rstrip("/")) if prefix.rstrip("/") else self._prefix.rstrip("/")
+        with self._explained("list", prefix):
+            pages = obstore.list(self._store(), folder or None)
+            return sorted(str(item["path"])[len(self._prefix) :] for page in pages for item in page)
+
+    def delete(self, key: str) -> None:
+        """Remove `key` if it exists."""
+        import obstore
+
+        with self._explained("delete", key):
+            try:
+                obstore.delete(self._store(), self._key(key))
+            except FileNotFoundError:  # S3 itself does not mind, the memory store does
+                return
+
+    def local(self, key: str) -> Path:
+        """Return the cached copy of `key`, fetched on first use."""
+        path = self._cache / check_key(key)
+        if not path.exists():
+            self._fetch(key, path)
+        return path
+
+    def forget_local(self, key: str) -> bool:
+        """Drop the cached copy of `key`."""
+        (self._cache / check_key(key)).unlink(missing_ok=True)
+        return True
+
+    def _store(self) -> "MemoryStore | S3Store":
+        if self._client is None:
+            self._client = self._open()
+        return self._client
+
+    def _key(self, key: str) -> str:
+        return self._prefix + check_key(key)
+
+    def _fetch(self, key: str, path: Path) -> None:
+        import obstore
+
+        with self._explained("fetch", key):
+            size = obstore.head(self._store(), self._key(key))["size"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = path.with_name(f".{secrets.token_hex(8)}")
+            try:
+                self._fetch_ranges(self._key(key), size, aside)
+                aside.replace(path)
+            finally:
+                aside.unlink(missing_ok=True)
+
+    def _fetch_ranges(self, key: str, size: int, aside: Path) -> None:
+        import obstore
+
+        descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+
+        def fetch(start: int) -> None:
+            end = min(start + RANGE_BYTES, size)
+            data = obstore.get_range(self._store(), key, start=start, end=end)
+            if os.pwrite(descriptor, data, start) != end - start:
+                raise OSError(f"{end - start} bytes at {start} could not be written")
+
+        try:
+            with ThreadPoolExecutor(CONCURRENT_RANGES) as pool:
+                list(pool.map(fetch, range(0, size, RANGE_BYTES)))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _explained(self, operation: str, key: str) -> Generator[None]:
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            if isinstance(error, OSError) and error.errno:  # obstore's own errors have no number
+                raise self._cache_error(error) from error
+            if isinstance(error, FileNotFoundError):
+                raise ObjectMissing(
+                    f"no object {key} in store {self._url}: check PENSTOCK_STORE, or make it again"
+                ) from None
+            # `from None`: the client's own text may repeat an endpoint with credentials.
+            raise StoreError(
+                f"cannot {operation} {key} in store {self._url}: {_first_line(error)}; {_remedy(error)}"
+            ) from None
+
+    def _cache_error(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"cannot use local file {error.filename or self._cache} for store {self._url}: {error.strerror}; "
+            "free some space or choose another folder (PENSTOCK_SCRATCH)"
+        )
+
+
+def _memory(url: str) -> "MemoryStore":
+    from obstore.store import MemoryStore
+
+    with _LOCK:
+        return _MEMORY.setdefault(url.rstrip("/"), MemoryStore())
+
+
+def _s3(bucket: str, timeout_s: float, retries: int) -> "S3Store":
+    from obstore.store import S3Store
+
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    config: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}  # Any: obstore's TypedDicts
+    if not os.environ.get("AWS_ACCESS_KEY_ID") and not os.environ.get("AWS_SKIP_SIGNATURE"):
+        config |= _profile()
+    return S3Store(
+        bucket,
+        **config,
+        client_options={
+            "allow_http": endpoint.startswith("http://"),
+            "connect_timeout": timedelta(seconds=5),
+            "read_timeout": timedelta(seconds=timeout_s),
+            "timeout": timedelta(seconds=4 * timeout_s),
+        },
+        retry_config={
+            "max_retries": retries,
+            "retry_timeout": timedelta(seconds=4 * timeout_s),
+            "backoff": {
+                "init_backoff": timedelta(milliseconds=100),
+                "max_backoff": timedelta(seconds=5),
+                "base": 2,
+            },
+        },
+    )
+
+
+def _profile() -> dict[str, Any]:
+    """Return what botocore finds in profiles, SSO and instance roles."""
+    from botocore.session import Session
+
+    session = Session()
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise StoreError("no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE")
+
+    def provide() -> dict[str, Any]:
+        frozen = credentials.get_frozen_credentials()
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": datetime.now(UTC) + timedelta(minutes=5),
+        }
+
+    region = session.get_config_variable("region")
+    return {"credential_provider": provide} | ({"region": region} if region else {})
+
+
+def _first_line(error: Exception) -> str:
+    text = redact(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
+    for name in _SECRETS:
+        if os.environ.get(name):
+            text = text.replace(os.environ[name], f"<{name}>")
+    return text
+
+
+def _remedy(error: Exception) -> str:
+    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of the key on this bucket"
+    return "check that the server is reachable (AWS_ENDPOINT_URL, AWS_REGION) and the bucket exists, then run again"

@@ -1,0 +1,59 @@
+"""Owns the newest hand-over value of every asset and partition, per registry: a backtest never touches production.
+
+Refs are the only mutable pointers to data; what they point to never changes.
+"""
+
+from collections.abc import Sequence
+from urllib.parse import quote, unquote
+
+from resources.canonical import canonical_json, parse_json
+from resources.errors import IntegrityError, ObjectMissing
+from resources.refs import Ref, from_json, to_json
+from resources.storage.store import Store
+
+_WHOLE = "_"  # an unpartitioned asset
+
+
+def save(store: Store, registry: str, asset: Sequence[str], partition: str | None, ref: Ref) -> None:
+    """Make `ref` the newest value of `asset` for `partition`, replacing the one before."""
+    store.put(_key(registry, asset, partition), canonical_json(to_json(ref)))
+
+
+def load(store: Store, registry: str, asset: Sequence[str], partition: str | None) -> Ref:
+    """Return the newest value of `asset` for `partition`.
+
+    Raises:
+        ObjectMissing: If it was never materialized.
+        IntegrityError: If the stored value is not a hand-over value.
+    """
+    key = _key(registry, asset, partition)
+    try:
+        data = store.get(key)
+    except ObjectMissing:
+        where = f" for partition {partition}" if partition else ""
+        option = f" --partition {partition}" if partition else ""
+        raise ObjectMissing(
+            f"asset {'/'.join(asset)} has no value{where} in registry {registry!r} of store {store.url}; "
+            f"materialize it: penstock run {asset[0]}{option}"
+        ) from None
+    try:
+        return from_json(parse_json(data))
+    except (ValueError, AttributeError, IntegrityError) as error:
+        raise IntegrityError(f"{key} in store {store.url} is damaged: {error}; materialize the asset again") from error
+
+
+def partitions(store: Store, registry: str, asset: Sequence[str]) -> list[str]:
+    """Return the sorted partition keys for which `asset` has a value; none for an unpartitioned asset."""
+    folder = _folder(registry, asset)
+    names = [key[len(folder) + 1 :] for key in store.list(folder)]
+    return sorted(unquote(name.removesuffix(".json")[1:]) for name in names if name.startswith("p") and "/" not in name)
+
+
+def _folder(registry: str, asset: Sequence[str]) -> str:
+    return "/".join(["refs", quote(registry, safe=""), *(quote(part, safe="") for part in asset)])
+
+
+def _key(registry: str, asset: Sequence[str], partition: str | None) -> str:
+    # The letter keeps any partition key apart from the whole asset, and from a leading dot.
+    name = f"p{quote(partition, safe='')}" if partition else _WHOLE
+    return f"{_folder(registry, asset)}/{name}.json"

@@ -1,0 +1,130 @@
+"""Owns the seam to the place where bytes live: the `Store` protocol and the choice of its implementation by URL.
+
+It knows nothing of datasets, models or digests; a store maps keys (relative paths with `/`) to bytes.
+"""
+
+import re
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from resources.errors import StoreError
+
+SCHEMES = ("file", "s3", "memory")
+_CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+@")
+_SEGMENT_BYTES = 255  # the longest file name of ext4, xfs and APFS
+
+
+class Store(Protocol):
+    """Maps keys to bytes; what is written once under a key by `create` or `upload` never changes.
+
+    No reader ever sees half of a write. Every failure is a `StoreError` that names operation, key and store.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where it is, safe to print: no credentials."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """Return the bytes under `key`; raise `ObjectMissing` where there are none."""
+        ...
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write `data` if nothing lies under `key`, atomically; return False, changing nothing, if something does."""
+        ...
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write or replace the bytes under `key`, atomically; only for mutable pointers (refs, memos)."""
+        ...
+
+    def upload(self, key: str, path: Path) -> bool:
+        """Like `create`, from a finished local file; `key` must name the content, and the file may be linked in.
+
+        The caller may delete `path` afterwards but must not write to it again.
+        """
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Return whether anything lies under `key`."""
+        ...
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the sorted keys below the folder `prefix`; an empty prefix means the whole store."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove `key` if it exists."""
+        ...
+
+    def local(self, key: str) -> Path:
+        """Return a readable local file with the bytes under `key`, which must name immutable content."""
+        ...
+
+    def forget_local(self, key: str) -> bool:
+        """Drop the local copy of `key`; return False where there is no copy, because `local` is the store itself."""
+        ...
+
+
+def open_store(url: str, *, cache: Path) -> Store:
+    """Return the store at `url`: a folder, `file://`, `s3://bucket/prefix` or `memory://name`.
+
+    Args:
+        url: Where the store is. Credentials come from the environment (`AWS_*`), never from the URL.
+        cache: Folder for local copies of what a remote store holds.
+
+    Raises:
+        StoreError: If the URL is of another kind, or holds credentials.
+    """
+    scheme = check_url(url)
+    if scheme in ("s3", "memory"):
+        from resources.storage.object_store import ObjectStore
+
+        return ObjectStore(url, cache=cache)
+    from resources.storage.folder import FolderStore
+
+    return FolderStore(Path(unquote(urlsplit(url).path)) if scheme == "file" and "://" in url else Path(url))
+
+
+def check_url(url: str) -> str:
+    """Return the scheme of a store URL, `file` for a plain path.
+
+    Raises:
+        StoreError: If no store can be opened by it, without repeating credentials that it may hold.
+    """
+    if "://" not in url:
+        return "file"
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise StoreError(
+            f"store URL {redact(parts._replace(query='', fragment='').geturl())} holds credentials or options: "
+            "give only scheme, bucket and prefix, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    if parts.scheme not in SCHEMES or (parts.scheme == "s3" and not parts.netloc):
+        raise StoreError(f"no store at {url!r}: give a folder, s3://bucket/prefix, memory://name or file:///folder")
+    if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+        raise StoreError(f"store URL {url!r} names the host {parts.netloc!r}: write file:///folder")
+    return parts.scheme
+
+
+def check_key(key: str) -> str:
+    """Return `key` if it is a plain relative path.
+
+    Raises:
+        StoreError: If it could leave the store or cannot be a file name.
+    """
+    parts = key.split("/")
+    if any(part in ("", ".", "..") or part.startswith(".") or len(part.encode()) > _SEGMENT_BYTES for part in parts):
+        raise StoreError(f"{key!r} is no store key: use names without a leading dot, joined by '/', up to 255 bytes")
+    if "\0" in key or "\\" in key:
+        raise StoreError(f"{key!r} is no store key: it holds a NUL or a backslash")
+    return key
+
+
+def redact(text: str) -> str:
+    """Return `text` without the user and password of any URL in it.
+
+    >>> redact("cannot reach https://me:secret@host/path")
+    'cannot reach https://host/path'
+    """
+    return _CREDENTIALS.sub("", text)

@@ -1,0 +1,113 @@
+"""Owns the LightGBM trainer: deterministic gradient-boosted trees, kept in LightGBM's own text format.
+
+The number of threads is part of the parameters, never the machine's: histograms are summed per thread block, so
+another number may give other last bits.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from resources.errors import TrainingError
+from resources.training.importance import shares
+from resources.training.lightgbm_parameters import canonical_parameters
+from resources.training.protocol import Parameters, Predictor, Task, TrainingSet, check_label
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+THREADS = 2
+ITERATIONS = 100
+_FIXED: Mapping[str, Any] = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
+_SAFE_NAME = re.compile(r"[\w.=+-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class LightGBM:
+    """The trainer `lightgbm`."""
+
+    name: str = "lightgbm"
+    file: str = "model.txt"
+    libraries: tuple[str, ...] = ("lightgbm", "numpy", "polars")
+
+    def check(self, field: str, parameters: Parameters) -> None:
+        """Refuse parameters that LightGBM does not know, or that would break determinism."""
+        canonical_parameters(field, parameters)
+
+    def task(self, parameters: Parameters) -> Task:
+        """Return `binary` for the objective `binary`, else `regression`."""
+        objective = canonical_parameters("parameters", parameters).get("objective", "regression")
+        return "binary" if objective == "binary" else "regression"
+
+    def fit(self, data: TrainingSet, parameters: Parameters, seed: int) -> bytes:
+        """Return the model as LightGBM's text."""
+        declared = {"num_threads": THREADS, "objective": "regression", **canonical_parameters("parameters", parameters)}
+        rounds = int(declared.pop("num_iterations", ITERATIONS))
+        check_label(data, self.task(parameters))
+        library = _library()
+        names = _safe_names(data.feature_names)
+        try:
+            dataset = library.Dataset(
+                data.matrix,
+                label=data.label,
+                feature_name=list(names),
+                categorical_feature=[data.feature_names.index(name) for name in data.categorical],
+                params={**_FIXED, "seed": seed, **declared},
+            )
+            booster = library.train({**_FIXED, "seed": seed, **declared}, dataset, num_boost_round=rounds)
+        except library.basic.LightGBMError as error:
+            raise TrainingError(f"LightGBM cannot fit {len(data.label)} rows: {error}; change `parameters`") from None
+        return booster.model_to_string().encode()
+
+    def load(self, data: bytes) -> Predictor:
+        """Return the model of LightGBM's text."""
+        return _Trees(_booster(data))
+
+    def importance(self, data: bytes, feature_names: tuple[str, ...]) -> dict[str, float]:
+        """Return each feature's share of the total gain of all splits, largest first."""
+        return shares(feature_names, _booster(data).feature_importance(importance_type="gain").tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class _Trees:
+    booster: Any  # Any: lightgbm.Booster, imported late
+
+    def predict(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """Return the prediction, or the probability of 1, shape ``(rows,)``."""
+        import numpy as np
+
+        if not len(matrix):
+            return np.empty(0)
+        if matrix.shape[1] != self.booster.num_feature():
+            raise TrainingError(f"the model takes {self.booster.num_feature()} features, got {matrix.shape[1]}")
+        return np.asarray(self.booster.predict(matrix, num_threads=THREADS), dtype=np.float64)
+
+
+@cache
+def _library() -> ModuleType:
+    import lightgbm
+
+    # LightGBM prints to stdout from C; its messages go to a logger instead.
+    lightgbm.register_logger(logging.getLogger("penstock.lightgbm"))
+    return lightgbm
+
+
+def _booster(data: bytes) -> Any:  # Any: lightgbm.Booster, imported late
+    library = _library()
+    if not data.startswith(b"tree\n"):
+        raise TrainingError("not a LightGBM model text: train the model again")
+    try:
+        return library.Booster(model_str=data.decode(), params={"verbosity": -1})
+    except (library.basic.LightGBMError, UnicodeDecodeError) as error:
+        raise TrainingError(f"not a LightGBM model text: {error}; train the model again") from None
+
+
+def _safe_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if all(_SAFE_NAME.fullmatch(name) and name.isascii() for name in names):
+        return names
+    return tuple(f"feature_{place}" for place in range(len(names)))  # LightGBM refuses JSON's special characters

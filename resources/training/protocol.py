@@ -1,0 +1,128 @@
+"""Owns what a trainer is: the seam between Penstock and a learning library.
+
+Trainers are plain objects found by name in `TRAINERS`. They import their library inside `fit` and `load`
+only: checking a declaration costs no import.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from resources.errors import TrainingError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Task = Literal["regression", "binary"]
+Parameters = Mapping[str, Any]  # Any: JSON values, given by the user
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSet:
+    """What a model is fitted on.
+
+    Attributes:
+        matrix: Features, float64, C order, shape ``(rows, features)``; NaN is missing.
+        label: Label, float64, shape ``(rows,)``; 0 or 1 for a binary task.
+        feature_names: Names of the matrix's columns.
+        categorical: Those of them that hold category codes.
+    """
+
+    matrix: "NDArray[np.float64]"
+    label: "NDArray[np.float64]"
+    feature_names: tuple[str, ...]
+    categorical: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.matrix.shape != (len(self.label), len(self.feature_names)):
+            raise TrainingError(
+                f"matrix has shape {self.matrix.shape}, {len(self.label)} labels "
+                f"and {len(self.feature_names)} feature names were given"
+            )
+        if not len(self.label):
+            raise TrainingError("no rows to train on: widen the training window, or ingest its partitions first")
+
+
+def check_label(data: TrainingSet, task: Task) -> None:
+    """Refuse labels that `task` cannot learn from.
+
+    Raises:
+        TrainingError: If a label is missing or infinite, or is not 0 or 1 for a binary task.
+    """
+    import numpy as np
+
+    wrong = int((~np.isfinite(data.label)).sum())
+    if wrong:
+        raise TrainingError(
+            f"{wrong} of {len(data.label)} labels are missing or infinite: "
+            "declare the label's column as not nullable, so that such rows go to quarantine"
+        )
+    if task == "binary" and (strange := set(np.unique(data.label).tolist()) - {0.0, 1.0}):
+        raise TrainingError(f"a binary label is 0 or 1, found {sorted(strange)[:5]}: write it as CASE WHEN ... THEN 1 ELSE 0 END")
+    if task == "binary" and len(np.unique(data.label)) < 2:
+        raise TrainingError(f"all {len(data.label)} labels are {data.label[0]:g}: widen the training window")
+
+
+class Predictor(Protocol):
+    """A loaded model."""
+
+    def predict(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """Return one number a row: the prediction, or the probability of 1 for a binary task."""
+        ...
+
+
+class Trainer(Protocol):
+    """Fits models of one library; `name` is how a declaration calls it, `file` its model's name in a bundle."""
+
+    name: str
+    file: str
+    libraries: tuple[str, ...]
+
+    def check(self, field: str, parameters: Parameters) -> None:
+        """Refuse parameters that the library does not know or that would break determinism.
+
+        Raises:
+            DeclarationError: Naming `field`, the parameter, what is allowed and the nearest valid name.
+        """
+        ...
+
+    def task(self, parameters: Parameters) -> Task:
+        """Return what the parameters make the trainer learn."""
+        ...
+
+    def fit(self, data: TrainingSet, parameters: Parameters, seed: int) -> bytes:
+        """Return the model file; the same arguments give the same bytes on any number of cores.
+
+        Raises:
+            TrainingError: If the library cannot fit the data.
+        """
+        ...
+
+    def load(self, data: bytes) -> Predictor:
+        """Return the model of a model file.
+
+        Raises:
+            TrainingError: If `data` is not a model file that `fit` wrote.
+        """
+        ...
+
+    def importance(self, data: bytes, feature_names: tuple[str, ...]) -> dict[str, float]:
+        """Return how much each feature matters, as shares of their sum, largest first."""
+        ...
+
+
+def trainer_named(name: str, *, field: str = "trainer") -> Trainer:
+    """Return the trainer called `name`.
+
+    Raises:
+        DeclarationError: If there is none.
+    """
+    from resources.training.lightgbm import LightGBM
+    from resources.training.sklearn import ScikitLearn
+    from resources.transform.names import name_error
+
+    trainers: dict[str, Trainer] = {"lightgbm": LightGBM(), "sklearn": ScikitLearn()}
+    if name not in trainers:
+        raise name_error(field, "trainer", name, trainers)
+    return trainers[name]

@@ -1,0 +1,1 @@
+"""Turns raw rows into model features, the same way in training and in scoring."""

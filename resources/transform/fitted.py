@@ -1,0 +1,158 @@
+"""Owns the transform that lives in a model bundle: row-wise SQL text, fitted steps with their states, feature order.
+
+Training, batch scoring and serving all go through `rows`, `features` and `matrix` of the same value. It is
+kept as JSON. It fits no model.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from pydantic import TypeAdapter
+
+from resources.errors import ContractError, TrainingError
+from resources.transform.expressions import apply_columns, collect, columns_of
+from resources.transform.names import name_error
+from resources.transform.steps import AnyStep, Ordinal, State, Step, outputs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FORMAT = 1
+_STEP: TypeAdapter[AnyStep] = TypeAdapter(Step)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedTransform:
+    """The way from raw rows to the model's matrix.
+
+    Attributes:
+        columns: Row-wise column to SQL text, in order.
+        steps: Fitted steps in the order they run.
+        states: What each step learned.
+        output: Feature names, in the order of the matrix's columns.
+        categorical: Features that hold category codes.
+    """
+
+    columns: Mapping[str, str]
+    steps: tuple[AnyStep, ...]
+    states: tuple[State, ...]
+    output: tuple[str, ...]
+    categorical: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.steps) != len(self.states):
+            raise TrainingError(f"{len(self.steps)} steps have {len(self.states)} states: the transform is damaged")
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Raw columns that scoring needs, sorted."""
+        return tuple(sorted({name for text in self.columns.values() for name in columns_of(text)}))
+
+    def rows(self, raw: pl.LazyFrame) -> pl.LazyFrame:
+        """Return the row-wise columns of raw rows typed by the contract, in the order of the rows.
+
+        Raises:
+            ContractError: If `raw` lacks a column that an expression reads.
+        """
+        names = raw.collect_schema().names()
+        for name in self.reads:
+            if name not in names:
+                raise ContractError(str(name_error("input", "column", name, names)).replace("unknown", "there is no"))
+        return apply_columns(raw, self.columns)
+
+    def features(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Return the features of row-wise columns: every fitted step applied, in the order of `output`."""
+        frame = rows.select(*self.columns)
+        for step, state in zip(self.steps, self.states, strict=True):
+            frame = frame.with_columns(step.expressions(state))
+        return frame.select(*self.output)
+
+    def matrix(self, rows: pl.LazyFrame) -> "NDArray[np.float64]":
+        """Return the model's input of row-wise columns: float64, C order, shape ``(rows, features)``, null as NaN.
+
+        Raises:
+            TrainingError: If a feature is no number.
+            ContractError: If a value cannot be computed.
+        """
+        features = self.features(rows)
+        _refuse_other_than_numbers(features.collect_schema())
+        frame = collect(features.cast(pl.Float64), doing="features", error=ContractError)
+        return frame.to_numpy(order="c")
+
+    def to_json(self) -> dict[str, Any]:  # Any: JSON values
+        """Return the transform as a JSON value that `from_json` reads back; floats are exact."""
+        steps = [
+            {"step": step.model_dump(mode="json"), "state": state}
+            for step, state in zip(self.steps, self.states, strict=True)
+        ]
+        return {
+            "format": FORMAT,
+            "columns": [[name, text] for name, text in self.columns.items()],
+            "steps": steps,
+            "output": list(self.output),
+            "categorical": list(self.categorical),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "FittedTransform":
+        """Return the transform that `to_json` wrote.
+
+        Raises:
+            TrainingError: If `value` is no such transform, or of a later format.
+        """
+        if value.get("format") != FORMAT:
+            raise TrainingError(f"transform has format {value.get('format')!r}, this Penstock reads {FORMAT}: upgrade it")
+        try:
+            return cls(
+                columns=dict(value["columns"]),
+                steps=tuple(_STEP.validate_python(item["step"]) for item in value["steps"]),
+                states=tuple(item["state"] for item in value["steps"]),
+                output=tuple(value["output"]),
+                categorical=tuple(value["categorical"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise TrainingError(f"not a fitted transform: {error}; train the model again") from None
+
+
+def fit_transform(columns: Mapping[str, str], steps: Sequence[AnyStep], rows: pl.DataFrame) -> FittedTransform:
+    """Fit `steps` one after the other on the row-wise columns of the training window.
+
+    Args:
+        columns: Row-wise column to SQL text, in order; `rows` holds each of them, already computed.
+        steps: Steps in the order they run; a step sees what the ones before it made.
+        rows: Row-wise columns of the training window.
+
+    Raises:
+        TrainingError: If a step cannot learn from its column, or a feature is no number in the end.
+    """
+    frame, states = rows.select(*columns), list[State]()
+    output, categorical = tuple(columns), set[str]()
+    for step in steps:
+        state = step.fit(frame)
+        states.append(state)
+        frame = frame.with_columns(step.expressions(state))
+        output = tuple(made for name in output for made in outputs(step, state, name))
+        categorical |= set(step.columns) if isinstance(step, Ordinal) else set()
+    if len(set(output)) < len(output):
+        twice = sorted({name for name in output if output.count(name) > 1})
+        raise TrainingError(f"two features are called {twice[0]!r}: rename the column that onehot does not make")
+    _refuse_other_than_numbers(frame.select(*output).schema)
+    return FittedTransform(
+        columns=dict(columns),
+        steps=tuple(steps),
+        states=tuple(states),
+        output=output,
+        categorical=tuple(name for name in output if name in categorical),
+    )
+
+
+def _refuse_other_than_numbers(schema: pl.Schema) -> None:
+    for name, kind in schema.items():
+        if not (kind.is_numeric() or isinstance(kind, pl.Boolean)):
+            raise TrainingError(
+                f"feature {name!r} is {kind}, a model needs numbers: add a step of kind 'ordinal' or 'onehot' for it, "
+                "or compute a number in its expression"
+            )

@@ -1,0 +1,94 @@
+"""Owns the row-wise half of preprocessing: raw rows of one partition in, a features dataset with a profile out.
+
+Fitted steps are not applied here; they belong to the model bundle.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from quality.profile import profile
+from resources.canonical import canonical_json
+from resources.errors import ContractError
+from resources.refs import DatasetRef
+from resources.source.report import IngestReport
+from resources.storage.datasets import read_frame, write_table
+from resources.storage.objects import get_object, put_object
+from resources.transform.expressions import apply_columns, compile_expression
+from resources.transform.split import buckets
+from resources.workspace import Workspace
+
+LABEL = "label"
+BUCKET = "split_bucket"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What makes features of raw rows.
+
+    Attributes:
+        columns: Feature name to SQL expression over raw columns.
+        label: SQL expression of the label.
+        event_time: Event-time column of `raw`, kept beside the features; None splits rows by a stable hash.
+        split_by: Columns that decide the split; empty means all columns of `raw`.
+    """
+
+    columns: Mapping[str, str]
+    label: str
+    event_time: str | None
+    split_by: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:  # Any: JSON values
+        """Return the recipe as a JSON value."""
+        return asdict(self)
+
+
+def preprocess(workspace: Workspace, recipe: Recipe, raw: Sequence[DatasetRef], *, partition: str | None) -> DatasetRef:
+    """Write the features of the last dataset of `raw`; the ones before it are history for window expressions.
+
+    Raises:
+        ContractError: If more rows of it broke the contract than the declaration allows.
+    """
+    current = raw[-1]
+    refuse_blocked(workspace, current, partition)
+    history = pl.concat([read_frame(workspace.store, ref.digest) for ref in raw])
+    table = rows(recipe, history).tail(current.rows)
+    described = put_object(workspace.store, canonical_json(profile(table).to_json()))
+    return write_table(
+        workspace.store,
+        table,
+        scratch=workspace.scratch,
+        partitions=(partition,) if partition else (),
+        profile_digest=described,
+    )
+
+
+def rows(recipe: Recipe, raw: pl.DataFrame) -> pl.DataFrame:
+    """Return event time, features, label and split bucket of every raw row, in the order of the rows."""
+    table = apply_columns(raw.lazy(), recipe.columns).collect()
+    label = raw.lazy().select(compile_expression(recipe.label).cast(pl.Float64).alias(LABEL)).collect()
+    table = table.hstack(label)
+    if recipe.event_time is None:
+        split = pl.Series(BUCKET, buckets(raw, recipe.split_by or raw.columns))
+        return table.hstack([split])
+    if recipe.event_time in table.columns:
+        return table
+    return table.insert_column(0, raw.get_column(recipe.event_time))
+
+
+def refuse_blocked(workspace: Workspace, raw: DatasetRef, partition: str | None) -> None:
+    """Refuse a snapshot whose rejected rows exceed the declared share, whatever run asks for it.
+
+    Raises:
+        ContractError: Naming the share, the limit and the remedy.
+    """
+    if raw.report_digest is None:
+        return
+    report = IngestReport.from_bytes(get_object(workspace.store, raw.report_digest))
+    if report.blocked:
+        raise ContractError(
+            f"{report.rows_rejected} of {report.rows_read} raw rows of {partition or 'the source'} broke the contract, "
+            f"more than max_rejected {report.max_rejected:g}: see its quarantine, mend the source or the contract"
+        )

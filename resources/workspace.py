@@ -1,0 +1,57 @@
+"""Owns the opened workspace: store, keys and registries, made from the settings and handed to everything that runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from resources.registry import Registry
+from resources.settings import Settings, check_registry_name
+from resources.signing import Keyring, Signer, load_keyring, load_signer
+from resources.storage.store import Store, open_store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """Everything a stage needs to read and to write.
+
+    Attributes:
+        store: Where data, models, reports and logs lie.
+        signer: Signs what this installation makes.
+        keyring: Keys whose signatures count.
+        registry_name: Name of the registry; a backtest has one of its own.
+        scratch: Folder for unfinished files.
+        settings: The settings it was opened with.
+    """
+
+    store: Store
+    signer: Signer
+    keyring: Keyring
+    registry_name: str
+    scratch: Path
+    settings: Settings
+
+    def registry(self, pipeline: str) -> Registry:
+        """Return the registry log of `pipeline`."""
+        return Registry(
+            self.store, name=self.registry_name, pipeline=pipeline, signer=self.signer, keyring=self.keyring
+        )
+
+
+def open_workspace(settings: Settings, *, registry: str | None = None) -> Workspace:
+    """Return the workspace of `settings`, making the signing key on first use.
+
+    Args:
+        settings: The settings.
+        registry: Name of another registry than that of the settings.
+
+    Raises:
+        SettingsError: If the key is unsafe, or a setting cannot be used.
+    """
+    signer = load_signer(settings.key)
+    return Workspace(
+        store=open_store(settings.store, cache=settings.scratch / "cache"),
+        signer=signer,
+        keyring=load_keyring(settings.key, settings.trusted_keys),
+        registry_name=check_registry_name(registry or settings.registry),
+        scratch=settings.scratch,
+        settings=settings,
+    )
