@@ -1,25 +1,244 @@
-"""Owns the checks of every stage: what blocks, what warns, with the numbers in their metadata."""
+"""Owns the checks of every stage: what blocks, what warns, with the numbers and pictures in their metadata."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from assets.ingest import Ingest
-from assets.metadata import drift_metadata, gate_metadata, ingest_report_metadata, suite_metadata
+from assets.metadata import drift_table, finding_metadata, gate_metadata, quarantine_metadata, suite_metadata
+from assets.partitions import Window
+from assets.preprocess import RESERVED
 from assets.stage import Stage, partition_of, plain_failures
-from quality.drift import drift
-from quality.expectations import SuiteResult, run_suite
-from quality.history import freshness, volume
+from quality.verdicts import Finding
 from resources.canonical import digest_value
-from resources.errors import ObjectMissing
 from resources.refs import DatasetRef, GateReport
 from resources.source.report import IngestReport
+from resources.storage import refs
 from resources.storage.datasets import read_frame
 from resources.storage.memo import recall, remember
 from resources.storage.objects import get_object
-from resources.storage.refs import RefStore
 from resources.wiring import WorkspaceResource
 from resources.workspace import Workspace
 
-PAST_PARTITIONS = 12
-"""How many earlier partitions the volume check compares with: a year of months."""
+if TYPE_CHECKING:
+    from quality.expectations import SuiteResult
+
+PAST_PARTITIONS = 24
+"""Earlier partitions that the volume check compares with."""
+Results = Generator[dg.AssetCheckResult]
+
+
+def raw_checks(stage: Stage, spec: Ingest) -> dg.AssetChecksDefinition:
+    """Build the checks of `raw`: contract and expectations block, volume and freshness warn."""
+    names = {"contract": True, "volume": False}
+    names |= {"expectations": True} if spec.expectations else {}
+    names |= {"freshness": False} if spec.max_age_s is not None and stage.partitions else {}
+
+    @dg.multi_asset_check(
+        name=f"{stage.pipeline}_raw_checks",
+        specs=[_spec(stage, name, blocking=blocking) for name, blocking in names.items()],
+        ins={"ref": dg.AssetIn(key=stage.key)},
+        can_subset=True,
+    )
+    def check_raw(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, ref: DatasetRef) -> Results:
+        with plain_failures():
+            opened, partition = workspace.open(), partition_of(context)
+            report = IngestReport.from_bytes(get_object(opened.store, str(ref.report_digest)))
+            makers = {
+                "contract": lambda: _contract(stage, report),
+                "expectations": lambda: _expectations(stage, opened, spec, ref),
+                "volume": lambda: _volume(stage, opened, spec, ref, partition),
+                "freshness": lambda: _freshness(stage, spec, report, partition),
+            }
+            for name in _selected(context, names):
+                yield makers[name]()
+
+    return check_raw
+
+
+def features_checks(stage: Stage, window: Window | None, *, tolerance: float) -> dg.AssetChecksDefinition:
+    """Build the check of `features`: drift against the training window before it warns.
+
+    Without time partitions the reference is the features that the champion was trained on.
+    """
+
+    @dg.multi_asset_check(
+        name=f"{stage.pipeline}_features_checks",
+        specs=[_spec(stage, "drift", blocking=False)],
+        ins={"ref": dg.AssetIn(key=stage.key)},
+    )
+    def check_features(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, ref: DatasetRef) -> Results:
+        with plain_failures():
+            opened, partition = workspace.open(), partition_of(context)
+            reference = _reference(opened, stage, window, partition)
+            yield _drift(stage, opened, ref, reference, tolerance)
+
+    return check_features
+
+
+def gate_check(stage: Stage) -> dg.AssetChecksDefinition:
+    """Build the gate: it blocks `deployment` in this run unless the report passes."""
+
+    @dg.multi_asset_check(
+        name=f"{stage.pipeline}_gate",
+        specs=[_spec(stage, "gate", blocking=True)],
+        ins={"report": dg.AssetIn(key=stage.key)},
+    )
+    def check_gate(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, report: GateReport) -> Results:
+        with plain_failures():
+            workspace.open().keyring.verify("report", report.digest, report.signature, report.key_id)
+            severity = dg.AssetCheckSeverity.WARN if report.verdict == "warn" else dg.AssetCheckSeverity.ERROR
+            context.log.info("gate: %s: %s", report.verdict, report.reasons[0])
+            yield dg.AssetCheckResult(
+                check_name="gate",
+                asset_key=stage.key,
+                passed=report.verdict == "pass",
+                severity=severity,
+                description=f"{report.verdict}: {report.reasons[0]}",
+                metadata=gate_metadata(report),
+            )
+
+    return check_gate
+
+
+def _spec(stage: Stage, name: str, *, blocking: bool) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        name,
+        asset=stage.key,
+        blocking=blocking,
+        description=_DESCRIPTIONS[name],
+        partitions_def=stage.partitions_definition(),
+    )
+
+
+_DESCRIPTIONS = {
+    "contract": "Share of rows that break the contract is within the declared limit.",
+    "expectations": "The Great Expectations suite holds.",
+    "volume": "Rows per hour are in the range that earlier partitions predict.",
+    "freshness": "The newest row is near the end of its partition.",
+    "drift": "No feature is distributed otherwise than in the training window.",
+    "gate": "The challenger may replace the champion.",
+}
+
+
+def _selected(context: dg.AssetCheckExecutionContext, names: dict[str, bool]) -> list[str]:
+    chosen = {key.name for key in context.selected_asset_check_keys}
+    return [name for name in names if name in chosen]
+
+
+def _contract(stage: Stage, report: IngestReport) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name="contract",
+        asset_key=stage.key,
+        passed=not report.blocked,
+        description=report.summary,
+        metadata=quarantine_metadata(report),
+    )
+
+
+def _expectations(stage: Stage, workspace: Workspace, spec: Ingest, ref: DatasetRef) -> dg.AssetCheckResult:
+    result = _suite_result(workspace, spec, ref)
+    failed = [f"{row.type} on {row.column or 'the table'}" for row in result.rows if not row.success]
+    held = f"{len(result.rows) - len(failed)} of {len(result.rows)} expectations hold"
+    return dg.AssetCheckResult(
+        check_name="expectations",
+        asset_key=stage.key,
+        passed=result.success,
+        severity=_severity(result.verdict),
+        description="; ".join([held, *failed]),
+        metadata=suite_metadata(result),
+    )
+
+
+def _suite_result(workspace: Workspace, spec: Ingest, ref: DatasetRef) -> "SuiteResult":
+    """Run the suite, or recall what it said of the same data: Great Expectations takes seconds to import."""
+    from quality.expectations import run_suite, suite_from_json
+
+    recipe = digest_value({"stage": "expectations", "suite": list(spec.expectations), "dataset": ref.digest})
+    known = recall(workspace.store, recipe)
+    if known is not None:
+        return suite_from_json(known)
+    result = run_suite(list(spec.expectations), read_frame(workspace.store, ref.digest))
+    remember(workspace.store, recipe, asdict(result))
+    return result
+
+
+def _severity(verdict: str) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if verdict in ("block", "inconclusive") else dg.AssetCheckSeverity.WARN
+
+
+def _volume(
+    stage: Stage, workspace: Workspace, spec: Ingest, ref: DatasetRef, partition: str | None
+) -> dg.AssetCheckResult:
+    from quality.history import Volume, judge_volume
+
+    def measured(key: str, rows: int) -> Volume:
+        start, end = stage.partitions.bounds(key) if stage.partitions else (_EPOCH, _EPOCH.replace(hour=1))
+        return Volume(partition=key, rows=rows, length_s=(end - start).total_seconds())
+
+    past: list[Volume] = []
+    if partition is not None:
+        place = (workspace.store, workspace.registry_name, stage.key.path)
+        earlier = [key for key in refs.partitions(*place) if key < partition][-PAST_PARTITIONS:]
+        past = [measured(key, item.rows) for key in earlier if isinstance(item := refs.load(*place, key), DatasetRef)]
+    finding = judge_volume(measured(partition or "all", ref.rows), past, tolerance=spec.volume_tolerance)
+    return _found(stage, "volume", finding)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _freshness(stage: Stage, spec: Ingest, report: IngestReport, partition: str | None) -> dg.AssetCheckResult:
+    from quality.history import judge_freshness
+
+    end = stage.partitions.bounds(partition)[1] if stage.partitions and partition else datetime.now(UTC)
+    newest = datetime.fromisoformat(report.newest) if report.newest else None
+    due = min(end, datetime.now(UTC))
+    return _found(stage, "freshness", judge_freshness(newest, due=due, max_age_s=spec.max_age_s or 0))
+
+
+def _found(stage: Stage, name: str, finding: Finding) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key=stage.key,
+        passed=finding.verdict == "pass",
+        severity=_severity(finding.verdict),
+        description=finding.reason,
+        metadata=finding_metadata(finding),
+    )
+
+
+def _reference(
+    workspace: Workspace, stage: Stage, window: Window | None, partition: str | None
+) -> dict[str, str]:
+    """Return partition key to digest of the features that the current ones are compared with."""
+    if partition is None or window is None:
+        champion = workspace.registry(stage.pipeline).champion()
+        return dict(champion.model["training_digests"]) if champion else {}
+    place = (workspace.store, workspace.registry_name, stage.key.path)
+    earlier = [key for key in refs.partitions(*place) if key < partition][-window.partitions :]
+    return {key: refs.load(*place, key).digest for key in earlier}
+
+
+def _drift(
+    stage: Stage, workspace: Workspace, ref: DatasetRef, reference: dict[str, str], tolerance: float
+) -> dg.AssetCheckResult:
+    import polars as pl
+
+    from quality.drift import drift
+
+    if not reference:
+        finding = Finding(check="drift", verdict="pass", reason="nothing to compare with: no earlier features")
+        return _found(stage, "drift", finding)
+    current = read_frame(workspace.store, ref.digest)
+    columns = [name for name, kind in current.schema.items() if name not in RESERVED and not kind.is_temporal()]
+    before = pl.concat([read_frame(workspace.store, reference[key], columns) for key in sorted(reference)])
+    found = drift(before, current, columns=columns, tolerance=tolerance)
+    flagged = [item for item in found if item.flagged]
+    reason = "; ".join(item.reason for item in flagged) or f"no drift in {len(columns)} features"
+    result = _found(stage, "drift", Finding(check="drift", verdict="warn" if flagged else "pass", reason=reason))
+    numbers: dict[str, Any] = {"flagged": len(flagged), "features": len(columns), "table": drift_table(found)}
+    return result._replace(metadata={**(result.metadata or {}), **numbers})

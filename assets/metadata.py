@@ -17,8 +17,12 @@ from resources.transform.expressions import columns_of
 
 if TYPE_CHECKING:
     from assets.stage import Done, Stage
+    from quality.drift import ColumnDrift
+    from quality.expectations import SuiteResult
+    from quality.verdicts import Finding
     from resources.promotion import Promotion
     from resources.source.ingest import Ingested
+    from resources.source.report import IngestReport
     from resources.workspace import Workspace
 
 Metadata = dict[str, Any]  # Any: Dagster metadata values
@@ -130,6 +134,55 @@ def deployment_metadata(promotion: "Promotion", report: GateReport, log: Sequenc
     }
 
 
+def finding_metadata(finding: "Finding") -> Metadata:
+    """Return the numbers of one applied rule."""
+    numbers = {name: value for name, value in finding.numbers.items() if isinstance(value, int | float | str)}
+    return {"verdict": finding.verdict, **numbers}
+
+
+def quarantine_metadata(report: "IngestReport") -> Metadata:
+    """Return how many rows broke the contract, and why."""
+    shown: Metadata = {
+        "rows_read": report.rows_read,
+        "rows_rejected": report.rows_rejected,
+        "rejected_share": report.rejected_share,
+        "max_rejected": report.max_rejected,
+    }
+    return shown | ({"reasons": dg.MetadataValue.md(reasons_picture(report.reasons))} if report.reasons else {})
+
+
+def suite_metadata(result: "SuiteResult") -> Metadata:
+    """Return one row an expectation."""
+    rows = [
+        (row.type, row.column or "-", row.severity, "yes" if row.success else "**no**", row.observed, ", ".join(row.examples))
+        for row in result.rows
+    ]
+    failed = sum(not row.success for row in result.rows)
+    listed = table(("expectation", "column", "severity", "holds", "observed", "examples"), rows)
+    return {"expectations": len(rows), "failed": failed, "results": dg.MetadataValue.md(listed)}
+
+
+def drift_table(found: "Sequence[ColumnDrift]") -> dg.MarkdownMetadataValue:
+    """Return one row a test: effect, its lower bound, adjusted probability, and the PSI people know."""
+    rows = [
+        (item.column, item.test, f"{item.effect:.3f}", f"{item.low:.3f}", f"{item.q:.2g}", f"{item.psi:.3f}", "**drift**" if item.flagged else "")
+        for item in sorted(found, key=lambda item: -item.effect)
+    ]
+    return dg.MetadataValue.md(table(("feature", "test", "effect", "at least", "q", "PSI", ""), rows))
+
+
+def gate_metadata(report: GateReport) -> Metadata:
+    """Return every rule of the gate with its finding."""
+    findings = report.measurements["judgement"]["findings"]
+    rows = [(finding["check"], finding["verdict"], finding["reason"]) for finding in findings]
+    return {
+        "verdict": report.verdict,
+        "findings": dg.MetadataValue.md(table(("rule", "verdict", "why"), rows)),
+        "report": report.digest,
+        "signed_by": report.key_id,
+    }
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table; pipes in cells are escaped.
 
@@ -212,7 +265,7 @@ def _schema(store: Store, ref: DatasetRef) -> dg.TableSchema:
 
 def _profile_table(profile: Mapping[str, Any]) -> str:  # Any: JSON of a profile
     rows = [
-        (name, f"{column['count']:,}", f"{column['nulls']:,}", *(_number(column.get(key)) for key in ("min", "mean", "max")))
+        (name, f"{column['count']:,}", f"{column['nulls']:,}", *(_number(column.get(key)) for key in ("minimum", "mean", "maximum")))
         for name, column in profile["columns"].items()
     ]
     return table(("column", "rows", "nulls", "min", "mean", "max"), rows)

@@ -30,6 +30,7 @@ class Features(Declaration):
         steps: Steps fitted on the training window, in order; they live in the model bundle.
         lookback: Partitions before p that window expressions may look into.
         split_by: Columns of `raw` that decide a row's side where there are no time partitions; all by default.
+        drift_tolerance: Largest tolerated drift effect (Kolmogorov-Smirnov or total variation distance), from 0 to 1.
     """
 
     columns: dict[str, str] = Field(min_length=1)
@@ -37,6 +38,7 @@ class Features(Declaration):
     steps: tuple[Annotated[Step, Field(discriminator="kind")], ...] = ()
     lookback: int = Field(default=0, ge=0)
     split_by: tuple[str, ...] = ()
+    drift_tolerance: float = Field(default=0.1, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _names_free(self) -> "Features":

@@ -36,4 +36,4 @@ def state_folder(home: Path) -> Path:
 
     `PENSTOCK_HOME` may be absolute or relative to `home`; without it the folder is `home`/.penstock/dagster.
     """
-    return home / (os.environ.get("PENSTOCK_HOME") or ".penstock") / "dagster"
+    return home / Path(os.environ.get("PENSTOCK_HOME") or ".penstock").expanduser() / "dagster"

@@ -22,9 +22,18 @@ def ks_distance(reference: Floats, current: Floats) -> float:
     0.5
     """
     both = np.concatenate([reference, current])
-    left = np.searchsorted(reference, both, "right") / len(reference)
-    right = np.searchsorted(current, both, "right") / len(current)
-    return float(np.abs(left - right).max())
+    order = np.argsort(both, kind="stable")  # a merge: both halves are sorted
+    merged = both[order]
+    below = np.cumsum(order < len(reference))
+    difference = below / len(reference) - (np.arange(1, len(both) + 1) - below) / len(current)
+    last_of_equals = np.append(merged[1:] != merged[:-1], True)
+    return float(np.abs(difference[last_of_equals]).max())
+
+
+def bin_counts(values: Floats, edges: Floats) -> Floats:
+    """Return how many of the sorted `values` lie in each bin: up to each edge inclusive, and past the last."""
+    ends = np.searchsorted(values, edges, "right")
+    return np.diff(ends, prepend=0, append=len(values)).astype(np.float64)
 
 
 def ks_lower_bound(distance: float, reference: float, current: float, *, confidence: float) -> float:

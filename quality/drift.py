@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from quality import wording
 from quality.bootstrap import Clusters, Ints, cluster_codes
 from quality.distances import (
+    bin_counts,
     chi_square,
     design_effects,
     ks_distance,
@@ -236,16 +237,16 @@ class _Measured:
 
 def _compare_numbers(reference: _Sample, current: _Sample, confidence: float) -> _Measured:
     before, after = (sample.values.cast(pl.Float64).to_numpy() for sample in (reference, current))
-    ordered = np.sort(before)
+    ordered = (np.sort(before), np.sort(after))
     # Deciles that are values themselves: no arithmetic on infinities.
-    edges = np.unique(np.quantile(ordered, np.arange(1, 10) / 10, method="inverted_cdf"))
+    edges = np.unique(np.quantile(ordered[0], np.arange(1, 10) / 10, method="inverted_cdf"))
     effective = (
         _effective(reference, len(before), lambda codes: _largest_effect([before <= edge for edge in edges], codes)),
         _effective(current, len(after), lambda codes: _largest_effect([after <= edge for edge in edges], codes)),
     )
-    distance = ks_distance(ordered, np.sort(after))
+    distance = ks_distance(*ordered)
     harmonic = effective[0] * effective[1] / (effective[0] + effective[1])
-    bins = [np.bincount(np.searchsorted(edges, side), minlength=len(edges) + 1) for side in (before, after)]
+    bins = [bin_counts(side, edges) for side in ordered]
     return _Measured(
         effect=distance,
         low=ks_lower_bound(distance, *effective, confidence=confidence),

@@ -1,7 +1,10 @@
-"""Owns the hint for a misspelt name: the nearest valid one, and the whole list."""
+"""Owns the hint for a misspelt name: the nearest valid one, and what else is allowed."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_MANY = 12
+"""From this many allowed names only the nearest ones are listed."""
 
 
 def unknown_name(what: str, name: str, allowed: Iterable[str]) -> str:
@@ -11,6 +14,8 @@ def unknown_name(what: str, name: str, allowed: Iterable[str]) -> str:
     "unknown metric 'rsme': did you mean 'rmse'? allowed: mae, rmse"
     """
     names = list(allowed)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    near = get_close_matches(name, names, n=5, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {what} {name!r}: {hint}allowed: {', '.join(names)}"
+    if len(names) <= _MANY:
+        return f"unknown {what} {name!r}: {hint}allowed: {', '.join(names)}"
+    return f"unknown {what} {name!r}: {hint}{len(names)} are allowed, near ones: {', '.join(near) or 'none'}"

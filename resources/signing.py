@@ -139,6 +139,8 @@ def _read_signature(store: Store, key: str) -> dict[str, str]:
 
 
 def _message(kind: str, digest: str) -> bytes:
+    if "\n" in kind:  # else kind "a\nb" with digest "c" would read like kind "a" with digest "b\nc"
+        raise ValueError(f"kind must be one line, got {kind!r}")
     return b"penstock-v1\n" + kind.encode() + b"\n" + digest.encode()
 
 

@@ -22,7 +22,7 @@ PYTHONS = ((3, 11), (3, 13))
 OLDEST_GLIBC = (2, 28)
 """The wheels of LightGBM, Polars and obstore are built for manylinux_2_28."""
 NEEDED_BYTES = {"core": 4_000_000_000, "dev": 5_000_000_000}
-"""Virtual environment (1.5 or 1.9 GB) and the download cache that fills it."""
+"""Virtual environment (1.0 or 1.6 GB) and the download cache that fills it, with some room for data."""
 
 INSTALLERS = {
     "apt-get": "apt-get install {}",

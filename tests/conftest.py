@@ -1,11 +1,40 @@
-"""Shared fixtures: where the real data lies."""
+"""Shared fixtures: where the real data lies. With PENSTOCK_TEST_REQUIRE=1, as in CI, a skipped test fails."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+REQUIRE = "PENSTOCK_TEST_REQUIRE"
+NOT_HERE = "not here: "
+"""A skip whose reason starts so is one that no installation can mend (another platform, root may do everything)."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, Any]:
+    """Turn skips into failures where everything that tests need must be there."""
+    report = yield
+    if os.environ.get(REQUIRE) == "1" and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if NOT_HERE not in reason:
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} was skipped although {REQUIRE}=1 forbids it. {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, Any]:
+    """Do the same for modules that are skipped as a whole."""
+    report = yield
+    if os.environ.get(REQUIRE) == "1" and report.outcome == "skipped" and NOT_HERE not in str(report.longrepr):
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} was skipped although {REQUIRE}=1 forbids it: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")

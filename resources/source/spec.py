@@ -122,6 +122,11 @@ def guess_format(url: str) -> Format | None:
     return None
 
 
+def guess_delimiter(url: str) -> str:
+    """Return the delimiter that the file name in `url` tells: a tab for `.tsv`, else a comma."""
+    return "\t" if ".tsv" in url.split("::", maxsplit=1)[0].lower() else ","
+
+
 def _check_option(name: str, value: object) -> None:
     if name in ("delimiter", "quote"):
         if not (isinstance(value, str) and len(value) == 1 and value.isascii()):

@@ -17,6 +17,7 @@ import polars as pl
 from resources.canonical import canonical_json, digest_bytes, parse_json
 from resources.errors import IntegrityError
 from resources.refs import DatasetRef
+from resources.storage.grouping import plain_schema
 from resources.storage.objects import get_object, object_path, put_object
 from resources.storage.store import Store
 from resources.storage.writer import ROWS_PER_SHARD, SHARD_BYTES, Shard, ShardWriter
@@ -56,7 +57,7 @@ class SnapshotWriter:
 
     Args:
         store: Where the dataset goes.
-        schema: Arrow schema; schema-level metadata is dropped.
+        schema: Arrow schema; its metadata is dropped.
         scratch: Folder for unfinished shards; on the store's own file system they are linked in, not copied.
         rows_per_shard: Largest number of rows of a shard.
         max_shard_bytes: A shard is closed once its file has this size.
@@ -72,7 +73,7 @@ class SnapshotWriter:
         max_shard_bytes: int = SHARD_BYTES,
     ) -> None:
         self._store = store
-        self._schema = schema.remove_metadata()
+        self._schema = plain_schema(schema)
         self._shards = ShardWriter(
             store, self._schema, scratch=scratch, rows_per_shard=rows_per_shard, max_shard_bytes=max_shard_bytes
         )
@@ -136,8 +137,11 @@ def write_table(
     rows_per_shard: int = ROWS_PER_SHARD,
     max_shard_bytes: int = SHARD_BYTES,
 ) -> DatasetRef:
-    """Store a table that fits in memory and return the reference to the dataset."""
-    arrow = _to_arrow(table) if isinstance(table, pl.DataFrame) else table
+    """Store a table that fits in memory and return the reference to the dataset.
+
+    Categories are stored as their texts. Further arguments are those of `SnapshotWriter`.
+    """
+    arrow = _to_arrow(table) if isinstance(table, pl.DataFrame) else _plain(table)
     with SnapshotWriter(
         store, arrow.schema, scratch=scratch, rows_per_shard=rows_per_shard, max_shard_bytes=max_shard_bytes
     ) as writer:
@@ -202,6 +206,17 @@ def _to_arrow(frame: pl.DataFrame) -> "pa.Table":
     import pyarrow as pa
 
     narrow = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
-    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    table = _plain(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
     schema = pa.schema([field.with_type(narrow.get(field.type, field.type)) for field in table.schema])
     return table.cast(schema)
+
+
+def _plain(table: "pa.Table") -> "pa.Table":
+    """Return `table` with dictionaries replaced by their values."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))

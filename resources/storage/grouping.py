@@ -66,6 +66,23 @@ class RowGrouper:
         return group
 
 
+def plain_schema(schema: "pa.Schema") -> "pa.Schema":
+    """Return `schema` without metadata, which readers attach in their own ways, checked for one form per value.
+
+    Raises:
+        ContractError: If a column is a dictionary: its bytes depend on entries that no row uses.
+    """
+    import pyarrow as pa
+
+    for field in schema:
+        if pa.types.is_dictionary(field.type):
+            raise ContractError(
+                f"column {field.name!r} is {field.type}: cast it to {field.type.value_type}; "
+                "texts that repeat are stored once per row group anyway"
+            )
+    return pa.schema([field.remove_metadata() for field in schema])
+
+
 def conformed(batch: "pa.RecordBatch | pa.Table", schema: "pa.Schema") -> "pa.Table":
     """Return `batch` as a table of exactly `schema`, without copying.
 

@@ -6,6 +6,7 @@ per name and process, for tests. Large objects are fetched in ranges, so memory 
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
 RANGE_BYTES = 16 * 2**20
 CONCURRENT_RANGES = 4
 PART_BYTES = 16 * 2**20
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _CREATE_BYTES = 8 * 2**20  # up to here one conditional request; above, a multipart upload
 _MEMORY: dict[str, "MemoryStore"] = {}
 _LOCK = Lock()
 _SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_SHORTEST_SECRET = 12  # shorter values are words of a test server, found in many a URL
 
 
 class ObjectStore:
@@ -50,6 +53,7 @@ class ObjectStore:
         self._open: Callable[[], MemoryStore | S3Store] = (
             (lambda: _memory(url)) if parts.scheme == "memory" else (lambda: _s3(parts.netloc, timeout_s, retries))
         )
+        self._retries = retries
         self._client: MemoryStore | S3Store | None = None
 
     @property
@@ -65,16 +69,12 @@ class ObjectStore:
             return bytes(obstore.get(self._store(), self._key(key)).bytes())
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write `data` by one conditional request; return False if the key exists."""
-        import obstore
-        from obstore.exceptions import AlreadyExistsError
+        """Write `data` by a conditional request; return False if the key exists.
 
+        After a lost answer that may be by this very call: compare the bytes where it matters.
+        """
         with self._explained("create", key):
-            try:
-                obstore.put(self._store(), self._key(key), data, mode="create")
-            except AlreadyExistsError:
-                return False
-            return True
+            return self._create(key, data)
 
     def put(self, key: str, data: bytes) -> None:
         """Write or replace the bytes under `key`."""
@@ -135,6 +135,24 @@ class ObjectStore:
     def forget_local(self, key: str) -> bool:
         """Drop the cached copy of `key`."""
         (self._cache / check_key(key)).unlink(missing_ok=True)
+        return True
+
+    def _create(self, key: str, data: bytes) -> bool:
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, GenericError
+
+        # obstore sends a conditional request once only, since an answer may get lost on the way.
+        for attempt in range(self._retries + 1):
+            try:
+                obstore.put(self._store(), self._key(key), data, mode="create")
+            except AlreadyExistsError:
+                return False
+            except GenericError:
+                if attempt == self._retries:
+                    raise
+                time.sleep(min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S))
+            else:
+                break
         return True
 
     def _store(self) -> "MemoryStore | S3Store":
@@ -228,8 +246,8 @@ def _s3(bucket: str, timeout_s: float, retries: int) -> "S3Store":
             "max_retries": retries,
             "retry_timeout": timedelta(seconds=4 * timeout_s),
             "backoff": {
-                "init_backoff": timedelta(milliseconds=100),
-                "max_backoff": timedelta(seconds=5),
+                "init_backoff": timedelta(seconds=_FIRST_PAUSE_S),
+                "max_backoff": timedelta(seconds=_LONGEST_PAUSE_S),
                 "base": 2,
             },
         },
@@ -261,14 +279,16 @@ def _profile() -> dict[str, Any]:
 def _first_line(error: Exception) -> str:
     text = redact(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
     for name in _SECRETS:
-        if os.environ.get(name):
-            text = text.replace(os.environ[name], f"<{name}>")
+        secret = os.environ.get(name, "")
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, f"<{name}>")
     return text
 
 
 def _remedy(error: Exception) -> str:
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+    # Listing reports a refusal as a generic error.
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or "403 Forbidden" in str(error):
         return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of the key on this bucket"
     return "check that the server is reachable (AWS_ENDPOINT_URL, AWS_REGION) and the bucket exists, then run again"

@@ -173,9 +173,12 @@ class _OpenShard:
         self.rows = 0
         self._file = pa.OSFile(str(path), "wb")
         repetitive: Any = _repetitive(first)  # Any: the stub of pyarrow knows no list here
-        self._writer = ParquetWriter(
-            self._file, schema, compression="zstd", compression_level=1, use_dictionary=repetitive or False
-        )
+        try:
+            self._writer = ParquetWriter(
+                self._file, schema, compression="zstd", compression_level=1, use_dictionary=repetitive or False
+            )
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            raise _unwritable(error) from error
 
     @property
     def size_bytes(self) -> int:
@@ -191,7 +194,7 @@ class _OpenShard:
         try:
             self._writer.write_table(joined, row_group_size=max(1, joined.num_rows))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-            raise ContractError(f"rows cannot be written as Parquet: {error}; choose another column type") from error
+            raise _unwritable(error) from error
         self.rows += joined.num_rows
 
     def close(self) -> None:
@@ -214,6 +217,10 @@ def _repetitive(group: "pa.Table") -> list[str]:
         field.name for field in group.schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
     ]
     return [name for name in texts if 2 * len(sample.column(name).unique()) <= sample.num_rows]
+
+
+def _unwritable(error: Exception) -> ContractError:
+    return ContractError(f"rows cannot be written as Parquet: {error}; choose another column type")
 
 
 def _scratch_error(scratch: Path, error: OSError) -> StoreError:

@@ -5,6 +5,7 @@ another number may give other last bits.
 """
 
 import logging
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,9 +47,14 @@ class LightGBM:
 
     def fit(self, data: TrainingSet, parameters: Parameters, seed: int) -> bytes:
         """Return the model as LightGBM's text."""
-        declared = {"num_threads": THREADS, "objective": "regression", **canonical_parameters("parameters", parameters)}
+        declared: dict[str, Any] = {
+            "num_threads": THREADS,
+            "objective": "regression",
+            **canonical_parameters("parameters", parameters),
+        }
         rounds = int(declared.pop("num_iterations", ITERATIONS))
         check_label(data, self.task(parameters))
+        _check_threads(int(declared["num_threads"]))
         library = _library()
         names = _safe_names(data.feature_names)
         try:
@@ -92,9 +98,19 @@ class _Trees:
 def _library() -> ModuleType:
     import lightgbm
 
-    # LightGBM prints to stdout from C; its messages go to a logger instead.
-    lightgbm.register_logger(logging.getLogger("penstock.lightgbm"))
+    logger = logging.getLogger("penstock.lightgbm")
+    logger.addHandler(logging.NullHandler())
+    lightgbm.register_logger(logger)  # LightGBM prints to stdout from C otherwise
     return lightgbm
+
+
+def _check_threads(wanted: int) -> None:
+    allowed = os.environ.get("OMP_THREAD_LIMIT", "")
+    if (allowed.isdigit() and int(allowed) < wanted) or os.environ.get("OMP_DYNAMIC", "").lower() == "true":
+        raise TrainingError(
+            f"OMP_THREAD_LIMIT={allowed or 'unset'} and OMP_DYNAMIC={os.environ.get('OMP_DYNAMIC', 'unset')} may give "
+            f"LightGBM fewer than num_threads={wanted} threads and so other bits: unset them, or declare num_threads: 1"
+        )
 
 
 def _booster(data: bytes) -> Any:  # Any: lightgbm.Booster, imported late
@@ -102,7 +118,7 @@ def _booster(data: bytes) -> Any:  # Any: lightgbm.Booster, imported late
     if not data.startswith(b"tree\n"):
         raise TrainingError("not a LightGBM model text: train the model again")
     try:
-        return library.Booster(model_str=data.decode(), params={"verbosity": -1})
+        return library.Booster(model_str=data.decode())
     except (library.basic.LightGBMError, UnicodeDecodeError) as error:
         raise TrainingError(f"not a LightGBM model text: {error}; train the model again") from None
 

@@ -59,7 +59,9 @@ def check_label(data: TrainingSet, task: Task) -> None:
             "declare the label's column as not nullable, so that such rows go to quarantine"
         )
     if task == "binary" and (strange := set(np.unique(data.label).tolist()) - {0.0, 1.0}):
-        raise TrainingError(f"a binary label is 0 or 1, found {sorted(strange)[:5]}: write it as CASE WHEN ... THEN 1 ELSE 0 END")
+        raise TrainingError(
+            f"a binary label is 0 or 1, found {sorted(strange)[:5]}: write it as CASE WHEN ... THEN 1 ELSE 0 END"
+        )
     if task == "binary" and len(np.unique(data.label)) < 2:
         raise TrainingError(f"all {len(data.label)} labels are {data.label[0]:g}: widen the training window")
 
@@ -73,11 +75,22 @@ class Predictor(Protocol):
 
 
 class Trainer(Protocol):
-    """Fits models of one library; `name` is how a declaration calls it, `file` its model's name in a bundle."""
+    """Fits models of one library."""
 
-    name: str
-    file: str
-    libraries: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """How a declaration calls it."""
+        ...
+
+    @property
+    def file(self) -> str:
+        """Name of its model file in a bundle."""
+        ...
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Distributions whose version may change the bits of a model."""
+        ...
 
     def check(self, field: str, parameters: Parameters) -> None:
         """Refuse parameters that the library does not know or that would break determinism.

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from resources.declaration import Declaration
 from resources.errors import DeclarationError
 from resources.training.protocol import Task, Trainer, trainer_named
-from resources.transform.steps import Step
+from resources.transform.steps import Step, check_steps
 
 
 class TrainingRecipe(Declaration):
@@ -22,6 +22,8 @@ class TrainingRecipe(Declaration):
         columns: Row-wise features, name to SQL text over the contract's columns, in order.
         steps: Steps fitted on the training window, in the order they run.
         label: Column of the features dataset that holds the label.
+        rows: SQL condition over the features dataset that a training row meets; empty for every row. It keeps the
+            holdout of a hash split out of training.
         trainer: Name of the trainer.
         parameters: Parameters of the trainer.
         seed: Seed of every random choice.
@@ -32,6 +34,7 @@ class TrainingRecipe(Declaration):
     columns: tuple[tuple[str, str], ...] = Field(min_length=1)
     steps: tuple[Step, ...] = ()
     label: str
+    rows: str = ""
     trainer: str = "lightgbm"
     parameters: dict[str, Any] = Field(default_factory=dict)  # Any: JSON values, given by the user
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -43,10 +46,11 @@ class TrainingRecipe(Declaration):
         return tuple(value.items()) if isinstance(value, Mapping) else value
 
     @model_validator(mode="after")
-    def _label_is_no_feature(self) -> "TrainingRecipe":
+    def _parts_fit(self) -> "TrainingRecipe":
         if self.label in dict(self.columns):
             raise DeclarationError(f"columns: {self.label!r} is the label: a model cannot read what it predicts")
         self.learner.check("parameters", self.parameters)
+        check_steps("steps", self.steps, list(self.texts))
         return self
 
     @property

@@ -104,7 +104,9 @@ class FittedTransform:
             TrainingError: If `value` is no such transform, or of a later format.
         """
         if value.get("format") != FORMAT:
-            raise TrainingError(f"transform has format {value.get('format')!r}, this Penstock reads {FORMAT}: upgrade it")
+            raise TrainingError(
+                f"transform has format {value.get('format')!r}, this Penstock reads {FORMAT}: upgrade it"
+            )
         try:
             return cls(
                 columns=dict(value["columns"]),

@@ -176,7 +176,9 @@ class OneHot(_StepBase):
 
     def _kept(self, series: pl.Series) -> list[str]:
         texts = _categories(series, self.kind)
-        counts: dict[str, int] = dict(series.drop_nulls().cast(pl.String).rename("value").value_counts(name="rows").iter_rows())
+        counts: dict[str, int] = dict(
+            series.drop_nulls().cast(pl.String).rename("value").value_counts(name="rows").iter_rows()
+        )
         frequent = sorted(texts, key=lambda text: -counts[text])[: self.max_categories]
         return [text for text in texts if text in set(frequent)]
 

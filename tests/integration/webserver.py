@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -81,21 +82,22 @@ class Alive:
 @contextmanager
 def served(command: list[str], *, cwd: Path, environment: Mapping[str, str]) -> Generator[Alive]:
     """Run `command` in a session of its own until the block ends, then end it and the children it left."""
-    log = Path(environment["DAGSTER_HOME"]) / f"server-{time.monotonic_ns()}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        yield Alive(process, log)
-    finally:
-        _end(process)
+    with tempfile.TemporaryDirectory(prefix="penstock-server-") as folder:
+        log = Path(folder) / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            yield Alive(process, log)
+        finally:
+            _end(process)
 
 
 def graphql(url: str, query: str, variables: Mapping[str, object] | None = None) -> Any:  # Any: JSON

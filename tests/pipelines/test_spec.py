@@ -14,7 +14,9 @@ def declaration(**changes: Any) -> dict[str, Any]:
         "partitions": {"every": "monthly", "start": "2011-01"},
         "ingest": {
             "source": {"url": "rides-{partition}.csv"},
-            "contract": {"columns": {"at": {"type": "timestamp[us]"}, "temp": {"type": "float64"}, "cnt": {"type": "int64"}}},
+            "contract": {
+                "columns": {"at": {"type": "timestamp[us]"}, "temp": {"type": "float64"}, "cnt": {"type": "int64"}}
+            },
             "event_time": {"column": "at", "timezone": "UTC"},
         },
         "features": {"columns": {"warm": "temp"}, "label": "cnt"},
@@ -107,7 +109,7 @@ def test_an_unknown_trainer_names_the_nearest_one():
 
 
 def test_an_unknown_trainer_parameter_names_the_nearest_one():
-    assert "'num_leaves'" in refusal(train__parameters={"num_leafs": 31})
+    assert "'num_leaves'" in refusal(train__parameters={"num_leavs": 31})
 
 
 def test_a_step_over_an_unknown_feature_is_refused():
@@ -127,7 +129,9 @@ def test_a_reserved_feature_name_is_refused():
 
 
 def test_an_unknown_expectation_names_the_nearest_one():
-    message = refusal(ingest__expectations=[{"type": "expect_column_values_to_be_betwen", "kwargs": {"column": "temp"}}])
+    message = refusal(
+        ingest__expectations=[{"type": "expect_column_values_to_be_betwen", "kwargs": {"column": "temp"}}]
+    )
     assert "expect_column_values_to_be_between" in message
 
 

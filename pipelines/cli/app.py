@@ -1,0 +1,71 @@
+"""Owns the list of commands and the entry point."""
+
+import sys
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.backtest import backtest
+from pipelines.cli.demo import demo
+from pipelines.cli.doctor import doctor
+from pipelines.cli.guard import guarded
+from pipelines.cli.key import key
+from pipelines.cli.lineage import lineage
+from pipelines.cli.list import list_pipelines
+from pipelines.cli.models import models
+from pipelines.cli.new import new
+from pipelines.cli.reproduce import reproduce
+from pipelines.cli.rollback import rollback
+from pipelines.cli.run import run
+from pipelines.cli.show import show
+from pipelines.cli.summary import summary
+from pipelines.cli.verify import verify
+
+app = typer.Typer(
+    name="penstock",
+    help="Raw files in, a gated, signed and promoted model out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+COMMANDS = {
+    "demo": demo,
+    "run": run,
+    "summary": summary,
+    "list": list_pipelines,
+    "show": show,
+    "new": new,
+    "models": models,
+    "rollback": rollback,
+    "lineage": lineage,
+    "reproduce": reproduce,
+    "verify": verify,
+    "backtest": backtest,
+    "doctor": doctor,
+    "key": key,
+}
+"""Command to its function, in the order that the help shows."""
+for _name, _command in COMMANDS.items():
+    app.command(_name)(guarded(_command))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"penstock {installed_version('penstock')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Raw files in, a gated, signed and promoted model out."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="penstock", args=sys.argv[1:])

@@ -1,0 +1,14 @@
+"""Owns what a command needs of its environment before anything heavy is imported."""
+
+import os
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+SILENT = {"DAGSTER_DISABLE_TELEMETRY": "yes", "GX_ANALYTICS_ENABLED": "false", "DVC_NO_ANALYTICS": "1"}
+"""Nothing that a command imports reports to anyone."""
+
+
+def prepare() -> None:
+    """Name the Dagster instance of this project, unless the user has another, and silence telemetry."""
+    os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
+    os.environ.update(SILENT)

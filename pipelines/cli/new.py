@@ -1,0 +1,38 @@
+"""`penstock new`: write a starter pipeline."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the pipeline: lower-case letters, digits and _.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", metavar="DIR", help="Where to write it; the project's pipelines/catalog by default."),
+    ] = None,
+) -> None:
+    """Write a commented starter pipeline that runs as it is.
+
+    It is never written over another. A folder outside the project must be named by PENSTOCK_PIPELINES to be seen.
+    """
+    from pipelines.starter import CATALOG, write
+    from resources.settings import load_settings
+
+    target = (folder or CATALOG).absolute()
+    path = write(name, target)
+    seen = target == CATALOG or target in [known.absolute() for known in load_settings().pipelines]
+    print(f"Written: {_near(path)}")
+    print("It runs as it is, on data that it generates itself. Next:")
+    if not seen:
+        print(f"  export PENSTOCK_PIPELINES={target}")
+    print(f"  penstock run {name}")
+    print(f"  penstock summary {name}")
+    print(f"Then open {_near(path)} and change it; every part is explained there.")
+
+
+def _near(path: Path) -> str:
+    near = os.path.relpath(path)
+    return str(path) if near.startswith("..") else near

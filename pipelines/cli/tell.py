@@ -1,0 +1,154 @@
+"""Owns the wording of a run and of a pipeline's state on the terminal; the values are made by `pipelines.summary`."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipelines.cli.console import interval, number, print_table, seconds, short
+from pipelines.summary import Blocked, Ingested, Judged, Summary
+
+if TYPE_CHECKING:
+    from pipelines.running import Outcome
+    from resources.registry import Entry
+    from resources.workspace import Workspace
+
+FEW = 3
+"""Up to so many partitions every metric is shown."""
+WHOLE = "(all rows)"
+"""Stands for the partition of a pipeline without time partitions."""
+
+
+def tell_outcomes(outcomes: Sequence["Outcome"]) -> None:
+    """Print what became of each stage of each step."""
+    stages = [item.stage for item in max(outcomes, key=lambda found: len(found.stages)).stages]
+    rows: list[list[str]] = []
+    for outcome in outcomes:
+        states = {item.stage: item.state for item in outcome.stages}
+        shown = [str(states.get(stage, "")) for stage in stages]
+        rows.append([outcome.step.partition or WHOLE, *shown, outcome.status, seconds(outcome.seconds)])
+    print_table(("partition", *stages, "outcome", "took"), rows, right=("took",))
+
+
+def tell_reasons(outcomes: Sequence["Outcome"]) -> None:
+    """Print why steps were blocked or failed."""
+    told = [outcome for outcome in outcomes if outcome.status in ("blocked", "failed")]
+    for outcome in told:
+        print(f"{outcome.step.partition or WHOLE} {outcome.status}:")
+        for reason in outcome.reasons:
+            print(f"  - {reason}")
+
+
+def tell_summary(summary: Summary, *, reasons: bool = True) -> None:
+    """Print champion, judgements with intervals, and what was blocked and why."""
+    if any(item.look_alike for item in summary.ingested):
+        print("The data is a generated look-alike: its numbers say nothing about the real world.")
+    tell_judged(summary.judged)
+    tell_ingested([item for item in summary.ingested if item.rejected])
+    if reasons:
+        tell_blocked(summary.blocked)
+    tell_champion(summary)
+
+
+def tell_judged(judged: Sequence[Judged]) -> None:
+    """Print each judgement: the deciding metric, or every metric where they are few."""
+    if not judged:
+        print("No model was judged.")
+        return
+    if len(judged) <= FEW:
+        for item in judged:
+            _tell_metrics(item)
+        return
+    first = judged[0]
+    title = f"{first.metric}{f' in {first.unit}' if first.unit else ''}, with {_confidence()} intervals"
+    header = ("judged on", "rows", "verdict", "challenger", "champion then", "baseline", "model", "")
+    rows = [
+        (
+            item.partition or WHOLE,
+            f"{item.rows:,}",
+            item.verdict,
+            *(interval(item.estimate(model)) for model in ("challenger", "champion", "baseline")),
+            short(item.challenger),
+            _action(item),
+        )
+        for item in judged
+    ]
+    print_table(header, rows, title=title, right=("rows",))
+
+
+def tell_ingested(ingested: Sequence[Ingested]) -> None:
+    """Print the partitions that rows were rejected of."""
+    if ingested:
+        rows = [
+            (
+                item.partition or WHOLE,
+                f"{item.rows:,}",
+                f"{item.rejected:,}",
+                "; ".join(f"{reason} ({count:,})" for reason, count in item.reasons.items()),
+            )
+            for item in ingested
+        ]
+        print_table(("partition", "rows kept", "rejected", "why"), rows, title="Quarantine", right=("rows kept", "rejected"))
+
+
+def tell_blocked(blocked: Sequence[Blocked]) -> None:
+    """Print what was stopped, and why."""
+    if not blocked:
+        print("Nothing was blocked.")
+    for item in blocked:
+        print(f"{item.partition or WHOLE} stopped by the {item.by} ({item.verdict}):")
+        for reason in item.reasons[:FEW]:
+            print(f"  - {reason}")
+
+
+def tell_champion(summary: Summary) -> None:
+    """Print which model is champion, since when and why."""
+    entry = summary.champion
+    if entry is None:
+        print(f"{summary.pipeline} has no champion in registry {summary.registry!r} yet.")
+        return
+    print(f"Champion of {summary.pipeline}: model {short(entry.model.digest)}, {_trained_on(entry)}")
+    where = f"judged on {entry.partition}" if entry.partition else "judged on the holdout"
+    print(f"  {entry.action}d as entry {entry.sequence} by {entry.actor} at {entry.at[:19]}Z, {where}")
+    print(f"  why: {entry.reason}")
+
+
+def deciding(opened: "Workspace", report: str | None) -> str:
+    """Return the deciding metric of the model that the gate report `report` judged, or an empty text."""
+    from resources.canonical import parse_json
+    from resources.errors import ObjectMissing
+    from resources.storage.objects import get_object
+
+    if report is None:
+        return ""
+    try:
+        value = parse_json(get_object(opened.store, report))
+    except ObjectMissing:
+        return ""
+    metric = value["gate"]["metric"]
+    measured = value["measurements"]["evaluation"]["overall"]["metrics"]["challenger"].get(metric)
+    unit = value["gate"].get("unit", "")
+    return f"{metric} {interval(measured)}{f' {unit}' if unit else ''}" if measured else ""
+
+
+def _tell_metrics(item: Judged) -> None:
+    models = [model for model in ("challenger", "champion", "baseline") if model in item.metrics]
+    rows = [
+        (name, *(interval(item.metrics[model].get(name)) for model in models)) for name in item.metrics["challenger"]
+    ]
+    where = item.partition or "the holdout"
+    title = f"{where}: {item.verdict}{', ' + _action(item) if _action(item) else ''}"
+    print_table(("metric", *models), rows, title=f"{title} ({item.rows:,} rows, model {short(item.challenger)})")
+    for reason in item.reasons[:FEW]:
+        print(f"  - {reason}")
+
+
+def _action(item: Judged) -> str:
+    return "promoted" if item.promoted else ("refused" if item.verdict in ("inconclusive", "block") else "")
+
+
+def _trained_on(entry: "Entry") -> str:
+    keys = sorted(key for key in entry.model.training_digests if key)
+    return f"trained on {keys[0]} to {keys[-1]}" if keys else "trained on the rows outside the holdout"
+
+
+def _confidence() -> str:
+    return f"{number(95)} %"

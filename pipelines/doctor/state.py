@@ -1,0 +1,122 @@
+"""Owns the checks of state: signing key, folders and who may write to them, the store, free disk space."""
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pipelines.doctor.finding import Finding, of
+from resources.errors import PenstockError
+from resources.settings import PROJECT_ROOT, Settings
+
+LOW_BYTES = 2_000_000_000
+
+
+def signing_key(settings: Settings) -> list[Finding]:
+    """Look whether the private key is there, ours, and readable by nobody else."""
+    path = settings.key
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return [Finding("ok", f"no signing key yet; it is made at {path} on first use")]
+    except OSError as error:
+        return [of(error, remedy=f"give this user access to {path.parent}, or set PENSTOCK_KEY to another file")]
+    if found.st_uid != os.geteuid():
+        what = f"the signing key {path} belongs to user {found.st_uid}, not to you ({os.geteuid()})"
+        return [Finding("unsafe", what, f"chown {os.geteuid()} {path}, or set PENSTOCK_KEY to a key of your own")]
+    if mode := stat.S_IMODE(found.st_mode) & 0o077:
+        what = f"others may use the signing key {path} (mode {stat.S_IMODE(found.st_mode):04o})"
+        remedy = f"chmod 600 {path}; make a new key if somebody else may have read it (mode bits {mode:03o})"
+        return [Finding("unsafe", what, remedy)]
+    return _loadable(path)
+
+
+def _loadable(path: Path) -> list[Finding]:
+    from resources.signing import load_keyring
+
+    try:
+        (key_id,) = load_keyring(path, None).keys
+    except PenstockError as error:
+        return [of(error, remedy=f"put the right key back, or move {path} away: a new one is made on first use")]
+    return [Finding("ok", f"signing key {key_id} at {path}, readable by you alone")]
+
+
+def folders(settings: Settings) -> list[Finding]:
+    """Look for folders of code, state or trust that everybody may write to."""
+    trusted = (settings.trusted_keys,) if settings.trusted_keys else ()
+    local_store = (Path(settings.store),) if "://" not in settings.store else ()
+    looked_at = (
+        PROJECT_ROOT,
+        settings.home,
+        settings.key.parent,
+        settings.scratch,
+        *local_store,
+        *settings.pipelines,
+        *trusted,
+    )
+    findings = [finding for folder in dict.fromkeys(looked_at) for finding in _folder(folder)]
+    return findings or [Finding("ok", "nobody else may write to the folders of code, state and keys")]
+
+
+def _folder(folder: Path) -> list[Finding]:
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        return [of(error, remedy=f"give this user access to {folder}")]
+    if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        what = f"everybody may write to {folder} and so alter code, data or trusted keys"
+        return [Finding("unsafe", what, f"chmod o-w {folder}")]
+    if found.st_uid not in (os.geteuid(), 0):
+        what = f"{folder} belongs to user {found.st_uid}, who can alter what is in it"
+        return [Finding("note", what, f"chown -R {os.geteuid()} {folder}, unless that user is trusted")]
+    return []
+
+
+def store(settings: Settings) -> list[Finding]:
+    """Write, read, list and remove one small object."""
+    from resources.storage.store import open_store
+
+    key = f"doctor/{secrets.token_hex(8)}"
+    content = b"probe of penstock doctor; may be deleted"
+    try:
+        opened = open_store(settings.store, cache=settings.scratch / "cache")
+        created = opened.create(key, content)
+        try:
+            sound = created and not opened.create(key, b"") and opened.get(key) == content and opened.list("doctor")
+        finally:
+            opened.delete(key)
+    except PenstockError as error:
+        return [of(error, remedy="set PENSTOCK_STORE to a folder or bucket that you may read and write")]
+    if not sound:
+        what = f"the store {opened.url} does not refuse to overwrite, or does not give back what was written"
+        return [Finding("broken", what, "use a store with conditional writes (If-None-Match), such as S3 or SeaweedFS")]
+    return [Finding("ok", f"the store {opened.url} can be written, read and cleaned")]
+
+
+def disk(settings: Settings) -> list[Finding]:
+    """Look at the free space where data and unfinished files go."""
+    local_store = {"store": Path(settings.store)} if "://" not in settings.store else {}
+    findings: list[Finding] = []
+    for name, folder in {"home": settings.home, "scratch": settings.scratch, **local_store}.items():
+        free = shutil.disk_usage(_existing(folder)).free
+        if free < LOW_BYTES:
+            remedy = f"free some space, or set PENSTOCK_{name.upper()} to a larger disk"
+            findings.append(Finding("note", f"only {free / 1e9:.1f} GB are free for {folder}", remedy))
+    free = shutil.disk_usage(_existing(settings.home)).free
+    return findings or [Finding("ok", f"{free / 1e9:.0f} GB are free for {settings.home}")]
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
+
+
+STATE: Mapping[str, Callable[[Settings], list[Finding]]] = {
+    "signing key": signing_key,
+    "folders": folders,
+    "store": store,
+    "disk": disk,
+}

@@ -1,0 +1,180 @@
+"""Owns the running of planned steps: one Dagster run a step, in this process, on the person's own Dagster instance.
+
+The runs are ordinary ones: the web UI shows them under the pipeline's job, with partition and tags. Nothing is printed;
+whoever wants to see progress passes a listener.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import dagster as dg
+
+from pipelines.build import STAGES, build
+from pipelines.events import CheckOutcome, StageOutcome, Watch
+from pipelines.planning import Step, window_of
+from pipelines.spec import Pipeline
+from resources.storage import refs
+from resources.workspace import Workspace
+
+Status = Literal["done", "short", "blocked", "failed"]
+Listener = Callable[[Step, str], None]
+"""Is told the step and what it now does: the name of a stage, or of a check."""
+
+LOCATION_TAG = ".dagster/repository"
+"""Dagster's own tag by which the web UI lists a run on the page of its job; not exported by name."""
+FORCE_TAG = "penstock/force"
+"""A run with this tag does its work again even where it was done before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one step.
+
+    Attributes:
+        step: The step.
+        run_id: The Dagster run, empty if none was needed.
+        status: `done`; `short`: history is too short for a model; `blocked`: a check or the gate said no, or a
+            partition of the training window is blocked; `failed`: an error.
+        stages: Its stages, in order.
+        checks: Its checks, in order.
+        reasons: Why it is not `done`, in plain words.
+        seconds: Wall time.
+    """
+
+    step: Step
+    run_id: str
+    status: Status
+    stages: tuple[StageOutcome, ...]
+    checks: tuple[CheckOutcome, ...]
+    reasons: tuple[str, ...]
+    seconds: float
+
+
+class Runner:
+    """Runs steps of one pipeline.
+
+    Args:
+        pipeline: The pipeline.
+        workspace: Its workspace; the registry it names is the one that is judged and deployed in.
+        instance: Dagster instance that keeps the runs.
+        force: Whether to do work again that was done before.
+        quiet: Whether to keep Dagster's own log off the terminal, but for warnings and errors of assets.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, workspace: Workspace, instance: dg.DagsterInstance, *, force: bool, quiet: bool
+    ) -> None:
+        self.pipeline = pipeline
+        self._workspace = workspace
+        self._instance = instance
+        self._force = force
+        self._quiet = quiet
+
+    @cached_property
+    def job(self) -> dg.JobDefinition:
+        """The pipeline's job, the same that the web UI launches; no other pipeline is loaded."""
+        definitions = build(self.pipeline, registry=self._workspace.registry_name)
+        return definitions.resolve_job_def(self.pipeline.name)
+
+    def made(self) -> dict[str, list[str]]:
+        """Return stage to the partition keys for which it has a value."""
+        store, registry = self._workspace.store, self._workspace.registry_name
+        return {stage: refs.partitions(store, registry, (self.pipeline.name, stage)) for stage in STAGES}
+
+    def run(self, steps: Sequence[Step], listener: Listener) -> Generator[Outcome]:
+        """Run `steps` in order, yielding what became of each; the first failure ends it, a block does not."""
+        withheld: set[str] = set()
+        for step in steps:
+            outcome = self._run_one(step, withheld & window_of(self.pipeline, step.partition), listener)
+            if step.partition is not None and not outcome_made(outcome, "features"):
+                withheld.add(step.partition)
+            yield outcome
+            if outcome.status == "failed":
+                return
+
+    def _run_one(self, step: Step, lacking: Collection[str], listener: Listener) -> Outcome:
+        if not lacking:
+            return self._execute(step, listener)
+        possible = tuple(stage for stage in step.stages if stage in ("raw", "features"))
+        outcome = self._execute(replace(step, stages=possible), listener)
+        if outcome.status != "done" or possible == step.stages:
+            return replace(outcome, step=step)
+        reason = f"its training window holds {', '.join(sorted(lacking))}, which is blocked: correct its data first"
+        rest = tuple(StageOutcome(stage=stage, state="withheld") for stage in step.stages if stage not in possible)
+        return replace(outcome, step=step, status="blocked", stages=(*outcome.stages, *rest), reasons=(reason,))
+
+    def _execute(self, step: Step, listener: Listener) -> Outcome:
+        from dagster._core.utils import make_new_run_id  # the run's id must be known before its first event
+
+        run_id = make_new_run_id()
+        watch = Watch(self.pipeline.name, step.stages, lambda what: listener(step, what))
+        self._instance.add_event_listener(run_id, watch.see)
+        with _quiet_dagster(self._quiet):
+            self.job.execute_in_process(
+                instance=self._instance,
+                partition_key=step.partition,
+                asset_selection=[dg.AssetKey([self.pipeline.name, stage]) for stage in step.stages],
+                tags=self._tags(),
+                run_id=run_id,
+                raise_on_error=False,
+            )
+        return outcome_of(step, run_id, watch)
+
+    def _tags(self) -> dict[str, str]:
+        tags = {LOCATION_TAG: "__repository__@penstock"}
+        return tags | ({FORCE_TAG: "true"} if self._force else {})
+
+
+def outcome_of(step: Step, run_id: str, watch: Watch) -> Outcome:
+    """Return what became of `step`, as the events of its run tell."""
+    stages, checks = watch.stages(), watch.checks()
+    failed = [item for item in stages if item.state == "failed"]
+    refused = [item for item in stages if item.state == "refused"]
+    blocking = [item for item in checks if item.blocks]
+    status: Status = "done"
+    reasons: tuple[str, ...] = ()
+    if failed or watch.errors:
+        status, reasons = "failed", (*(item.message for item in failed), *watch.errors)
+    elif blocking or refused:
+        status, reasons = "blocked", (*(item.reason for item in blocking), *(item.message for item in refused))
+    elif any(item.state == "skipped" for item in stages):
+        status, reasons = "short", ("history is too short for a model",)
+    return Outcome(
+        step=step, run_id=run_id, status=status, stages=stages, checks=checks, reasons=reasons, seconds=watch.seconds
+    )
+
+
+def outcome_made(outcome: Outcome, stage: str) -> bool:
+    """Return whether `stage` has a value now, so that later partitions may read it."""
+    states = {item.stage: item.state for item in outcome.stages}
+    return states.get(stage, "made") in ("made", "reused", "unchanged")
+
+
+def worst(outcomes: Iterable[Outcome]) -> Status:
+    """Return the worst status of `outcomes`."""
+    order: Mapping[Status, int] = {"done": 0, "short": 1, "blocked": 2, "failed": 3}
+    return max((outcome.status for outcome in outcomes), key=lambda status: order[status], default="done")
+
+
+class _QuietLogger(logging.Logger):
+    """A logger that keeps Dagster's events off the terminal; they are in the event log, and we tell them better."""
+
+    def handle(self, record: logging.LogRecord) -> None:
+        meta: Any = getattr(record, "dagster_meta", None)  # Any: Dagster's own dictionary
+        if meta is None or (meta["dagster_event"] is None and record.levelno >= logging.WARNING):
+            super().handle(record)
+
+
+@contextmanager
+def _quiet_dagster(quiet: bool) -> Generator[None]:
+    """Give the console loggers that Dagster makes meanwhile a filter; it offers no setting but the run's config."""
+    before = logging.getLoggerClass()
+    logging.setLoggerClass(_QuietLogger if quiet else before)
+    try:
+        yield
+    finally:
+        logging.setLoggerClass(before)

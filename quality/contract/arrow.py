@@ -1,0 +1,65 @@
+"""Owns the making of Arrow values from Python ones, and the bridge between Arrow and Polars.
+
+`pyarrow.array` and `pyarrow.scalar` import pandas (1 s) where it is installed; Polars makes the same arrays without it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def compute() -> Any:  # Any: pyarrow makes these functions at run time, so no checker knows them
+    """Return the module `pyarrow.compute`."""
+    import pyarrow.compute
+
+    return pyarrow.compute
+
+
+def to_series(values: "pa.Array") -> pl.Series:
+    """Return an Arrow array as a Polars series, without a copy where both share the layout."""
+    return pl.Series(values=values)
+
+
+def to_arrow(series: pl.Series) -> "pa.Array":
+    """Return a Polars series as one Arrow array; text has 32-bit offsets."""
+    import pyarrow as pa
+
+    array = series.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    narrow = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
+    return array.cast(narrow[array.type]) if array.type in narrow else array
+
+
+def array_of(values: Sequence[object], kind: pl.DataType) -> "pa.Array":
+    """Return Python values as an Arrow array of the type that corresponds to `kind`."""
+    return to_arrow(pl.Series("", values, kind, strict=True))
+
+
+def scalar_of(value: object, kind: pl.DataType, target: "pa.DataType") -> "pa.Scalar[Any]":  # Any: of any type
+    """Return one Python value as an Arrow scalar of type `target`."""
+    return array_of([value], kind).cast(target)[0]
+
+
+def null_of(kind: "pa.DataType") -> "pa.Scalar[Any]":  # Any: of any type
+    """Return the null of type `kind`."""
+    import pyarrow as pa
+
+    return pa.nulls(1, kind)[0]
+
+
+def take(table: "pa.Table", rows: Iterable[int]) -> "pa.Table":
+    """Return some rows of `table` by number, in the given order."""
+    return table.take(array_of(list(rows), pl.Int64()))
+
+
+def without_rows(table: "pa.Table", rows: Sequence[int]) -> "pa.Table":
+    """Return `table` without some rows, given by number."""
+    if not rows:
+        return table
+    mask = bytearray(b"\1") * len(table)
+    for row in rows:
+        mask[row] = 0
+    return table.filter(to_arrow(pl.Series("", list(mask), pl.UInt8).cast(pl.Boolean)))

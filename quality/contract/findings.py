@@ -1,0 +1,66 @@
+"""Owns the reasons for which rows are rejected: which rule, in which row, with which value.
+
+A rule ("cnt: below minimum 0") is what is counted; a text ("cnt: -5 is below minimum 0") marks the row.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import polars as pl
+
+from quality.contract.arrow import compute, to_series
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SHOWN_LENGTH = 60
+
+
+class Reason(NamedTuple):
+    """Why one row is rejected: the rule it breaks, and the text that names its value too."""
+
+    rule: str
+    text: str
+
+
+Findings = dict[int, list[Reason]]
+"""Row index to its reasons; rows without a reason are not in it."""
+
+
+def merge(into: Findings, more: Findings) -> None:
+    """Add the reasons of `more` to `into`."""
+    for row, reasons in more.items():
+        into.setdefault(row, []).extend(reasons)
+
+
+def count(reasons: Iterable[Sequence[Reason]]) -> dict[str, int]:
+    """Return how many rows break each rule, most frequent first; a row may break several."""
+    counted = Counter(rule for of_row in reasons for rule in {reason.rule for reason in of_row})
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+
+
+def shown(text: str | None) -> str:
+    """Return a value's text as messages show it: quoted, and cut where it is long.
+
+    >>> shown("x"), shown(None)
+    ("'x'", 'null')
+    """
+    if text is None:
+        return "null"
+    return repr(text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…")
+
+
+def texts_of(values: "pa.Array") -> list[str | None]:
+    """Return each value as text: numbers as short as they read back, clocks in ISO 8601."""
+    series = to_series(values)
+    if series.dtype.is_temporal():
+        series = series.dt.to_string("iso")
+    elif series.dtype == pl.Binary:
+        series = series.bin.encode("hex")
+    return series.cast(pl.String).to_list()
+
+
+def rows_where(mask: "pa.Array") -> list[int]:
+    """Return the row numbers where `mask` is true."""
+    return compute().indices_nonzero(mask).to_pylist()

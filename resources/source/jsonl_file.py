@@ -1,0 +1,277 @@
+"""Owns the reading of JSON Lines: one object a line, typed blocks, and, where a block does not type, line by line.
+
+A key that a line lacks is a missing value. Dates and clocks are text. pyarrow 26 crashes on a line that is just `null`, so
+only blocks in which every line looks like an object reach its parser.
+"""
+
+import json
+import math
+import re
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from quality.contract import Column, Contract, check_columns
+from quality.contract.arrow import array_of
+from quality.contract.findings import Findings, Reason, shown
+from quality.contract.types import FLOATS, INTEGERS, TEXTS, arrow_type
+from resources.errors import ContractError, SourceError
+from resources.source.lines import blocks, cut_lines
+from resources.source.location import redacted
+from resources.source.raw import not_utf8, open_raw, utf8_pieces
+from resources.source.reading import Parsed, Reading, Unparsed
+from resources.source.spec import Source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SAMPLED_LINES = 1000
+_SECOND_VALUE = re.compile(rb"\}[ \t\r]*[^,\]}\s]")
+_MALFORMED = "row: not one JSON object"
+
+
+class Number(str):
+    """The text of a JSON number, as it stands in the file."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class Keys:
+    """The columns of the contract that no line had so far; optional ones may come late."""
+
+    unseen: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonBlock:
+    """Whole lines of a file; `last` tells that the file ends with them."""
+
+    data: bytes
+    last: bool
+    url: str
+    contract: Contract
+    keys: Keys
+
+    def parse(self) -> Parsed:
+        """Return the rows, typed by the contract if all of them allow it, else line by line."""
+        for name in tuple(self.keys.unseen):
+            if json.dumps(name).encode() in self.data or json.dumps(name, ensure_ascii=False).encode() in self.data:
+                self.keys.unseen.discard(name)
+        table = self._read() if _may_be_parsed_fast(self.data) else None
+        if table is None:
+            return self._parse_lines()
+        return Parsed(table=table, texts=lambda rows: _texts(self._lines(), rows, self.contract))
+
+    def _read(self) -> "pa.Table | None":
+        import pyarrow as pa
+        from pyarrow import json as arrow_json
+
+        columns = self.contract.columns
+        schema = pa.schema([(name, arrow_type(_read_type(column))) for name, column in columns.items()])
+        extra = "error" if self.contract.extra == "refuse" else "ignore"
+        try:
+            table = arrow_json.read_json(
+                pa.BufferReader(self.data),
+                read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(self.data) + 1),
+                parse_options=arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=extra),
+            )
+            table.validate(full=True)
+        except pa.ArrowInvalid:
+            return None
+        return table.select(list(columns)) if len(table) == len(self._lines()) else None
+
+    def _lines(self) -> list[bytes]:
+        return [line for line in self.data.split(b"\n") if line.strip(b" \t\r")]
+
+    def _parse_lines(self) -> Parsed:
+        lines = self._lines()
+        rows: list[dict[str, Any]] = []  # Any: JSON values
+        unparsed: list[Unparsed] = []
+        for record, line in enumerate(lines):
+            found = self._row(line)
+            if isinstance(found, Reason):
+                unparsed.append(Unparsed(record, line.decode("utf-8", "replace"), found))
+            else:
+                rows.append(found)
+        if unparsed and self.last and unparsed[-1].record == len(lines) - 1 and not self.data.endswith(b"\n"):
+            raise SourceError(
+                f"{redacted(self.url)} ends in the middle of a row, {shown(unparsed[-1].text)}: "
+                "it is truncated, fetch it again"
+            )
+        columns = {name: _column(rows, name, column) for name, column in self.contract.columns.items()}
+        texts = _table({name: [_spelled(row.get(name)) for row in rows] for name in self.contract.columns})
+        return Parsed(
+            table=_table({name: cells.texts for name, cells in columns.items()}),
+            texts=lambda wanted: texts.take(array_of(list(wanted), pl.Int64())),
+            unparsed=tuple(unparsed),
+            unfit={name: cells.unfit for name, cells in columns.items() if cells.unfit},
+        )
+
+    def _row(self, line: bytes) -> "dict[str, Any] | Reason":  # Any: as above
+        try:
+            row = parse_line(line)
+        except UnicodeDecodeError as error:
+            raise not_utf8(line, self.url, "in a line") from error
+        except (ValueError, RecursionError) as error:
+            return Reason(_MALFORMED, f"{_MALFORMED}: {error}")
+        gained = [name for name in row if name not in self.contract.columns]
+        if gained and self.contract.extra == "refuse":
+            return Reason("row: has a key that is not in the contract", f"row: {gained[0]!r} is not in the contract")
+        return row
+
+
+def parse_line(line: bytes) -> dict[str, Any]:  # Any: JSON values
+    """Return the object on a line, its numbers as they are spelled.
+
+    Raises:
+        UnicodeDecodeError: If the line is not UTF-8.
+        ValueError: If it holds anything but one object with unique keys.
+    """
+    row = _DECODER.decode(line.decode("utf-8").strip(" \t\r"))
+    if not isinstance(row, dict):
+        raise ValueError(f"{type(row).__name__} instead of an object")
+    return row
+
+
+@contextmanager
+def open_jsonl(source: Source, url: str, contract: Contract, scratch: Path) -> Generator[Reading]:
+    """Open a JSON Lines file and check the keys of its first lines. Needs no `scratch`."""
+    del scratch
+    with open_raw(url) as (raw, file):
+        texts = blocks(utf8_pieces(file, url, source.options.get("encoding")), cut_lines, url)
+        first, last = next(texts)
+        keys = _check_keys(first, url, contract)
+        yield Reading(blocks=_blocks(first, last, texts, url, contract, keys), digest=raw.digest)
+
+
+def _blocks(
+    first: bytes, last: bool, texts: Iterator[tuple[bytes, bool]], url: str, contract: Contract, keys: Keys
+) -> Iterator[JsonBlock]:
+    yield JsonBlock(data=first, last=last, url=url, contract=contract, keys=keys)
+    for data, is_last in texts:
+        yield JsonBlock(data=data, last=is_last, url=url, contract=contract, keys=keys)
+
+
+class _Cells(NamedTuple):
+    texts: list[str | None]
+    unfit: Findings
+
+
+def _column(rows: Sequence[dict[str, Any]], name: str, column: Column) -> _Cells:  # Any: JSON values
+    """Return the cells of one column as text; a cell of the wrong JSON kind is null and has a reason."""
+    kinds = _kinds(column)
+    texts: list[str | None] = []
+    unfit: Findings = {}
+    for number, row in enumerate(rows):
+        value = row.get(name)
+        fits = value is None or type(value) in kinds
+        texts.append(_spelled(value) if fits else None)
+        if not fits:
+            text = f"{name}: the JSON value {shown(json.dumps(value, ensure_ascii=False))} is not {column.type}"
+            unfit[number] = [Reason(f"{name}: not {column.type}", text)]
+    return _Cells(texts, unfit)
+
+
+def _kinds(column: Column) -> tuple[type, ...]:
+    if column.type in INTEGERS or column.type in FLOATS:
+        return (Number,)
+    if column.type == "bool":
+        return (bool,)
+    return (Number, str) if column.type.startswith("decimal") else (str,)
+
+
+def _read_type(column: Column) -> str:
+    """Return the type with which pyarrow reads a column; it is lax about zones, so dates and clocks are text."""
+    plain = column.type in INTEGERS or column.type in FLOATS or column.type in TEXTS or column.type == "bool"
+    return column.type if plain else "string"
+
+
+def _may_be_parsed_fast(data: bytes) -> bool:
+    """Return whether every line begins with an object and holds nothing after it."""
+    if not data.startswith(b"{") or _SECOND_VALUE.search(data):
+        return False
+    text = np.frombuffer(data, np.uint8)
+    starts = np.flatnonzero(text == ord("\n")) + 1
+    return bool((text[starts[starts < len(text)]] == ord("{")).all())
+
+
+def _spelled(value: Any) -> str | None:  # Any: a JSON value
+    if value is None or isinstance(value, str):
+        return None if value is None else str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _texts(lines: Sequence[bytes], rows: Sequence[int], contract: Contract) -> "pa.Table":
+    parsed = [parse_line(lines[row]) for row in rows]
+    return _table({name: [_spelled(row.get(name)) for row in parsed] for name in contract.columns})
+
+
+def _table(columns: dict[str, list[str | None]]) -> "pa.Table":
+    import pyarrow as pa
+
+    return pa.Table.from_arrays(
+        [array_of(cells, pl.String()) for cells in columns.values()],
+        schema=pa.schema([(name, pa.string()) for name in columns]),
+    )
+
+
+def _check_keys(first: bytes, url: str, contract: Contract) -> Keys:
+    """Refuse a file whose first lines lack a column that must be there, or have one too many."""
+    names: dict[str, None] = {}
+    objects = 0
+    for line in first.split(b"\n", _SAMPLED_LINES)[:_SAMPLED_LINES]:
+        try:
+            names.update(dict.fromkeys(parse_line(line)))
+            objects += 1
+        except (ValueError, RecursionError):  # judged with its block
+            continue
+    if not objects:
+        raise SourceError(
+            f"{redacted(url)} has no JSON object among its first lines, which begin {first[:60]!r}: "
+            "JSON Lines has one object a line"
+        )
+    late = {name for name, column in contract.columns.items() if column.nullable and name not in names}
+    check_columns([*names, *sorted(late)], contract, source=redacted(url))
+    return Keys(late)
+
+
+def check_late_keys(keys: Keys, url: str) -> None:
+    """Refuse a file in which no line had an optional column of the contract.
+
+    Raises:
+        ContractError: Naming the column.
+    """
+    if keys.unseen:
+        names = ", ".join(repr(name) for name in sorted(keys.unseen))
+        raise ContractError(
+            f"{redacted(url)} does not have the columns of the contract: {names} in no line "
+            "(restore it, or remove it from the contract)"
+        )
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # Any: JSON values
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise ValueError("a key stands more than once")
+    return row
+
+
+def _number(text: str) -> Number:
+    if math.isinf(float(text)):
+        raise ValueError(f"{text} is too large a number")
+    return Number(text)
+
+
+def _text_checked(row: Any) -> Any:  # Any: JSON values
+    return row
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique_keys, parse_int=_number, parse_float=_number, parse_constant=Number
+)

@@ -1,0 +1,214 @@
+"""Owns the place of raw files: which URL is read, how it is printed, its fingerprint, and how it is opened.
+
+Any fsspec URL works, chained ones too. It parses no rows.
+"""
+
+import os
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from resources.canonical import digest_value
+from resources.errors import PenstockError, SourceError
+from resources.source.spec import Format, Source, guess_format
+
+_CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+@")
+_QUERY = re.compile(r"\?[^:\s]*")
+_STAMPS = ("ETag", "etag", "CRC", "md5Hash", "Content-MD5", "Last-Modified", "LastModified", "last_modified", "mtime")
+_PIECE_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedSource:
+    """Which file a source means on this machine.
+
+    Attributes:
+        url: fsspec URL, with `{partition}` still in it for a source of one file a partition.
+        sample: Whether it is a generated look-alike, not the real data.
+    """
+
+    url: str
+    sample: bool
+
+    @property
+    def templated(self) -> bool:
+        """Whether each partition has its own file."""
+        return "{partition}" in self.url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """Tells whether a file changed, without reading it where the place keeps a stamp.
+
+    Attributes:
+        size_bytes: Its size, or None where the place does not tell.
+        stamp: Entity tag, checksum or time of change; the digest of the content where there is none of them.
+    """
+
+    size_bytes: int | None
+    stamp: str
+
+
+def resolve(source: Source, *, scratch: Path | None = None) -> ResolvedSource:
+    """Return which URL `source` means now: the setting, the declared URL, or the generated sample, in this order.
+
+    Args:
+        source: Declared source.
+        scratch: Folder under which a sample is generated, once; None takes it from the settings.
+
+    Raises:
+        SourceError: If there is no URL, or the generator fails.
+    """
+    given = os.environ.get(source.url_env, "") if source.url_env else ""
+    if given or source.sample is None:
+        if not (given or source.url):
+            raise SourceError(f"no file to read: set {source.url_env} to its URL or path")
+        return ResolvedSource(url=given or source.url, sample=False)
+    from resources.source.sample import sample_file
+
+    folder = scratch or _scratch_of_settings()
+    return ResolvedSource(url=str(sample_file(source.sample, folder)), sample=True)
+
+
+def file_url(url: str, partition: str | None) -> str:
+    """Return the URL of the file that holds `partition`.
+
+    Raises:
+        SourceError: If `url` has a `{partition}` to fill in and there is no partition.
+    """
+    if "{partition}" not in url:
+        return url
+    if partition is None:
+        raise SourceError(f"{redacted(url)} names one file a partition: give a partition")
+    return url.replace("{partition}", partition)
+
+
+def format_of(source: Source, url: str) -> Format:
+    """Return the format of the file at `url`.
+
+    Raises:
+        SourceError: If neither the declaration nor the file name tells it.
+    """
+    form = source.format or guess_format(url)
+    if form is None:
+        raise SourceError(f"{redacted(url)} does not tell its format: declare format: csv, parquet, jsonl or arrow")
+    return form
+
+
+def redacted(url: str) -> str:
+    """Return `url` without users, passwords and query strings, safe to print and to store.
+
+    >>> redacted("zip://hour.csv::https://me:secret@example.org/bikes.zip?token=123")
+    'zip://hour.csv::https://example.org/bikes.zip'
+    """
+    return _QUERY.sub("", _CREDENTIALS.sub("", url))
+
+
+def fingerprint(url: str) -> Fingerprint:
+    """Return the fingerprint of the file at `url`, fresh at every call.
+
+    Raises:
+        SourceError: If there is no such file or it cannot be reached.
+    """
+    with _filesystem(url) as (fs, path):
+        info = _info(fs, path, url)
+        size = info.get("size")
+        stamps = {name: str(info[name]) for name in _STAMPS if info.get(name) is not None}
+        if local := local_path(url):
+            stat = local.stat()
+            stamps = {"mtime_ns": str(stat.st_mtime_ns), "inode": str(stat.st_ino)}
+        stamp = digest_value(stamps) if stamps else _content_stamp(fs, path)
+    return Fingerprint(size_bytes=None if size is None else int(size), stamp=stamp)
+
+
+@contextmanager
+def open_bytes(url: str) -> Generator[IO[bytes]]:
+    """Open the file at `url` for reading its bytes as they are.
+
+    Raises:
+        SourceError: If there is no such file, or it cannot be read, now or while the caller reads it.
+    """
+    with _filesystem(url) as (fs, path):
+        _info(fs, path, url)
+        with fs.open(path, "rb") as file:
+            yield file
+
+
+def local_path(url: str) -> Path | None:
+    """Return the path of a plain local file, or None for anything else."""
+    if "::" in url or ("://" in url and not url.startswith(("file://", "local://"))):
+        return None
+    return Path(re.sub(r"^(?:file|local)://", "", url)).expanduser()
+
+
+@contextmanager
+def plain_errors(url: str) -> Generator[None]:
+    """Turn whatever a file system or an archive raises into a `SourceError` that names the file."""
+    import zipfile
+    import zlib
+
+    try:
+        yield
+    except PenstockError:
+        raise
+    except FileNotFoundError as error:
+        raise SourceError(f"there is no file at {redacted(url)}: correct the URL, or put the file there") from error
+    except PermissionError as error:
+        raise SourceError(f"{redacted(url)} may not be read: grant this user read access") from error
+    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise SourceError(f"{redacted(url)} is truncated or damaged ({_brief(error)}): fetch it again") from error
+    except ImportError as error:
+        raise SourceError(f"{redacted(url)} needs a package that is not installed: {_brief(error)}") from error
+    except Exception as error:  # fsspec's file systems raise whatever their client libraries do
+        raise SourceError(f"{redacted(url)} cannot be read ({type(error).__name__}: {_brief(error)})") from error
+
+
+def _scratch_of_settings() -> Path:
+    from resources.settings import load_settings
+
+    return load_settings().scratch
+
+
+@contextmanager
+def _filesystem(url: str) -> Generator[tuple[Any, str]]:  # Any: fsspec has no types
+    import fsspec
+
+    with plain_errors(url):
+        fs, path = fsspec.url_to_fs(url)
+        try:
+            yield fs, path
+        finally:
+            _close(fs)
+
+
+def _info(fs: Any, path: str, url: str) -> dict[str, Any]:  # Any: as above; each file system has its own fields
+    fs.invalidate_cache()
+    info = fs.info(path)
+    if info.get("type") == "directory":
+        raise SourceError(f"{redacted(url)} is a folder: name one file, or a template with {{partition}}")
+    return info
+
+
+def _close(fs: Any) -> None:  # Any: as above
+    """Close what an archive keeps open; other file systems keep nothing."""
+    for name in ("zip", "tar", "fo"):
+        inner = fs.__dict__.get(name)
+        if hasattr(inner, "close"):
+            inner.close()
+
+
+def _content_stamp(fs: Any, path: str) -> str:  # Any: as above
+    from blake3 import blake3
+
+    hasher = blake3()
+    with fs.open(path, "rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            hasher.update(piece)
+    return hasher.hexdigest()
+
+
+def _brief(error: BaseException) -> str:
+    return redacted(str(error)).partition("\n")[0][:200]

@@ -1,0 +1,171 @@
+"""Owns the bytes of a raw file on their way in: hashed as they lie there, handed on decompressed and decoded.
+
+It knows no rows. Compression is told by the file name (`.gz`, `.bz2`, `.xz`, `.zst`).
+"""
+
+import codecs
+import io
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+from blake3 import blake3
+
+from resources.errors import SourceError
+from resources.source.location import open_bytes, plain_errors, redacted
+from resources.source.spec import COMPRESSIONS
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+PIECE_BYTES = 4 * 2**20
+_SHOWN_BYTES = 16
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive: name the member, zip://MEMBER::URL",
+    b"\x1f\x8b": "gzip data: end its name in .gz",
+    b"\x28\xb5\x2f\xfd": "zstd data: end its name in .zst",
+    b"BZh": "bzip2 data: end its name in .bz2",
+    b"\xfd7zXZ": "xz data: end its name in .xz",
+    b"PAR1": "a Parquet file: declare format: parquet",
+    b"ARROW1": "an Arrow IPC file: declare format: arrow",
+    b"\xff\xfe": "UTF-16 text: declare options: {encoding: utf-16}",
+    b"\xfe\xff": "UTF-16 text: declare options: {encoding: utf-16}",
+}
+
+
+class RawFile(io.RawIOBase):
+    """A binary file that hashes what is read of it.
+
+    Args:
+        file: Open binary file, read once from start to end.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+        self._hasher = blake3()
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Fill `buffer` from the file and return the number of bytes."""
+        view = memoryview(buffer)
+        piece = self._file.read(len(view))
+        view[: len(piece)] = piece
+        self._hasher.update(piece)
+        return len(piece)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, all that are left if it is negative; fewer only at the end."""
+        piece = self._file.read(size)
+        self._hasher.update(piece)
+        return piece
+
+    def digest(self) -> str:
+        """Return the digest of the whole file; what was not read yet is read now."""
+        while self.read(PIECE_BYTES):
+            pass
+        return self._hasher.hexdigest()
+
+
+@contextmanager
+def open_raw(url: str) -> Generator[tuple[RawFile, IO[bytes]]]:
+    """Open the file at `url` and return it twice: as it lies there, hashed, and decompressed.
+
+    Raises:
+        SourceError: If it is missing, unreadable, or its compressed data is damaged or ends early.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(plain_errors(url))
+        raw = RawFile(stack.enter_context(open_bytes(url)))
+        yield raw, _decompressed(raw, url, stack)
+
+
+def utf8_pieces(file: IO[bytes], url: str, encoding: str | None) -> Iterator[bytes]:
+    """Return the file piece by piece as UTF-8 without a byte order mark.
+
+    Raises:
+        SourceError: If the file is empty, another kind of file, or not in the declared encoding.
+    """
+    first = file.read(PIECE_BYTES)
+    if not first:
+        raise SourceError(f"{redacted(url)} is empty: put the rows there, or correct the URL")
+    name = codecs.lookup(encoding or "utf-8").name
+    _check_kind(first, url, name)
+    if name in ("utf-8", "ascii"):
+        yield first.removeprefix(codecs.BOM_UTF8)
+        yield from iter(lambda: file.read(PIECE_BYTES), b"")
+    else:
+        yield from _decoded(first, file, url, name)
+
+
+def not_utf8(data: bytes, url: str, what: str) -> SourceError:
+    """Return the error for text that is not UTF-8, naming the first wrong bytes.
+
+    Args:
+        data: The text, from the start of a row.
+        url: Its file.
+        what: Which part of the file `data` is, such as "row 17".
+    """
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        around = data[max(0, error.start - _SHOWN_BYTES // 2) : error.start + _SHOWN_BYTES // 2]
+        where = f"byte 0x{data[error.start]:02x} in {around!r}"
+    else:
+        where = "some bytes"
+    return SourceError(
+        f"{redacted(url)} is not UTF-8: {where}, {what}: declare options: {{encoding: latin-1}}, or whichever it is"
+    )
+
+
+def _decompressed(raw: RawFile, url: str, stack: ExitStack) -> IO[bytes]:
+    name = url.split("::", maxsplit=1)[0].partition("?")[0].lower()
+    kind = next((kind for ending, kind in COMPRESSIONS.items() if name.endswith(ending)), None)
+    if kind is None:
+        return raw  # pyright: ignore[reportReturnType] (RawIOBase reads like IO[bytes])
+    return stack.enter_context(_opened(kind, raw))
+
+
+def _opened(kind: str, raw: RawFile) -> Any:  # Any: readers of four libraries, alike in read()
+    import bz2
+    import gzip
+    import lzma
+
+    if kind == "zstd":
+        import pyarrow as pa
+
+        return pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
+    openers = {"gzip": gzip.GzipFile, "bz2": bz2.BZ2File, "xz": lzma.LZMAFile}
+    return openers[kind](io.BufferedReader(raw, PIECE_BYTES))  # pyright: ignore[reportArgumentType]
+
+
+def _check_kind(first: bytes, url: str, encoding: str) -> None:
+    for magic, what in _FOREIGN.items():
+        if first.startswith(magic) and not (encoding.startswith("utf-16") and "UTF-16" in what):
+            raise SourceError(f"{redacted(url)} is not text but {what}")
+    if encoding in ("utf-8", "ascii") and b"\0" in first[:1024]:
+        raise SourceError(
+            f"{redacted(url)} begins with {first[:_SHOWN_BYTES]!r}, which is no UTF-8 text: "
+            "declare its format, or options: {encoding: utf-16}"
+        )
+
+
+def _decoded(first: bytes, file: IO[bytes], url: str, encoding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    place = 0
+    piece = first
+    try:
+        while piece:
+            text = decoder.decode(piece)
+            yield text.removeprefix("\ufeff").encode() if place == 0 else text.encode()
+            place += len(piece)
+            piece = file.read(PIECE_BYTES)
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeError as error:
+        raise SourceError(
+            f"{redacted(url)} is not {encoding} near byte {place:,} ({error}): correct options.encoding, "
+            "or fetch it again"
+        ) from error

