@@ -217,7 +217,7 @@ def _reference(
     """Return partition key to digest of the features that the current ones are compared with."""
     if partition is None or window is None:
         champion = workspace.registry(stage.pipeline).champion()
-        return dict(champion.model["training_digests"]) if champion else {}
+        return dict(champion.model.training_digests) if champion else {}
     place = (workspace.store, workspace.registry_name, stage.key.path)
     earlier = [key for key in refs.partitions(*place) if key < partition][-window.partitions :]
     return {key: refs.load(*place, key).digest for key in earlier}

@@ -122,7 +122,7 @@ def evaluation_metadata(report: GateReport, *, reused: bool) -> Metadata:
 def deployment_metadata(promotion: "Promotion", report: GateReport, log: Sequence[Any]) -> Metadata:
     """Return what happened to the alias, and the latest entries of the registry; `log` holds registry entries."""
     rows = [
-        (str(entry.sequence), entry.action, entry.partition or "-", f"`{entry.model['digest'][:SHORT]}`", entry.actor, entry.at, entry.reason)
+        (str(entry.sequence), entry.action, entry.partition or "-", f"`{entry.model.digest[:SHORT]}`", entry.actor, entry.at, entry.reason)
         for entry in reversed(log[-10:])
     ]
     return {

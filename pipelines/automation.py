@@ -142,9 +142,7 @@ def _result(pipeline: Pipeline, look: Look, context: dg.SensorEvaluationContext)
     for note in look.notes:
         context.log.info(note)
     requests = [
-        dg.RunRequest(
-            run_key=change.run_key, partition_key=change.partition, tags={"penstock/pipeline": pipeline.name}
-        )
+        dg.RunRequest(run_key=change.run_key, partition_key=change.partition, tags={"penstock/pipeline": pipeline.name})
         for change in look.changes
     ]
     skip = None if requests else "; ".join((f"nothing new in {len(look.seen.partitions)} partitions", *look.notes))

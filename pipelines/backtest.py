@@ -101,7 +101,9 @@ def clear(workspace: Workspace, pipeline: str) -> None:
             workspace.store.delete(key)
 
 
-def replayed(asked: Sequence[str], outcomes: Iterable[Outcome], summary: Summary, *, name: str, gate: Mapping[str, Any]) -> Replay:
+def replayed(
+    asked: Sequence[str], outcomes: Iterable[Outcome], summary: Summary, *, name: str, gate: Mapping[str, Any]
+) -> Replay:
     """Return the backtest that `outcomes` and what they left in the registry amount to.
 
     Args:
@@ -145,9 +147,7 @@ def measured(step: Replayed) -> dict[str, float] | None:
 def _step(key: str, outcome: Outcome, judged: Judged | None, champion: str | None) -> Replayed:
     if outcome.status in ("failed", "short") or judged is None:
         action: Action = "failed" if outcome.status == "failed" else "short" if outcome.status == "short" else "blocked"
-        return Replayed(
-            partition=key, action=action, judged=None, champion=champion, reason="; ".join(outcome.reasons)
-        )
+        return Replayed(partition=key, action=action, judged=None, champion=champion, reason="; ".join(outcome.reasons))
     if judged.promoted:
         action, champion = "promoted", judged.challenger
     else:

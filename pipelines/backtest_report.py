@@ -1,6 +1,6 @@
-"""Owns the drawing of a backtest: one HTML file with an SVG chart and the table behind it, nothing loaded from elsewhere.
+"""Owns the drawing of a backtest: one HTML file with an SVG chart and the table behind it.
 
-The same backtest gives the same bytes: there is no clock in it.
+The same backtest gives the same bytes: there is no clock in it, and nothing is loaded from elsewhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,8 @@ ACTIONS = {
 }
 LABELS = {"challenger": "challenger", "champion": "champion in force", "baseline": "naive baseline"}
 _STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1000px;padding:0 1rem;color:#1b1b1b;background:#fff}"
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1000px;padding:0 1rem;color:#1b1b1b;"
+    "background:#fff}"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.25rem .7rem;text-align:left;"
     "border-bottom:1px solid #ddd;vertical-align:top}code{font-size:.9em}svg{max-width:100%;height:auto}"
 )
@@ -32,9 +33,7 @@ def page(replay: Replay) -> str:
     title = f"Backtest of {replay.pipeline}: {_span(replay)}"
     unit = f" in {replay.unit}" if replay.unit else ""
     counts = ", ".join(f"{count} {action}" for action, count in replay.counts.items())
-    means = "".join(
-        f"<tr><td>{LABELS[model]}</td><td>{value:.4g}</td></tr>" for model, value in replay.means.items()
-    )
+    means = "".join(f"<tr><td>{LABELS[model]}</td><td>{value:.4g}</td></tr>" for model, value in replay.means.items())
     held = sum(item.look_alike for item in replay.ingested)
     note = "<p><strong>The data is a generated look-alike; its numbers say nothing about the real world.</strong></p>"
     return (
@@ -51,8 +50,8 @@ def chart(replay: Replay) -> str:
     low, high = _range(replay)
     y = _Scale(low, high)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-family="system-ui,sans-serif" '
-        f'font-size="12"><title>{escape(replay.metric)} per partition</title>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'font-family="system-ui,sans-serif" font-size="12"><title>{escape(replay.metric)} per partition</title>'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
         *(_grid(y, value, replay) for value in y.ticks()),
         *(_series(replay, model, x, y) for model in reversed(MODELS)),

@@ -35,7 +35,7 @@ class PipelineComponent(dg.Component):
             raise DeclarationError(f"{context.path}/defs.yaml: attributes are missing; a pipeline needs at least a name")
         return cls(attributes.declared_in(context.path / "defs.yaml"))
 
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 (Dagster's signature)
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the pipeline's definitions."""
         from pipelines.build import build
 

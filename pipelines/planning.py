@@ -8,12 +8,12 @@ inside the stages.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from pipelines.build import STAGES
 from pipelines.spec import Pipeline
 from resources.declaration import nearest
 from resources.errors import DeclarationError
-
 
 Made = Mapping[str, Collection[str]]
 """Stage to the partition keys for which it has a value."""
@@ -101,27 +101,30 @@ def check_key(pipeline: Pipeline, known: Sequence[str], key: str) -> None:
         )
 
 
-def held(pipeline: Pipeline) -> tuple[str, ...]:
-    """Return the keys of the partitions that the source holds rows of, in the order of time.
+def held(pipeline: Pipeline, scratch: Path) -> tuple[str, ...]:
+    """Return the keys of the partitions that the source holds, in the order of time.
+
+    Args:
+        pipeline: The pipeline.
+        scratch: Folder under which a look-alike is generated where the real source is not given.
 
     Raises:
         SourceError: If the source cannot be read.
     """
-    from resources.source.watch import Watched, changed_partitions
+    from resources.source.partitions import partition_digests
+    from resources.source.listing import files_of
+    from resources.source.location import plain_errors, resolve
 
-    partitions = pipeline.partitions
+    partitions, ingest, keys = pipeline.partitions, pipeline.ingest, keys_of(pipeline)
     if partitions is None:
         return ()
-    keys = keys_of(pipeline)
-    _, seen = changed_partitions(
-        pipeline.ingest.source,
-        pipeline.ingest.contract,
-        event_time=pipeline.ingest.event_time,
-        key_of=partitions.key_of,
-        keys=keys,
-        seen=Watched.from_cursor(None),
-    )
-    return tuple(key for key in keys if key in seen.partitions)
+    url = resolve(ingest.source, scratch=scratch).url
+    with plain_errors(url):
+        if "{partition}" in url:
+            found = set(files_of(url, keys))
+        else:
+            found = set(partition_digests(ingest.source, ingest.contract, ingest.event_time, partitions.key_of))
+    return tuple(key for key in keys if key in found)
 
 
 def window_of(pipeline: Pipeline, partition: str | None) -> set[str]:

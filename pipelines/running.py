@@ -5,7 +5,7 @@ whoever wants to see progress passes a listener.
 """
 
 import logging
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +21,8 @@ from resources.storage import refs
 from resources.workspace import Workspace
 
 Status = Literal["done", "short", "blocked", "failed"]
+STATUSES: tuple[Status, ...] = ("failed", "blocked", "short", "done")
+"""From bad to good."""
 Listener = Callable[[Step, str], None]
 """Is told the step and what it now does: the name of a stage, or of a check."""
 
@@ -156,8 +158,8 @@ def outcome_made(outcome: Outcome, stage: str) -> bool:
 
 def worst(outcomes: Iterable[Outcome]) -> Status:
     """Return the worst status of `outcomes`."""
-    order: Mapping[Status, int] = {"done": 0, "short": 1, "blocked": 2, "failed": 3}
-    return max((outcome.status for outcome in outcomes), key=lambda status: order[status], default="done")
+    found = {outcome.status for outcome in outcomes}
+    return next((status for status in STATUSES if status in found), "done")
 
 
 class _QuietLogger(logging.Logger):

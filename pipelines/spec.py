@@ -17,6 +17,7 @@ from resources.errors import DeclarationError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OWNER = re.compile(r"team:[\w.+-]+|[\w.+-]+@[\w-]+\.[\w.-]+")
+_OURS = (__file__, inspect.getfile(Declaration))
 
 
 class Pipeline(Declaration):
@@ -127,6 +128,6 @@ class Pipeline(Declaration):
 
 def _caller() -> tuple[str, int] | None:
     frame = inspect.currentframe()
-    while frame is not None and (frame.f_code.co_filename == __file__ or "pydantic" in frame.f_code.co_filename):
+    while frame is not None and (frame.f_code.co_filename in _OURS or "pydantic" in frame.f_code.co_filename):
         frame = frame.f_back
     return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None

@@ -1,4 +1,7 @@
-"""Owns the text of a new pipeline: a commented declaration with a tiny generator of its own data, which runs as it is."""
+"""Owns the text of a new pipeline: a commented declaration that runs as it is.
+
+Its data is made by a tiny generator in the same file.
+"""
 
 import keyword
 import os
@@ -155,7 +158,8 @@ def write_sample(folder: Path) -> Path:
                 warmth = 10 - 12 * math.cos(at.timetuple().tm_yday / 58) + draw.gauss(0, 3)
                 holiday = (at.month, at.day) in ((1, 1), (5, 1), (5, 9))
                 crowd = 30 + 15 * math.sin((at.hour - 4) / 3) - 0.5 * warmth - 12 * (at.weekday() >= 5) - 15 * holiday
-                rows.writerow((f"{at:%Y-%m-%dT%H:%M:%S}Z", f"{warmth:.1f}", str(holiday).lower(), max(0, round(crowd + draw.gauss(0, 3)))))
+                sold = max(0, round(crowd + draw.gauss(0, 3)))
+                rows.writerow((f"{at:%Y-%m-%dT%H:%M:%S}Z", f"{warmth:.1f}", str(holiday).lower(), sold))
             at += timedelta(hours=1)
     return path
 '''

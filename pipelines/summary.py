@@ -188,7 +188,7 @@ def entry_json(entry: Entry) -> dict[str, Any]:  # Any: JSON values
 
 
 def _values(workspace: Workspace, pipeline: str, stage: str, only: Collection[str] | None) -> dict[str, Ref]:
-    """Return partition key to the newest value of one stage, in the order of time; the key is empty for no partition."""
+    """Return partition key to the newest value of one stage, in the order of time; no partition is an empty key."""
     asset = (pipeline, stage)
     keys: Sequence[str | None] = refs.partitions(workspace.store, workspace.registry_name, asset)
     found: dict[str, Ref] = {}

@@ -73,7 +73,7 @@ def bar_chart(title: str, values: Mapping[str, float], *, unit: str = "") -> str
         return _empty(title)
     left = 20 + min(200.0, max(svg.text_width(name) for name, _ in shown))
     numbers = [value for _, value in shown]
-    step = max(abs(value) for value in numbers) / 100 or 1
+    step = _digits(numbers, 3)
     room = max(svg.text_width(svg.number(value, step)) for value in numbers) + 10
     spread = [0.0, *numbers]
     negative = room if min(spread) < 0 else 0.0
@@ -144,7 +144,7 @@ def interval_chart(
     numbers = [value for row in rows.values() for value in row if value is not None] + list((marks or {}).values())
     if not numbers:
         return _empty(title)
-    told = {name: _told(row) for name, row in rows.items()}
+    told = {name: _told(row, _digits(numbers, 4)) for name, row in rows.items()}
     left = 20 + min(200.0, max(svg.text_width(name) for name in rows))
     right = WIDTH - 24 - max(svg.text_width(content) for content in told.values())
     x = svg.scale(numbers, left + 8, right, count=5)
@@ -213,7 +213,7 @@ def _places(x: Sequence[str | float], start: float, end: float) -> list[float]:
 def _x_labels(x: Sequence[str | float], places: Sequence[float], bottom: float) -> list[str]:
     """Return the labels that fit, from the last one backwards: the newest partition is always named."""
     parts: list[str] = []
-    free = float(WIDTH)
+    free = WIDTH + 8.0
     for value, place in zip(reversed(x), reversed(places), strict=True):
         content = svg.shortened(value if isinstance(value, str) else f"{value:g}", 120)
         half = svg.text_width(content) / 2
@@ -278,15 +278,18 @@ def _interval(row: tuple[float | None, float | None, float | None], x: svg.Scale
     return parts
 
 
-def _told(row: tuple[float | None, float | None, float | None]) -> str:
+def _told(row: tuple[float | None, float | None, float | None], step: float) -> str:
     value, low, high = row
     if value is None:
         return "undefined"
-    ends = [end for end in (low, high) if end is not None]
-    step = max(abs(number) for number in (value, *ends)) / 100 or 1.0
-    digits = 10.0 ** math.floor(math.log10(step))
-    shown = svg.number(value, digits)
-    return f"{shown} ({svg.number(ends[0], digits)} to {svg.number(ends[1], digits)})" if len(ends) == 2 else shown
+    interval = "" if low is None or high is None else f" ({svg.number(low, step)} to {svg.number(high, step)})"
+    return svg.number(value, step) + interval
+
+
+def _digits(numbers: Sequence[float], count: int) -> float:
+    """Return the power of ten of the last of `count` digits of the largest of `numbers`."""
+    largest = max(abs(number) for number in numbers)
+    return 10.0 ** (math.floor(math.log10(largest)) - count + 1) if largest else 1.0
 
 
 def _empty(title: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH = 640
-TEXT = "#78808c"
+TEXT = "#717985"
 GRID = "#80808040"
 AXIS = "#808080a0"
 PALETTE = ("#3b82f6", "#e8710a", "#12a150", "#b457d9", "#d9485f", "#0e9aa7", "#a07d12", "#7d83ff")
@@ -129,7 +129,7 @@ def number(value: float, step: float) -> str:
     """
     for size, letter in ((1e9, "G"), (1e6, "M")):
         if abs(value) >= size and step >= size / 10:
-            return f"{value / size:.{_decimals(step / size)}f}{letter}"
+            return f"{value / size:.{_decimals(step / size)}f}{letter}".replace("-", "−")
     if 0 < step < 1e-6:
         return f"{value:.3g}"
     return f"{value:,.{_decimals(step)}f}".replace("-", "−")

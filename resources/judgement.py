@@ -16,7 +16,7 @@ from quality.evaluation import evaluate
 from quality.gate import Gate, judge
 from resources.canonical import canonical_json
 from resources.errors import GateError
-from resources.refs import DatasetRef, GateReport, ModelRef, from_json
+from resources.refs import DatasetRef, GateReport, ModelRef
 from resources.registry import Registry
 from resources.signing import sign_object
 from resources.storage.datasets import read_frame
@@ -80,10 +80,9 @@ def champion_for(registry: Registry, challenger: ModelRef, partition: str | None
     if partition:
         entry = registry.champion_before(partition)
     else:
-        earlier = takewhile(lambda entry: entry.model["digest"] != challenger.digest, registry.entries())
+        earlier = takewhile(lambda entry: entry.model.digest != challenger.digest, registry.entries())
         entry = next(iter(deque(earlier, maxlen=1)), None)
-    champion = from_json(entry.model) if entry is not None else None
-    return champion if isinstance(champion, ModelRef) else None
+    return entry.model if entry is not None else None
 
 
 def judge_challenger(workspace: Workspace, rules: Rules, case: Case) -> GateReport:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from resources.errors import GateError
-from resources.refs import GateReport, ModelRef, from_json
+from resources.refs import GateReport, ModelRef
 from resources.registry import Entry, Registry
 from resources.signing import verify_object
 from resources.workspace import Workspace
@@ -43,7 +43,7 @@ def promote(workspace: Workspace, report: GateReport, challenger: ModelRef) -> P
     verify(workspace, report, challenger)
     registry = workspace.registry(report.pipeline)
     head, entry = registry.head(), registry.champion()
-    if entry is not None and _digest(entry) == challenger.digest:
+    if entry is not None and entry.model.digest == challenger.digest:
         return _outcome("unchanged", entry, "this model already is champion")
     if entry is not None and entry.partition > report.partition:
         return _outcome("kept", entry, f"the champion is newer: it was judged on {entry.partition}, this model on {report.partition}")
@@ -73,7 +73,7 @@ def verify(workspace: Workspace, report: GateReport, challenger: ModelRef) -> No
 
 
 def _refuse_unfit(registry: Registry, report: GateReport, challenger: ModelRef, champion: Entry | None) -> None:
-    in_force = _digest(champion) if champion is not None else None
+    in_force = champion.model.digest if champion is not None else None
     if report.champion != in_force:
         raise GateError(
             f"the report compared with champion {_short(report.champion)}, but {_short(in_force)} is in force now: "
@@ -87,14 +87,7 @@ def _refuse_unfit(registry: Registry, report: GateReport, challenger: ModelRef, 
 
 
 def _outcome(action: Literal["promoted", "kept", "unchanged"], entry: Entry, reason: str) -> Promotion:
-    champion = from_json(entry.model)
-    if not isinstance(champion, ModelRef):
-        raise GateError(f"registry entry {entry.sequence} names no model: the log is damaged, see `penstock models`")
-    return Promotion(action=action, champion=champion, entry=entry, reason=reason)
-
-
-def _digest(entry: Entry) -> str:
-    return str(entry.model["digest"])
+    return Promotion(action=action, champion=entry.model, entry=entry, reason=reason)
 
 
 def _short(digest: str | None) -> str:

@@ -235,18 +235,19 @@ class Registry:
 
 
 def _line(entries: tuple[Entry, ...]) -> tuple[list[Entry], set[str]]:
-    """Return the champions that led to the present one, each once, and the models that rollbacks took away."""
+    """Return the champions in order, each model once, the present one last, and the models that rollbacks took away."""
     line: list[Entry] = []
     away: set[str] = set()
     for entry in entries:
         digest = entry.model.digest
         if entry.action == "rollback":
-            places = [index for index, item in enumerate(line) if item.model.digest == digest]
-            keep = places[-1] if places else max(len(line) - 1, 0)
-            away |= {item.model.digest for item in line[keep + bool(places) :]}
+            # Back along the line, or, for a model that was itself rolled back, away from the present one only.
+            places = [index + 1 for index, item in enumerate(line) if item.model.digest == digest]
+            keep = places[0] if places else len(line) - 1
+            away |= {item.model.digest for item in line[keep:]}
             line = line[:keep]
         away.discard(digest)
-        line.append(entry)
+        line = [*(item for item in line if item.model.digest != digest), entry]
     return line, away
 
 

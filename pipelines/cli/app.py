@@ -1,6 +1,7 @@
 """Owns the list of commands and the entry point."""
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import version as installed_version
 from typing import Annotated
 
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., int | None]] = {
     "demo": demo,
     "run": run,
     "summary": summary,

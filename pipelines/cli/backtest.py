@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def backtest(
     pipeline: Annotated[str, typer.Argument(help="Name of the pipeline; see `penstock list`.")],
+    *,
     first: Annotated[str, typer.Option("--from", metavar="KEY", help="First partition to judge a model on.")],
     last: Annotated[str, typer.Option("--to", metavar="KEY", help="Last partition.")],
     name: Annotated[
@@ -109,7 +110,9 @@ def _tell(replay: "Replay", page: Path) -> None:
     for step in replay.steps:
         if step.action in ("refused", "blocked", "failed"):
             print(f"{step.partition} {step.action}: {step.reason}")
-    print(f"{len(replay.steps)} partitions: {', '.join(f'{count} {action}' for action, count in replay.counts.items())}.")
+    print(
+        f"{len(replay.steps)} partitions: {', '.join(f'{count} {action}' for action, count in replay.counts.items())}."
+    )
     if replay.means:
         means = ", ".join(f"{model} {number(value)}" for model, value in replay.means.items())
         print(f"Mean {replay.metric}{unit} where all were measured: {means}.")

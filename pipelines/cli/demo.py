@@ -8,6 +8,8 @@ from pipelines.cli.environment import PROJECT_ROOT, prepare
 from pipelines.cli.guard import DONE, ERROR
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipelines.running import Outcome
     from pipelines.spec import Pipeline
 
@@ -44,15 +46,15 @@ def _run(name: str, *, quiet: bool) -> "list[Outcome]":
     pipeline = find(name, opened.settings)
     with dg.DagsterInstance.get() as instance:
         runner = Runner(pipeline, opened, instance, force=False, quiet=True)
-        return follow(runner, plan(pipeline, _span(pipeline), made=runner.made()), quiet=quiet)
+        return follow(runner, plan(pipeline, _span(pipeline, opened.settings.scratch), made=runner.made()), quiet=quiet)
 
 
-def _span(pipeline: "Pipeline") -> tuple[str, ...]:
+def _span(pipeline: "Pipeline", scratch: "Path") -> tuple[str, ...]:
     from pipelines.planning import between, held
 
     if pipeline.name in SPANS:
         return between(pipeline, *SPANS[pipeline.name])
-    return held(pipeline)[-LATEST:]
+    return held(pipeline, scratch)[-LATEST:]
 
 
 def _tell(name: str, outcomes: "list[Outcome]") -> None:

@@ -35,5 +35,9 @@ def doctor(
             if finding.remedy:
                 print(f"        remedy: {finding.remedy}")
     bad = sum(finding.level in ("unsafe", "broken") for finding in findings)
-    print(f"{len(findings)} checks, {bad} of them found something broken or unsafe." if bad else f"{len(findings)} checks, all is well.")
+    print(
+        f"{len(findings)} checks, {bad} of them found something broken or unsafe."
+        if bad
+        else f"{len(findings)} checks, all is well."
+    )
     return DONE if is_healthy(findings) else BLOCKED

@@ -46,4 +46,6 @@ def models(
         for entry in entries
     ]
     print_table(("#", "action", "judged on", "model", "metric", "when", "who", "why"), rows)
-    print(f"{len(entries)} entries; chain and signatures verified (key {', '.join(sorted({e.key_id for e in entries}))}).")
+    print(
+        f"{len(entries)} entries; chain and signatures verified (key {', '.join(sorted({e.key_id for e in entries}))})."
+    )

@@ -9,6 +9,8 @@ from pipelines.cli.guard import BLOCKED, DONE, ERROR
 from pipelines.cli.timings import Timings, process_age_s, sampled
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipelines.running import Outcome
     from pipelines.spec import Pipeline
     from pipelines.summary import Summary
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 def run(
     pipeline: Annotated[str, typer.Argument(help="Name of the pipeline; see `penstock list`.")],
+    *,
     partition: Annotated[
         list[str] | None,
         typer.Option("--partition", "-p", metavar="KEY", help="Partition to run, such as 2012-01; may be repeated."),
@@ -73,7 +76,7 @@ def _run(
 
     settings = load_settings()
     pipeline = find(name, settings)
-    wanted = _wanted(pipeline, partitions, first, last)
+    wanted = _wanted(pipeline, partitions, first, last, settings.scratch)
     workspace = open_workspace(settings)
     with dg.DagsterInstance.get() as instance:
         runner = Runner(pipeline, workspace, instance, force=force, quiet=not verbose)
@@ -81,7 +84,9 @@ def _run(
     return outcomes, summarise(workspace, name, [outcome.step.partition or "" for outcome in outcomes])
 
 
-def _wanted(pipeline: "Pipeline", partitions: list[str], first: str | None, last: str | None) -> tuple[str, ...]:
+def _wanted(
+    pipeline: "Pipeline", partitions: list[str], first: str | None, last: str | None, scratch: "Path"
+) -> tuple[str, ...]:
     from pipelines.planning import between, chosen, held
     from resources.errors import SourceError
 
@@ -89,9 +94,11 @@ def _wanted(pipeline: "Pipeline", partitions: list[str], first: str | None, last
         return chosen(pipeline, partitions)
     if first or last:
         return between(pipeline, first, last)
-    found = held(pipeline)
+    found = held(pipeline, scratch)
     if pipeline.partitions is not None and not found:
-        raise SourceError(f"the source of {pipeline.name} holds no complete partition: see `penstock show {pipeline.name}`")
+        raise SourceError(
+            f"the source of {pipeline.name} holds no complete partition: see `penstock show {pipeline.name}`"
+        )
     return found
 
 

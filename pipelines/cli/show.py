@@ -35,14 +35,16 @@ def show(
 
 def _pairs(found: "Pipeline") -> dict[str, str]:
     at = found.declared_at
-    window = found.train.window
+    window, gate = found.train.window, found.evaluate.gate
     parts = found.partitions
     return {
         "pipeline": found.name,
         "what for": found.description,
         "declared in": f"{at[0]}:{at[1]}" if at else "-",
         "source": found.ingest.source.url or f"${found.ingest.source.url_env}",
-        "partitions": f"{parts.every} from {parts.start}{f' to before {parts.end}' if parts.end else ''}" if parts else "none: split by a stable hash",
+        "partitions": f"{parts.every} from {parts.start}{f' to before {parts.end}' if parts.end else ''}"
+        if parts
+        else "none: split by a stable hash",
         "columns": ", ".join(found.ingest.contract.columns),
         "expectations": str(len(found.ingest.expectations)),
         "features": ", ".join(found.features.columns),
@@ -51,7 +53,7 @@ def _pairs(found: "Pipeline") -> dict[str, str]:
         "trainer": f"{found.train.trainer}, seed {found.train.seed}",
         "window": f"{window.partitions} partitions before the judged one" if window else "the rows outside the holdout",
         "metrics": ", ".join(found.evaluate.measured()),
-        "gate": f"{found.evaluate.gate.metric} within {found.evaluate.gate.margin:g} {found.evaluate.gate.unit}".rstrip(),
+        "gate": f"{gate.metric} not worse by more than {gate.margin:g} {gate.unit}".rstrip(),
         "schedule": found.schedule or "none",
         "owners": ", ".join(found.owners) or "none",
     }

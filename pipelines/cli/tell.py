@@ -86,7 +86,9 @@ def tell_ingested(ingested: Sequence[Ingested]) -> None:
             )
             for item in ingested
         ]
-        print_table(("partition", "rows kept", "rejected", "why"), rows, title="Quarantine", right=("rows kept", "rejected"))
+        print_table(
+            ("partition", "rows kept", "rejected", "why"), rows, title="Quarantine", right=("rows kept", "rejected")
+        )
 
 
 def tell_blocked(blocked: Sequence[Blocked]) -> None:

@@ -8,7 +8,6 @@ that what Penstock imports of them is shown on its own line. Sampled every few m
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +37,7 @@ class Timings:
     """Seconds by owner."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = dict.fromkeys(LINES, 0.0)
 
     def shares(self) -> dict[str, float]:
         """Return owner to its share of the whole."""
@@ -80,7 +79,7 @@ def process_age_s() -> float:
 def _sample(timings: Timings, thread: int, stop: threading.Event) -> None:
     last = time.perf_counter()
     while not stop.wait(INTERVAL_S):
-        frame = sys._current_frames().get(thread)
+        frame = sys._current_frames().get(thread)  # pyright: ignore[reportPrivateUsage] (documented, for samplers)
         now = time.perf_counter()
         timings.seconds[_owner(frame)] += now - last
         last = now

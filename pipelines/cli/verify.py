@@ -47,7 +47,11 @@ def _pipeline(opened: "Workspace", name: str) -> list[dict[str, Any]]:  # Any: J
     from pipelines.cli.naming import champion_entry
 
     entry = champion_entry(opened, name)
-    log: dict[str, Any] = {"registry": f"{opened.registry_name}/{name}", "entries": entry.sequence, "head": entry.digest}
+    log: dict[str, Any] = {
+        "registry": f"{opened.registry_name}/{name}",
+        "entries": entry.sequence,
+        "head": entry.digest,
+    }
     reports = [_report(opened, entry.report)] if entry.report else []
     return [log, _model(opened, entry.model.digest), *reports]
 

@@ -3,8 +3,8 @@
 Columns, types, date format and ranges are those of `hour.csv` (Fanaee-T & Gama 2013); the rows are drawn from the
 formulas below with a fixed seed and say nothing about any real city. What they are made to show: commuting peaks on
 working days, a hump on free ones, weather, growth, weeks of free rides in the first summer and the second autumn,
-closed stations in the winter between and a jump of demand in the spring after it, so that a model trained on a short
-window is mostly better and sometimes clearly worse than its predecessor.
+closed stations in the December between and new ones from the year's turn on, so that a model trained on a short window
+is mostly better and sometimes clearly worse than its predecessor.
 """
 
 import os
@@ -43,9 +43,9 @@ HOLIDAYS = (
 )
 """Federal and local holidays of Washington, DC, a public calendar."""
 
-STATIONS_CLOSED = (("2011-11-24", "2012-01-01"),)
+STATIONS_CLOSED = (("2011-12-01", "2012-01-01"),)
 RIDES_FREE = (("2011-06-06", "2011-07-01"), ("2012-09-08", "2012-10-01"))
-STATIONS_ADDED = (("2012-03-01", "2013-01-01"),)
+STATIONS_ADDED = (("2012-01-01", "2013-01-01"),)
 NO_RECORD = (("2011-01-26T16", "2011-01-27T16"), ("2011-08-27T18", "2011-08-28T08"), ("2012-10-29T01", "2012-10-30T11"))
 """Half-open stretches of days or hours; the real file has holes without a record too."""
 
@@ -168,7 +168,7 @@ def _rentals(
 def _level(day: Integers) -> Floats:
     """Return how much demand there is on a day, 1 at the start: growth and events."""
     growth = 1 + 0.75 * (1 - np.exp(-day / 260)) + 0.12 * day / DAYS
-    factors = ((STATIONS_CLOSED, 0.4), (RIDES_FREE, 1.6), (STATIONS_ADDED, 1.3))
+    factors = ((STATIONS_CLOSED, 0.4), (RIDES_FREE, 1.6), (STATIONS_ADDED, 1.4))
     return growth * np.prod([np.where(_in_any(FIRST_DAY + day, dates), by, 1.0) for dates, by in factors], axis=0)
 
 

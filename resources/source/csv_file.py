@@ -5,9 +5,10 @@ Missing values are empty and unquoted unless `null_values` says otherwise; a quo
 
 import csv
 import io
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,13 +137,12 @@ def open_csv(source: Source, url: str, contract: Contract, scratch: Path) -> Gen
             quote=quote,
             null_values=tuple(options.get("null_values", ("",))),
         )
-        yield Reading(blocks=_blocks(first, last, texts, layout), digest=raw.digest)
+        yield Reading(blocks=_blocks(chain([(first, last)], texts), layout), digest=raw.digest)
 
 
-def _blocks(first: bytes, last: bool, texts: Iterator[tuple[bytes, bool]], layout: CsvLayout) -> Iterator[CsvBlock]:
-    yield CsvBlock(data=first, last=last, layout=layout)
-    for data, is_last in texts:
-        yield CsvBlock(data=data, last=is_last, layout=layout)
+def _blocks(texts: Iterable[tuple[bytes, bool]], layout: CsvLayout) -> Iterator[CsvBlock]:
+    for data, last in texts:
+        yield CsvBlock(data=data, last=last, layout=layout)
 
 
 def _read(

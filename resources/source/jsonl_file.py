@@ -1,15 +1,17 @@
 """Owns the reading of JSON Lines: one object a line, typed blocks, and, where a block does not type, line by line.
 
-A key that a line lacks is a missing value. Dates and clocks are text. pyarrow 26 crashes on a line that is just `null`, so
-only blocks in which every line looks like an object reach its parser.
+A key that a line lacks is a missing value. Dates and clocks are text. pyarrow 26 crashes on a line that is just
+`null`, so only blocks in which every line looks like an object reach its parser.
 """
 
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 _SAMPLED_LINES = 1000
 _SECOND_VALUE = re.compile(rb"\}[ \t\r]*[^,\]}\s]")
+_NO_NUMBER = re.compile(rb"[:,\[][ \t]*-?(?:Inf|NaN)")
 _MALFORMED = "row: not one JSON object"
 
 
@@ -39,13 +42,6 @@ class Number(str):
     """The text of a JSON number, as it stands in the file."""
 
     __slots__ = ()
-
-
-@dataclass(slots=True)
-class Keys:
-    """The columns of the contract that no line had so far; optional ones may come late."""
-
-    unseen: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +52,9 @@ class JsonBlock:
     last: bool
     url: str
     contract: Contract
-    keys: Keys
 
     def parse(self) -> Parsed:
         """Return the rows, typed by the contract if all of them allow it, else line by line."""
-        for name in tuple(self.keys.unseen):
-            if json.dumps(name).encode() in self.data or json.dumps(name, ensure_ascii=False).encode() in self.data:
-                self.keys.unseen.discard(name)
         table = self._read() if _may_be_parsed_fast(self.data) else None
         if table is None:
             return self._parse_lines()
@@ -84,14 +76,15 @@ class JsonBlock:
             table.validate(full=True)
         except pa.ArrowInvalid:
             return None
-        return table.select(list(columns)) if len(table) == len(self._lines()) else None
+        lines = self.data.count(b"\n") + (not self.data.endswith(b"\n"))
+        return table.select(list(columns)) if len(table) == lines else None
 
     def _lines(self) -> list[bytes]:
         return [line for line in self.data.split(b"\n") if line.strip(b" \t\r")]
 
     def _parse_lines(self) -> Parsed:
         lines = self._lines()
-        rows: list[dict[str, Any]] = []  # Any: JSON values
+        rows: list[Row] = []
         unparsed: list[Unparsed] = []
         for record, line in enumerate(lines):
             found = self._row(line)
@@ -113,29 +106,42 @@ class JsonBlock:
             unfit={name: cells.unfit for name, cells in columns.items() if cells.unfit},
         )
 
-    def _row(self, line: bytes) -> "dict[str, Any] | Reason":  # Any: as above
+    def _row(self, line: bytes) -> "Row | Reason":
         try:
             row = parse_line(line)
         except UnicodeDecodeError as error:
             raise not_utf8(line, self.url, "in a line") from error
         except (ValueError, RecursionError) as error:
             return Reason(_MALFORMED, f"{_MALFORMED}: {error}")
+        doubled = sorted(row.doubled & self.contract.columns.keys())
+        if doubled:
+            return Reason(_MALFORMED, f"row: {doubled[0]!r} stands twice in it")
         gained = [name for name in row if name not in self.contract.columns]
         if gained and self.contract.extra == "refuse":
             return Reason("row: has a key that is not in the contract", f"row: {gained[0]!r} is not in the contract")
         return row
 
 
-def parse_line(line: bytes) -> dict[str, Any]:  # Any: JSON values
+class Row(dict[str, Any]):  # Any: JSON values
+    """A JSON object, and which of its keys stand in it more than once."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:  # Any: as above
+        super().__init__(pairs)
+        self.doubled = {name for name, times in Counter(name for name, _ in pairs).items() if times > 1}
+
+
+def parse_line(line: bytes) -> Row:
     """Return the object on a line, its numbers as they are spelled.
 
     Raises:
         UnicodeDecodeError: If the line is not UTF-8.
-        ValueError: If it holds anything but one object with unique keys.
+        ValueError: If it holds anything but one object.
     """
     row = _DECODER.decode(line.decode("utf-8").strip(" \t\r"))
-    if not isinstance(row, dict):
+    if not isinstance(row, Row):
         raise ValueError(f"{type(row).__name__} instead of an object")
+    if b"\\u" in line:  # half a surrogate pair is no text
+        json.dumps(row, ensure_ascii=False).encode()
     return row
 
 
@@ -146,16 +152,26 @@ def open_jsonl(source: Source, url: str, contract: Contract, scratch: Path) -> G
     with open_raw(url) as (raw, file):
         texts = blocks(utf8_pieces(file, url, source.options.get("encoding")), cut_lines, url)
         first, last = next(texts)
-        keys = _check_keys(first, url, contract)
-        yield Reading(blocks=_blocks(first, last, texts, url, contract, keys), digest=raw.digest)
+        late = _check_keys(first, url, contract)
+        yield Reading(blocks=_blocks(chain([(first, last)], texts), url, contract, late), digest=raw.digest)
 
 
-def _blocks(
-    first: bytes, last: bool, texts: Iterator[tuple[bytes, bool]], url: str, contract: Contract, keys: Keys
-) -> Iterator[JsonBlock]:
-    yield JsonBlock(data=first, last=last, url=url, contract=contract, keys=keys)
-    for data, is_last in texts:
-        yield JsonBlock(data=data, last=is_last, url=url, contract=contract, keys=keys)
+def _blocks(texts: Iterator[tuple[bytes, bool]], url: str, contract: Contract, late: set[str]) -> Iterator[JsonBlock]:
+    """Return the blocks; at the end refuse a file in which no line had one of the columns `late`."""
+    unseen = set(late)
+    for data, last in texts:
+        unseen -= {name for name in unseen if _holds_key(data, name)}
+        yield JsonBlock(data=data, last=last, url=url, contract=contract)
+    if unseen:
+        names = ", ".join(repr(name) for name in sorted(unseen))
+        raise ContractError(
+            f"{redacted(url)} does not have the columns of the contract: {names} in no line "
+            "(restore it, or remove it from the contract)"
+        )
+
+
+def _holds_key(data: bytes, name: str) -> bool:
+    return json.dumps(name).encode() in data or json.dumps(name, ensure_ascii=False).encode() in data
 
 
 class _Cells(NamedTuple):
@@ -163,7 +179,7 @@ class _Cells(NamedTuple):
     unfit: Findings
 
 
-def _column(rows: Sequence[dict[str, Any]], name: str, column: Column) -> _Cells:  # Any: JSON values
+def _column(rows: Sequence[Row], name: str, column: Column) -> _Cells:
     """Return the cells of one column as text; a cell of the wrong JSON kind is null and has a reason."""
     kinds = _kinds(column)
     texts: list[str | None] = []
@@ -194,7 +210,7 @@ def _read_type(column: Column) -> str:
 
 def _may_be_parsed_fast(data: bytes) -> bool:
     """Return whether every line begins with an object and holds nothing after it."""
-    if not data.startswith(b"{") or _SECOND_VALUE.search(data):
+    if not data.startswith(b"{") or _SECOND_VALUE.search(data) or _NO_NUMBER.search(data):
         return False
     text = np.frombuffer(data, np.uint8)
     starts = np.flatnonzero(text == ord("\n")) + 1
@@ -221,8 +237,8 @@ def _table(columns: dict[str, list[str | None]]) -> "pa.Table":
     )
 
 
-def _check_keys(first: bytes, url: str, contract: Contract) -> Keys:
-    """Refuse a file whose first lines lack a column that must be there, or have one too many."""
+def _check_keys(first: bytes, url: str, contract: Contract) -> set[str]:
+    """Refuse a file whose first lines lack a required column or have one too many; return columns not seen yet."""
     names: dict[str, None] = {}
     objects = 0
     for line in first.split(b"\n", _SAMPLED_LINES)[:_SAMPLED_LINES]:
@@ -238,28 +254,7 @@ def _check_keys(first: bytes, url: str, contract: Contract) -> Keys:
         )
     late = {name for name, column in contract.columns.items() if column.nullable and name not in names}
     check_columns([*names, *sorted(late)], contract, source=redacted(url))
-    return Keys(late)
-
-
-def check_late_keys(keys: Keys, url: str) -> None:
-    """Refuse a file in which no line had an optional column of the contract.
-
-    Raises:
-        ContractError: Naming the column.
-    """
-    if keys.unseen:
-        names = ", ".join(repr(name) for name in sorted(keys.unseen))
-        raise ContractError(
-            f"{redacted(url)} does not have the columns of the contract: {names} in no line "
-            "(restore it, or remove it from the contract)"
-        )
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # Any: JSON values
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        raise ValueError("a key stands more than once")
-    return row
+    return late
 
 
 def _number(text: str) -> Number:
@@ -268,10 +263,4 @@ def _number(text: str) -> Number:
     return Number(text)
 
 
-def _text_checked(row: Any) -> Any:  # Any: JSON values
-    return row
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique_keys, parse_int=_number, parse_float=_number, parse_constant=Number
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=Row, parse_int=_number, parse_float=_number, parse_constant=Number)

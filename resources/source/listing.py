@@ -85,7 +85,7 @@ def file_at(url: str) -> SourceFile:
         FileNotFoundError: If there is none.
         OSError: If its file system does not answer.
     """
-    outer = url.split("::")[-1]
+    outer = url.rsplit("::", maxsplit=1)[-1]
     system, path = _system(outer)
     return _file(system, url, path, system.info(path))
 
@@ -115,7 +115,7 @@ def _system(url: str) -> tuple[Any, str]:  # Any: fsspec is untyped
     """Return the file system of `url`, with nothing remembered of earlier listings, and the path in it."""
     from fsspec.core import url_to_fs
 
-    inner, _ = url_to_fs(url.split("::")[-1])
+    inner, _ = url_to_fs(url.rsplit("::", maxsplit=1)[-1])
     inner.invalidate_cache()
     return url_to_fs(url) if "::" in url else (inner, _)
 

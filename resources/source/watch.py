@@ -62,7 +62,7 @@ def changed_partitions(
     keys: Sequence[str] | None,
     seen: Watched,
     scratch: Path,
-    pace: Pace = Pace(),  # noqa: B008 (frozen)
+    pace: Pace = Pace(),
 ) -> Look:
     """Return which partitions of `source` hold other content than `seen` remembers.
 
@@ -87,7 +87,9 @@ def changed_partitions(
         elif PLACE in url:
             look = _look_at_files(lambda: files_of(url, keys), keys, seen, pace)
         else:
-            look = _look_into_file(url, keys, seen, pace, lambda: partition_digests(source, contract, event_time, key_of))
+            look = _look_into_file(
+                url, keys, seen, pace, lambda: partition_digests(source, contract, event_time, key_of)
+            )
     return replace(look, seen=replace(look.seen, looked_at_s=int(started)))
 
 

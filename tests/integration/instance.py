@@ -158,14 +158,6 @@ def wait_for(ready: Callable[[], T], what: str, *, alive: Alive | None = None, w
 
 
 def kill_at_once(alive: Alive) -> None:
-    """End a server as a power cut would; the children in its session stay until the block of `served` ends them."""
+    """End a server as a power cut would; the children in its session end with the block that runs it."""
     os.kill(alive.process.pid, signal.SIGKILL)
     alive.process.wait()
-
-
-def end_children(alive: Alive) -> None:
-    """End what is left of the session of a killed server."""
-    try:
-        os.killpg(alive.process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return

@@ -4,11 +4,9 @@ import functools
 import http.server
 import os
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -31,7 +29,9 @@ NOW = Pace(quiet_s=0.0)
 LONG_AGO = 1_300_000_000.0
 
 
-def look(url: str | Path, seen: Watched | None = None, *, keys: tuple[str, ...] | None = KEYS, pace: Pace = NOW) -> Look:
+def look(
+    url: str | Path, seen: Watched | None = None, *, keys: tuple[str, ...] | None = KEYS, pace: Pace = NOW
+) -> Look:
     return changed_partitions(
         Source(url=str(url), format="csv"),
         CONTRACT,
@@ -255,7 +255,7 @@ def test_a_file_for_all_that_changes_during_the_look_is_left_with_what_was_remem
 
 def test_a_look_out_of_time_goes_on_where_it_ended(tmp_path):
     source = OneFileEach(tmp_path)
-    source.put({key: 1 for key in KEYS}, LONG_AGO)
+    source.put(dict.fromkeys(KEYS, 1), LONG_AGO)
     rushed = Pace(quiet_s=0.0, budget_s=0.0)
     first = look(source.url, pace=rushed)
     second = look(source.url, first.seen, pace=rushed)

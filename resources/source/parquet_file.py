@@ -1,0 +1,174 @@
+"""Owns the reading of Parquet, batch by batch, of files that nobody vouches for.
+
+pyarrow reads them without a memory map: a map of a file that is cut short meanwhile kills the process. Every batch is
+validated in full, so that no invalid text or offset goes further.
+"""
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from blake3 import blake3
+
+from quality.contract import Contract, check_schema
+from quality.contract.rows import render
+from resources.errors import SourceError
+from resources.source.location import local_path, plain_errors, redacted
+from resources.source.raw import PIECE_BYTES, open_raw
+from resources.source.reading import Parsed, Reading
+from resources.source.spec import COMPRESSIONS, Source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+BATCH_BYTES = 16 * 2**20
+_MOST_ROWS = 131_072
+_LEAST_ROWS = 1_024
+_BUFFER_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableBlock:
+    """Rows that the file itself types."""
+
+    table: "pa.Table"
+    url: str
+
+    def parse(self) -> Parsed:
+        """Return the rows, once they are known to be sound."""
+        with damage_errors(self.url):
+            self.table.validate(full=True)
+        return Parsed(table=self.table, texts=lambda rows: render(self.table, rows))
+
+
+@contextmanager
+def open_parquet(source: Source, url: str, contract: Contract, scratch: Path) -> Generator[Reading]:
+    """Open a Parquet file and check its schema; one that is not a plain local file is copied to `scratch` first."""
+    del source
+    from pyarrow import parquet
+
+    with ExitStack() as stack:
+        path, digest = stack.enter_context(local_file(url, scratch))
+        with damage_errors(url):
+            file = stack.enter_context(parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, memory_map=False))
+            schema = file.schema_arrow
+        check_schema(schema, contract, source=redacted(url))
+        yield Reading(blocks=_batches(file, contract, url), digest=digest)
+
+
+@contextmanager
+def local_file(url: str, scratch: Path) -> Generator[tuple[Path, Callable[[], str]]]:
+    """Return a local file with the bytes at `url`, and a function that gives their digest.
+
+    A plain local file is read in place and hashed in a thread beside. Anything else is copied to `scratch`.
+
+    Raises:
+        SourceError: If there is no such file, it is empty, or it cannot be read.
+    """
+    path = local_path(url)
+    with ExitStack() as stack:
+        stack.enter_context(plain_errors(url))
+        if path is None or path.suffix in COMPRESSIONS:
+            path, found = stack.enter_context(copied(url, scratch))
+            yield path, lambda: found
+        else:
+            with path.open("rb") as file:
+                if not file.read(1):
+                    raise SourceError(f"{redacted(url)} is empty: put the rows there, or correct the URL")
+            hashing = _Hashing(path)
+            stack.callback(hashing.stop)
+            yield path, hashing.digest
+
+
+@contextmanager
+def copied(url: str, scratch: Path) -> Generator[tuple[Path, str]]:
+    """Return a copy of the file at `url` in `scratch`, decompressed, and the digest of the original bytes."""
+    import tempfile
+
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="source-") as folder, open_raw(url) as (raw, file):
+        path = Path(folder) / "file"
+        size = _copy(file, path)
+        if not size:
+            raise SourceError(f"{redacted(url)} is empty: put the rows there, or correct the URL")
+        yield path, raw.digest()
+
+
+@contextmanager
+def damage_errors(url: str) -> Generator[None]:
+    """Turn what pyarrow raises on a malformed file into a `SourceError`."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, MemoryError, ValueError) as error:
+        if isinstance(error, SourceError | FileNotFoundError | PermissionError):
+            raise
+        brief = str(error).partition("\n")[0][:200]
+        raise SourceError(
+            f"{redacted(url)} is truncated, damaged, or of another format ({brief}): fetch it again, or correct format"
+        ) from error
+
+
+def batch_rows(rows: int, size_bytes: int) -> int:
+    """Return how many rows make a batch of about `BATCH_BYTES`, from what the file says of itself."""
+    width = max(1, size_bytes) / max(1, rows)
+    return max(_LEAST_ROWS, min(_MOST_ROWS, int(BATCH_BYTES / width)))
+
+
+def _batches(file: "ParquetFile", contract: Contract, url: str) -> Iterator[TableBlock]:
+    import pyarrow as pa
+
+    meta = file.metadata
+    size_bytes = sum(meta.row_group(group).total_byte_size for group in range(meta.num_row_groups))
+    with damage_errors(url):
+        batches = file.iter_batches(
+            batch_size=batch_rows(meta.num_rows, size_bytes), columns=list(contract.columns), use_threads=True
+        )
+        for batch in batches:
+            yield TableBlock(table=pa.Table.from_batches([batch]).select(list(contract.columns)), url=url)
+
+
+def _copy(file: IO[bytes], path: Path) -> int:
+    size = 0
+    with path.open("wb") as copy:
+        while piece := file.read(PIECE_BYTES):
+            size += copy.write(piece)
+    return size
+
+
+class _Hashing:
+    """Hashes a file in a thread of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._hasher = blake3()
+        self._stopped = False
+        self._failure: list[OSError] = []
+        self._thread = threading.Thread(target=self._run, name="hash", daemon=True)
+        self._thread.start()
+
+    def digest(self) -> str:
+        """Return the digest, once the whole file is hashed."""
+        self._thread.join()
+        if self._failure:
+            raise self._failure[0]
+        return self._hasher.hexdigest()
+
+    def stop(self) -> None:
+        """End the thread, whatever is still to be hashed."""
+        self._stopped = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                buffer = bytearray(PIECE_BYTES)
+                while not self._stopped and (size := file.readinto(buffer)):
+                    self._hasher.update(memoryview(buffer)[:size])
+        except OSError as error:
+            self._failure.append(error)

@@ -1,0 +1,101 @@
+"""The code location: light to import, ordinary Dagster objects, everything a page of the web UI shows."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pipelines.build import STAGES, build
+from pipelines.discovery import pipeline_named
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("great_expectations", "pandas", "sklearn", "lightgbm", "dvc", "mlflow", "skops", "s3fs", "scipy", "pyarrow")
+
+
+@pytest.fixture(scope="module")
+def bikes() -> dg.Definitions:
+    return build(pipeline_named("bike_demand"))
+
+
+def test_loading_the_code_location_imports_nothing_heavy():
+    code = f"import sys; import pipelines.definitions as d; d.defs(); print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_loading_the_code_location_prints_nothing():
+    code = "import pipelines.definitions as d; d.defs()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout + done.stderr == ""
+
+
+def test_both_examples_are_defined_and_valid():
+    from pipelines.definitions import defs
+
+    found = defs()
+    dg.Definitions.validate_loadable(found)
+    keys = {key.to_user_string() for key in found.resolve_all_asset_keys()}
+    assert keys == {f"{name}/{stage}" for name in ("bike_demand", "flight_delays") for stage in STAGES}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_asset_shows_group_kinds_owner_version_and_source(bikes, stage):
+    spec = bikes.resolve_assets_def(dg.AssetKey(["bike_demand", stage])).get_asset_spec()
+    assert spec.group_name == "bike_demand"
+    assert spec.kinds
+    assert spec.owners == ["team:demand"]
+    assert spec.code_version
+    assert spec.description
+    links = spec.metadata["dagster/code_references"].code_references
+    assert links[0].file_path.endswith("bike_demand.py")
+    assert "Pipeline(" in Path(links[0].file_path).read_text().splitlines()[links[0].line_number - 1]
+
+
+def test_the_model_of_a_partition_reads_the_window_before_it_and_never_itself(bikes):
+    model = bikes.resolve_assets_def(dg.AssetKey(["bike_demand", "model"]))
+    mapping = model.get_partition_mapping(dg.AssetKey(["bike_demand", "features"]))
+    months = model.partitions_def
+    upstream = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        months.subset_with_partition_keys(["2012-01"]), months, months
+    )
+    assert set(upstream.partitions_subset.get_partition_keys()) == {"2011-10", "2011-11", "2011-12"}
+
+
+def test_contract_expectations_and_gate_block_and_the_rest_warns(bikes):
+    blocking = {
+        spec.name: spec.blocking
+        for checks in bikes.asset_checks
+        for spec in checks.check_specs
+    }
+    assert blocking == {
+        "contract": True,
+        "expectations": True,
+        "volume": False,
+        "freshness": False,
+        "drift": False,
+        "gate": True,
+    }
+
+
+def test_every_check_is_aware_of_partitions(bikes):
+    months = bikes.resolve_assets_def(dg.AssetKey(["bike_demand", "raw"])).partitions_def
+    assert all(spec.partitions_def == months for checks in bikes.asset_checks for spec in checks.check_specs)
+
+
+def test_the_code_version_follows_the_declaration():
+    declared = pipeline_named("bike_demand")
+    other = declared.model_copy(update={"train": declared.train.model_copy(update={"seed": 8})})
+    key = dg.AssetKey(["bike_demand", "model"])
+    versions = [build(item).resolve_assets_def(key).get_asset_spec().code_version for item in (declared, other)]
+    assert versions[0] != versions[1]
+
+
+def test_a_gate_margin_is_no_reason_to_train_again():
+    declared = pipeline_named("bike_demand")
+    gate = declared.evaluate.gate.model_copy(update={"margin": 9.0})
+    other = declared.model_copy(update={"evaluate": declared.evaluate.model_copy(update={"gate": gate})})
+    key = dg.AssetKey(["bike_demand", "model"])
+    versions = [build(item).resolve_assets_def(key).get_asset_spec().code_version for item in (declared, other)]
+    assert versions[0] == versions[1]
