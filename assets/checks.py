@@ -13,7 +13,7 @@ from assets.partitions import Window
 from assets.preprocess import RESERVED
 from assets.stage import Stage, partition_of, plain_failures
 from quality.verdicts import Finding
-from resources.canonical import digest_value
+from resources.canonical import digest_value, parse_json
 from resources.refs import DatasetRef, GateReport
 from resources.source.report import IngestReport
 from resources.storage import refs
@@ -46,7 +46,7 @@ def raw_checks(stage: Stage, spec: Ingest) -> dg.AssetChecksDefinition:
     def check_raw(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, ref: DatasetRef) -> Results:
         with plain_failures():
             opened, partition = workspace.open(), partition_of(context)
-            report = IngestReport.from_bytes(get_object(opened.store, str(ref.report_digest)))
+            report = IngestReport.from_json(parse_json(get_object(opened.store, str(ref.report_digest))))
             makers = {
                 "contract": lambda: _contract(stage, report),
                 "expectations": lambda: _expectations(stage, opened, spec, ref),
@@ -134,7 +134,10 @@ def _contract(stage: Stage, report: IngestReport) -> dg.AssetCheckResult:
         check_name="contract",
         asset_key=stage.key,
         passed=not report.blocked,
-        description=report.summary,
+        description=(
+            f"{report.rows_rejected:,} of {report.rows_kept + report.rows_rejected:,} rows rejected "
+            f"({report.rejected_share:.3%}; tolerated {report.max_rejected:.3%})"
+        ),
         metadata=quarantine_metadata(report),
     )
 
@@ -200,14 +203,14 @@ def _freshness(stage: Stage, spec: Ingest, report: IngestReport, partition: str 
     return _found(stage, "freshness", judge_freshness(newest, due=due, max_age_s=spec.max_age_s or 0))
 
 
-def _found(stage: Stage, name: str, finding: Finding) -> dg.AssetCheckResult:
+def _found(stage: Stage, name: str, finding: Finding, more: dict[str, Any] | None = None) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=name,
         asset_key=stage.key,
         passed=finding.verdict == "pass",
         severity=_severity(finding.verdict),
         description=finding.reason,
-        metadata=finding_metadata(finding),
+        metadata={**finding_metadata(finding), **(more or {})},
     )
 
 
@@ -239,6 +242,6 @@ def _drift(
     found = drift(before, current, columns=columns, tolerance=tolerance)
     flagged = [item for item in found if item.flagged]
     reason = "; ".join(item.reason for item in flagged) or f"no drift in {len(columns)} features"
-    result = _found(stage, "drift", Finding(check="drift", verdict="warn" if flagged else "pass", reason=reason))
+    finding = Finding(check="drift", verdict="warn" if flagged else "pass", reason=reason)
     numbers: dict[str, Any] = {"flagged": len(flagged), "features": len(columns), "table": drift_table(found)}
-    return result._replace(metadata={**(result.metadata or {}), **numbers})
+    return _found(stage, "drift", finding, numbers)

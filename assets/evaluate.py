@@ -8,17 +8,22 @@ from pydantic import Field, field_validator, model_validator
 
 from assets.metadata import evaluation_metadata
 from assets.preprocess import Features, parents, raw_inputs
-from assets.stage import Stage, Work, partition_of, plain_failures
+from assets.stage import Stage, Work, forced, partition_of, plain_failures
 from quality.gate import Gate
 from quality.metrics import METRICS, metric_named
 from resources.declaration import Declaration, choose
 from resources.errors import DeclarationError
 from resources.judgement import Case, Rules, champion_for, judge_challenger
 from resources.refs import DatasetRef, GateReport, ModelRef
+from resources.storage import refs
 from resources.storage.provenance import Parent
 from resources.training.protocol import Task
 from resources.transform.expressions import check_expression
 from resources.wiring import WorkspaceResource
+from resources.workspace import Workspace
+
+SHOWN_PARTITIONS = 23
+"""Earlier partitions in the picture of the metric's history: with the present one two years of months."""
 
 
 class Evaluate(Declaration):
@@ -121,15 +126,25 @@ def evaluation_asset(
                 parents=(*parents("raw", raw), *_model_parents(features, model, champion)),
                 parameters=rules.to_json(),
                 run_id=context.run_id,
+                force=forced(context),
             )
             done = work.perform(GateReport, lambda: (judge_challenger(opened, rules, case), {}))
             return dg.MaterializeResult(
                 value=done.ref,
                 data_version=dg.DataVersion(done.ref.digest),
-                metadata=evaluation_metadata(done.ref, reused=done.reused),
+                metadata=evaluation_metadata(done.ref, earlier_reports(opened, stage, partition), reused=done.reused),
             )
 
     return evaluation
+
+
+def earlier_reports(workspace: Workspace, stage: Stage, partition: str | None) -> list[GateReport]:
+    """Return the newest reports of the partitions before `partition`, oldest first, for the picture of their history."""
+    if partition is None:
+        return []
+    place = (workspace.store, workspace.registry_name, stage.key.path)
+    earlier = [key for key in refs.partitions(*place) if key < partition][-SHOWN_PARTITIONS:]
+    return [report for key in earlier if isinstance(report := refs.load(*place, key), GateReport)]
 
 
 def _model_parents(features: DatasetRef, challenger: ModelRef, champion: ModelRef | None) -> tuple[Parent, ...]:

@@ -94,12 +94,12 @@ def model_metadata(workspace: "Workspace", done: "Done[ModelRef]", window: Mappi
         "reused": done.reused,
     }
     if importance:
-        shown["feature_importance"] = dg.MetadataValue.md(bar_chart(importance, title="Feature importance", unit="share of gain"))
+        shown["feature_importance"] = dg.MetadataValue.md(bar_chart("Feature importance", importance, unit="share of gain"))
     return shown
 
 
-def evaluation_metadata(report: GateReport, *, reused: bool) -> Metadata:
-    """Return verdict, reasons, every metric with its interval, and the picture of challenger against champion."""
+def evaluation_metadata(report: GateReport, past: Sequence[GateReport], *, reused: bool) -> Metadata:
+    """Return verdict, reasons, every metric with its interval, pictures of this partition and of the ones before it."""
     shown: Metadata = {
         "verdict": report.verdict,
         "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in report.reasons)),
@@ -111,6 +111,7 @@ def evaluation_metadata(report: GateReport, *, reused: bool) -> Metadata:
         "metrics": dg.MetadataValue.md(metrics_table(report)),
         "slices": dg.MetadataValue.md(slices_table(report)),
         "picture": dg.MetadataValue.md(models_picture(report)),
+        "history": dg.MetadataValue.md(history_picture([*past, report])),
     }
     for model, by_metric in overall(report)["metrics"].items():
         for metric, estimate in by_metric.items():
@@ -200,7 +201,7 @@ def reasons_picture(reasons: Mapping[str, int]) -> str:
     from quality.pictures import bar_chart
 
     ordered = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-    chart = bar_chart(dict(list(ordered.items())[:12]), title="Rejected rows by reason", unit="rows")
+    chart = bar_chart("Rejected rows by reason", ordered, unit="rows")
     return f"{chart}\n\n{table(('reason', 'rows'), [(name, f'{count:,}') for name, count in ordered.items()])}"
 
 
@@ -242,7 +243,22 @@ def models_picture(report: GateReport) -> str:
         if estimates[metric]["value"] is not None
     }
     title = f"{metric} on {report.partition or 'the holdout'}"
-    return interval_chart(rows, title=title, unit=report.gate.get("unit", ""))
+    return interval_chart(title, rows, unit=report.gate.get("unit", ""))
+
+
+def history_picture(reports: Sequence[GateReport]) -> str:
+    """Return the gate's metric of every model over the partitions judged so far, as a picture."""
+    from quality.pictures import line_chart
+
+    metric, unit = reports[-1].gate["metric"], reports[-1].gate.get("unit", "")
+    models = ("challenger", "champion", "baseline")
+    series = {model: [_value(report, model, metric) for report in reports] for model in models}
+    label = f"{metric}, {unit}" if unit else metric
+    return line_chart(f"{metric} by partition", [report.partition or "all" for report in reports], series, y_label=label)
+
+
+def _value(report: GateReport, model: str, metric: str) -> float | None:
+    return overall(report)["metrics"].get(model, {}).get(metric, {}).get("value")
 
 
 def _estimate(estimate: Mapping[str, float | None]) -> str:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from assets.metadata import dataset_metadata, feature_metadata
 from assets.partitions import lookback
-from assets.stage import Stage, Work, partition_of, plain_failures
+from assets.stage import Stage, Work, forced, partition_of, plain_failures
 from resources.declaration import Declaration
 from resources.errors import DeclarationError
 from resources.refs import DatasetRef
@@ -86,6 +86,7 @@ def features_asset(stage: Stage, spec: Features, *, event_time: str | None) -> d
                 parents=parents("raw", raw),
                 parameters=recipe.to_json(),
                 run_id=context.run_id,
+                force=forced(context),
             )
             done = work.perform(DatasetRef, lambda: (preprocess(opened, recipe, in_order(raw), partition=partition), {}))
             return dg.MaterializeResult(

@@ -17,6 +17,8 @@ from resources.storage.provenance import Parent, Provenance, record
 from resources.workspace import Workspace
 
 R = TypeVar("R", bound=Ref)
+FORCE_TAG = "penstock/force"
+"""A run with this tag does its work again even where it was done before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,7 @@ class Work:
         parents: What it reads.
         parameters: What else decides its value.
         run_id: Dagster run that asks for it; recorded, decides nothing.
+        force: Whether to do it again even if it was done before.
     """
 
     stage: Stage
@@ -102,6 +105,7 @@ class Work:
     parents: Sequence[Parent]
     parameters: Mapping[str, Any]  # Any: JSON values
     run_id: str
+    force: bool = False
 
     @property
     def recipe(self) -> str:
@@ -119,7 +123,7 @@ class Work:
 
     def perform(self, kind: type[R], compute: Callable[[], tuple[R, Mapping[str, Any]]]) -> Done[R]:
         """Return the value of this work, computing it only if its recipe was never worked before."""
-        known = recall(self.workspace.store, self.recipe)
+        known = None if self.force else recall(self.workspace.store, self.recipe)
         if known is not None:
             ref = from_json(known["ref"])
             if isinstance(ref, kind):
@@ -165,6 +169,11 @@ def plain_failures() -> Generator[None]:
         yield
     except PenstockError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
+
+
+def forced(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run carries the tag that asks for work to be done again."""
+    return FORCE_TAG in context.run.tags
 
 
 def partition_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> str | None:

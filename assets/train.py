@@ -9,7 +9,7 @@ from pydantic import Field
 from assets.metadata import model_metadata
 from assets.partitions import Window
 from assets.preprocess import Features, parents
-from assets.stage import Stage, Work, partition_of, plain_failures
+from assets.stage import Stage, Work, forced, partition_of, plain_failures
 from resources.declaration import Declaration
 from resources.refs import DatasetRef, ModelRef
 from resources.training.protocol import Task, trainer_named
@@ -76,6 +76,7 @@ def model_asset(stage: Stage, spec: Train, *, recipe: TrainingRecipe) -> dg.Asse
                 parents=parents("features", window),
                 parameters=recipe.to_json(),
                 run_id=context.run_id,
+                force=forced(context),
             )
             done = work.perform(ModelRef, lambda: train(opened, recipe, window))
             yield dg.MaterializeResult(

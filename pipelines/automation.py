@@ -26,7 +26,7 @@ def upstream_changed() -> dg.AutomationCondition[dg.AssetKey]:
     `AutomationCondition.eager()` alone would request `deployment` after a failed gate, and again for data that did
     not change.
     """
-    condition = dg.AutomationCondition
+    condition: Any = dg.AutomationCondition  # Any: its own methods disagree on the kind of key
     changed = (
         condition.any_deps_match(condition.data_version_changed())
         | condition.code_version_changed()
@@ -58,9 +58,10 @@ def schedules(pipeline: Pipeline, job: Any) -> list[dg.ScheduleDefinition]:  # A
         tick = context.scheduled_execution_time
         if definition is None:
             return dg.RunRequest(run_key=tick.isoformat())
-        key = definition.get_last_partition_key(current_time=tick)
-        if key is None:
+        keys = definition.get_partition_keys(current_time=tick)
+        if not keys:
             return dg.SkipReason(f"no partition is complete at {tick:%Y-%m-%d %H:%M}")
+        key = keys[-1]
         if _long_over(definition, key, tick):
             end = definition.time_window_for_partition_key(key).end
             return dg.SkipReason(f"the last partition, {key}, ended at {end:%Y-%m-%d}")

@@ -24,7 +24,8 @@ from pipelines.automation import schedules, sensors, upstream_changed
 from pipelines.spec import Pipeline
 from resources.training.code_version import code_version
 from resources.training.recipe import TrainingRecipe
-from resources.transform.preprocess import LABEL
+from resources.transform.preprocess import BUCKET, LABEL
+from resources.transform.split import BUCKETS
 from resources.wiring import RefIOManager, WorkspaceResource
 
 STAGES = ("raw", "features", "model", "evaluation", "deployment")
@@ -124,6 +125,7 @@ def training_recipe(pipeline: Pipeline) -> TrainingRecipe:
         columns=pipeline.features.columns,
         steps=pipeline.features.steps,
         label=LABEL,
+        rows="" if pipeline.partitions else f"{BUCKET} >= {round(pipeline.evaluate.holdout * BUCKETS)}",
         trainer=pipeline.train.trainer,
         parameters=pipeline.train.parameters,
         seed=pipeline.train.seed,

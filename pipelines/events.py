@@ -5,7 +5,7 @@ It starts nothing. Dagster's events name steps and asset keys; here they become 
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import dagster as dg
@@ -15,6 +15,7 @@ from resources import errors
 State = Literal["made", "reused", "skipped", "withheld", "refused", "failed"]
 REFUSALS = ("GateError", "SignatureError")
 """Errors by which `deployment` refuses a model: a verdict, not a breakdown."""
+_INTERRUPTED = "DagsterExecutionInterruptedError"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,7 @@ class Watch:
         self._failed: dict[str, StageOutcome] = {}
         self._checks: list[CheckOutcome] = []
         self.errors: list[str] = []
+        self.interrupted = False
 
     @property
     def seconds(self) -> float:
@@ -108,10 +110,11 @@ class Watch:
         """Return what became of each stage that the run was asked for."""
         blocked = any(check.blocks for check in self._checks) or bool(self._failed)
         missing = "withheld" if blocked else "skipped"
-        return tuple(
+        found = [
             self._failed.get(stage) or self._made.get(stage) or StageOutcome(stage=stage, state=missing)
             for stage in self._asked
-        )
+        ]
+        return tuple(replace(item, seconds=self._seconds.get(item.stage, 0.0)) for item in found)
 
     def checks(self) -> tuple[CheckOutcome, ...]:
         """Return what the checks said, in the order they ran."""
@@ -139,6 +142,9 @@ class Watch:
         error = data.error
         if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
             return  # the check itself was seen
+        if error is not None and error.cls_name == _INTERRUPTED:
+            self.interrupted = True
+            return
         told = data.user_failure_data
         kind = told.metadata.get("error") if told is not None else None
         refused = stage == "deployment" and told is not None and (kind is None or kind.value in REFUSALS)
@@ -151,16 +157,24 @@ class Watch:
 
     def _see_run_failure(self, event: Any) -> None:  # Any: a DagsterEvent
         error = event.job_failure_data.error if event.job_failure_data else None
+        if error is not None and error.cls_name == _INTERRUPTED:
+            self.interrupted = True
+            return
         seen = self._failed or any(check.blocks for check in self._checks) or self.errors
         if error is not None and not seen:
             self.errors.append(_words(error))
 
 
 def _words(error: Any) -> str:  # Any: a SerializableErrorInfo
-    """Return the message of our own error in the chain, or the whole traceback of one that nobody foresaw."""
+    """Return the message of our own error in the chain, or of any other its traceback outside Dagster."""
+    if error is None:
+        return "unknown error"
     link = error
-    while link is not None:
+    while True:
         if isinstance(getattr(errors, link.cls_name or "", None), type):
             return link.message.partition(": ")[2].strip()
+        if link.cause is None:
+            break
         link = link.cause
-    return "unknown error" if error is None else error.to_string().strip()
+    frames = [frame for frame in link.stack if "site-packages/dagster" not in frame]
+    return "".join([link.message, *frames]).strip()

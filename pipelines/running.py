@@ -5,10 +5,12 @@ whoever wants to see progress passes a listener.
 """
 
 import logging
+import os
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
@@ -17,6 +19,7 @@ from pipelines.build import STAGES, build
 from pipelines.events import CheckOutcome, StageOutcome, Watch
 from pipelines.planning import Step, window_of
 from pipelines.spec import Pipeline
+from resources.errors import SettingsError
 from resources.storage import refs
 from resources.workspace import Workspace
 
@@ -28,6 +31,11 @@ Listener = Callable[[Step, str], None]
 
 LOCATION_TAG = ".dagster/repository"
 """Dagster's own tag by which the web UI lists a run on the page of its job; not exported by name."""
+_ECHO = "Not executing."
+"""Ends Dagster's errors about the steps after a failed one."""
+_REMARKS = "dagster._core.execution.plan.active"
+"""Logger that remarks on checks which did not run because history is too short for a model."""
+_NO_CAPTURE = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 FORCE_TAG = "penstock/force"
 """A run with this tag does its work again even where it was done before."""
 
@@ -54,6 +62,25 @@ class Outcome:
     checks: tuple[CheckOutcome, ...]
     reasons: tuple[str, ...]
     seconds: float
+
+
+def open_instance() -> dg.DagsterInstance:
+    """Return the Dagster instance of DAGSTER_HOME, without its capture of stdout and stderr.
+
+    The capture costs a run three more processes, and would keep what is printed off the terminal.
+
+    Raises:
+        SettingsError: If DAGSTER_HOME is no folder.
+    """
+    from dagster._core.instance.ref import InstanceRef  # `DagsterInstance.get` takes no overrides
+
+    home = Path(os.environ.get("DAGSTER_HOME", "")).expanduser()
+    if not home.is_absolute() or not home.is_dir():
+        raise SettingsError(f"DAGSTER_HOME={str(home)!r} is no absolute path of a folder: correct it, or unset it")
+    try:
+        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"compute_logs": _NO_CAPTURE}))
+    except (dg.DagsterInvalidConfigError, dg.DagsterInvariantViolationError) as error:
+        raise SettingsError(f"{home / 'dagster.yaml'}: {error}; correct it") from error
 
 
 class Runner:
@@ -124,6 +151,8 @@ class Runner:
                 run_id=run_id,
                 raise_on_error=False,
             )
+        if watch.interrupted:  # Dagster took the signal, recorded it and went on
+            raise KeyboardInterrupt
         return outcome_of(step, run_id, watch)
 
     def _tags(self) -> dict[str, str]:
@@ -159,7 +188,10 @@ def outcome_made(outcome: Outcome, stage: str) -> bool:
 def worst(outcomes: Iterable[Outcome]) -> Status:
     """Return the worst status of `outcomes`."""
     found = {outcome.status for outcome in outcomes}
-    return next((status for status in STATUSES if status in found), "done")
+    for status in STATUSES:
+        if status in found:
+            return status
+    return "done"
 
 
 class _QuietLogger(logging.Logger):
@@ -167,16 +199,23 @@ class _QuietLogger(logging.Logger):
 
     def handle(self, record: logging.LogRecord) -> None:
         meta: Any = getattr(record, "dagster_meta", None)  # Any: Dagster's own dictionary
-        if meta is None or (meta["dagster_event"] is None and record.levelno >= logging.WARNING):
+        ours = meta is None or (meta["dagster_event"] is None and record.levelno >= logging.WARNING)
+        if ours and not record.getMessage().endswith(_ECHO):
             super().handle(record)
 
 
 @contextmanager
 def _quiet_dagster(quiet: bool) -> Generator[None]:
     """Give the console loggers that Dagster makes meanwhile a filter; it offers no setting but the run's config."""
-    before = logging.getLoggerClass()
-    logging.setLoggerClass(_QuietLogger if quiet else before)
+    if not quiet:
+        yield
+        return
+    before, remarks = logging.getLoggerClass(), logging.getLogger(_REMARKS)
+    level = remarks.level
+    logging.setLoggerClass(_QuietLogger)
+    remarks.setLevel(logging.ERROR)
     try:
         yield
     finally:
         logging.setLoggerClass(before)
+        remarks.setLevel(level)

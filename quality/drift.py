@@ -28,7 +28,7 @@ from quality.distances import (
 )
 from quality.distributions import chi_square_tail, kolmogorov_tail
 from quality.names import unknown_name
-from resources.errors import ContractError, DeclarationError
+from resources.errors import DeclarationError
 
 Test = Literal["ks", "tv", "missing"]
 
@@ -95,7 +95,7 @@ def drift(
     confidence: float = 0.95,
     clusters: tuple[Clusters, Clusters] | None = None,
 ) -> tuple[ColumnDrift, ...]:
-    """Compare each column of `current` with `reference`.
+    """Compare each column of `current` with `reference`; without rows on both sides there is nothing to compare.
 
     Numeric columns by the Kolmogorov-Smirnov test, the others by the chi-square test of homogeneity with the total
     variation distance as its effect; missing values by a test of their own where there are any.
@@ -113,15 +113,15 @@ def drift(
 
     Raises:
         DeclarationError: If a column is missing or of a type that is not compared, or a number is out of range.
-        ContractError: If either side has no rows.
+        ContractError: If the clusters have another length than the rows.
     """
     _check_numbers(tolerance, q, confidence)
-    for name, frame in (("reference", reference), ("batch", current)):
-        if frame.is_empty():
-            raise ContractError(f"the {name} has no rows: drift compares rows with rows")
+    names = _columns(reference, current, columns)
+    if reference.is_empty() or current.is_empty():
+        return ()
     keys = (None, None) if clusters is None else clusters
     found: list[ColumnDrift] = []
-    for name in _columns(reference, current, columns):
+    for name in names:
         sides = [_side(frame.get_column(name), key) for frame, key in zip((reference, current), keys, strict=True)]
         numeric = reference.schema[name].is_numeric() and name not in categorical
         found += _tests(name, sides[0], sides[1], numeric=numeric, tolerance=tolerance, confidence=confidence)

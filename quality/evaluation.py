@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from quality.bootstrap import Clusters, Floats, Ints, interval, resample, resampled_units, unit_sums, widened_tail
 from quality.measurements import ALL, OTHER, Comparison, Estimate, Evaluation, SliceMeasurement
-from quality.metrics import LABEL_ONLY, Metric, Task, metric_named, row_statistics
+from quality.metrics import LABEL_ONLY, Metric, Task, common_task, metric_named, row_statistics
 from resources.errors import ContractError, DeclarationError
 
 Mask = NDArray[np.bool_]
@@ -28,8 +28,8 @@ def evaluate(
     label: ArrayLike,
     predictions: Mapping[str, ArrayLike],
     *,
-    task: Task,
     metrics: Sequence[str],
+    task: Task | None = None,
     clusters: Clusters | None = None,
     slices: Mapping[str, Mapping[str, Mask]] | None = None,
     min_slice_rows: int = 50,
@@ -46,8 +46,8 @@ def evaluate(
         label: Truth, shape ``(rows,)``; 0 or 1 for a binary task.
         predictions: Model to predictions, shape ``(rows,)``: "challenger" and, where they exist, "champion" and
             "baseline". Probabilities of class 1 for a binary task.
-        task: What the label is.
         metrics: Names of metrics, see `quality.metrics.METRICS`.
+        task: What the label is; None takes the first task that all metrics score.
         clusters: Cluster of each row, such as its day; None takes rows as independent.
         slices: Slice column to slice value to the mask of its rows.
         min_slice_rows: Slices with fewer rows, or in fewer than `MIN_UNITS` clusters, are pooled into "other".
@@ -59,6 +59,7 @@ def evaluate(
         DeclarationError: If a metric is unknown or does not fit the task, or the challenger is missing.
         ContractError: If a label or a prediction is not finite, out of range, or an array has another length.
     """
+    task = task or common_task(metrics)
     chosen = [metric_named(name, task) for name in metrics]
     truth, guesses = _checked(label, predictions, task)
     units, count = resampled_units(clusters, len(truth), seed)

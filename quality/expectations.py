@@ -8,7 +8,7 @@ import math
 import os
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -79,6 +79,17 @@ class SuiteResult:
         """Verdict of the worst failure: critical blocks, warning warns, info passes."""
         verdicts: dict[Severity | None, Verdict] = {"critical": "block", "warning": "warn"}
         return verdicts.get(self.severity, "pass")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as a JSON value that `suite_from_json` reads back."""
+        return asdict(self)
+
+
+def suite_from_json(value: Mapping[str, Any]) -> SuiteResult:
+    """Return the result that `SuiteResult.to_json` wrote."""
+    rows = [ExpectationRow(**row) for row in value["rows"]]
+    kept = tuple(replace(row, examples=tuple(row.examples)) for row in rows)
+    return SuiteResult(success=value["success"], severity=value["severity"], rows=kept, genuine=value["genuine"])
 
 
 def check_suite(suite: Suite, *, columns: Collection[str] | None = None) -> None:

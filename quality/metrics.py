@@ -4,7 +4,7 @@ Every metric is a smooth function of sums over rows, so that a bootstrap needs o
 cluster and never touches the rows again. It resamples nothing (`quality.evaluation` does).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # numpy costs 0.1 CPU s, which a declaration need not pay
     Sums = Mapping[str, Floats]
 
 Task = Literal["regression", "binary"]
+TASKS: tuple[Task, ...] = ("regression", "binary")
 Better = Literal["lower", "higher", "zero"]
 
 LOG_LOSS_FLOOR = 1e-15
@@ -62,6 +63,20 @@ def metric_named(name: str, task: Task | None = None) -> Metric:
     if name not in allowed:
         raise DeclarationError(unknown_name(f"{task} metric" if task else "metric", name, allowed))
     return METRICS[name]
+
+
+def common_task(names: Iterable[str]) -> Task:
+    """Return the first task that all metrics called `names` score.
+
+    Raises:
+        DeclarationError: If there is none, or a metric is unknown.
+    """
+    metrics = [metric_named(name) for name in names]
+    for task in TASKS:
+        if all(task in metric.tasks for metric in metrics):
+            return task
+    told = ", ".join(f"{metric.name} ({' or '.join(metric.tasks)})" for metric in metrics)
+    raise DeclarationError(f"metrics of different tasks: {told}; choose those of one task")
 
 
 def row_statistics(name: str, label: "Floats", prediction: "Floats") -> "Floats":

@@ -93,7 +93,7 @@ def judge_challenger(workspace: Workspace, rules: Rules, case: Case) -> GateRepo
         SignatureError: If a model's bundle is unsigned, altered or foreign.
     """
     features = read_frame(workspace.store, case.features.digest)
-    unseen = pl.Series([True]).new_from_index(0, features.height) if case.event_time else features[BUCKET] < rules.holdout * BUCKETS
+    unseen = pl.Series([True]).new_from_index(0, features.height) if case.event_time else features[BUCKET] < round(rules.holdout * BUCKETS)
     judged = features.filter(unseen)
     if judged.is_empty():
         raise GateError(f"no rows to judge on in {case.partition or 'the holdout'}: enlarge the partition or evaluate.holdout")

@@ -34,17 +34,15 @@ def demo(
 
 
 def _run(name: str, *, quiet: bool) -> "list[Outcome]":
-    import dagster as dg
-
     from pipelines.cli.follow import follow
     from pipelines.cli.opened import workspace
     from pipelines.lookup import find
     from pipelines.planning import plan
-    from pipelines.running import Runner
+    from pipelines.running import Runner, open_instance
 
     opened = workspace()
     pipeline = find(name, opened.settings)
-    with dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         runner = Runner(pipeline, opened, instance, force=False, quiet=True)
         return follow(runner, plan(pipeline, _span(pipeline, opened.settings.scratch), made=runner.made()), quiet=quiet)
 

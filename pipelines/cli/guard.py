@@ -1,6 +1,6 @@
 """Owns how a command ends: its exit code, and what is printed of an error.
 
-0 done; 1 an error; 2 wrong usage; 3 a check or the gate said no; 130 stopped by Ctrl-C, 143 by a signal to end.
+0 done; 1 an error; 2 wrong usage; 3 a check or the gate said no; 130 stopped by Ctrl-C or a signal to end.
 """
 
 import functools
@@ -14,13 +14,9 @@ from typing import NoReturn, ParamSpec
 
 import typer
 
-DONE, ERROR, USAGE, BLOCKED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
+DONE, ERROR, USAGE, BLOCKED, INTERRUPTED = 0, 1, 2, 3, 130
 REPORT = "this is a bug of Penstock or of the pipeline's own code: please report it with the lines above"
 P = ParamSpec("P")
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, taken as an interruption, so that a run is recorded as canceled and scratch is removed."""
 
 
 def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
@@ -31,8 +27,6 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
         signal.signal(signal.SIGTERM, _terminate)
         try:
             code = command(*args, **kwargs)
-        except _Terminated:
-            _end("stopped", TERMINATED)
         except KeyboardInterrupt:
             _end("stopped", INTERRUPTED)
         except BrokenPipeError:  # the reader, such as `head`, has seen enough
@@ -63,4 +57,5 @@ def _end(line: str, code: int) -> NoReturn:
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise _Terminated
+    """Take SIGTERM as Ctrl-C, so that the run is recorded as stopped and scratch is removed."""
+    raise KeyboardInterrupt

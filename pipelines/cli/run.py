@@ -64,12 +64,10 @@ def exit_code(outcomes: "list[Outcome]") -> int:
 def _run(
     name: str, partitions: list[str], first: str | None, last: str | None, *, force: bool, quiet: bool, verbose: bool
 ) -> "tuple[list[Outcome], Summary]":
-    import dagster as dg
-
     from pipelines.cli.follow import follow
     from pipelines.lookup import find
     from pipelines.planning import plan
-    from pipelines.running import Runner
+    from pipelines.running import Runner, open_instance
     from pipelines.summary import summarise
     from resources.settings import load_settings
     from resources.workspace import open_workspace
@@ -78,7 +76,7 @@ def _run(
     pipeline = find(name, settings)
     wanted = _wanted(pipeline, partitions, first, last, settings.scratch)
     workspace = open_workspace(settings)
-    with dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         runner = Runner(pipeline, workspace, instance, force=force, quiet=not verbose)
         outcomes = follow(runner, plan(pipeline, wanted, made=runner.made()), quiet=quiet)
     return outcomes, summarise(workspace, name, [outcome.step.partition or "" for outcome in outcomes])

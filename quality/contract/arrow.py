@@ -63,3 +63,10 @@ def without_rows(table: "pa.Table", rows: Sequence[int]) -> "pa.Table":
     for row in rows:
         mask[row] = 0
     return table.filter(to_arrow(pl.Series("", list(mask), pl.UInt8).cast(pl.Boolean)))
+
+
+def empty_table(schema: "pa.Schema") -> "pa.Table":
+    """Return a table without rows."""
+    import pyarrow as pa
+
+    return pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)

@@ -4,7 +4,7 @@ It sees one table at a time, so it does not judge `Contract.unique`, which needs
 (`resources.source.duplicates`), and knows nothing of partitions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -53,8 +53,14 @@ class Split:
     reasons: dict[str, int]
 
 
-def examine(table: "pa.Table", contract: Contract) -> Examined:
-    """Type every row of `table` by `contract` and find those that break it; columns that it lacks are left out."""
+def examine(table: "pa.Table", contract: Contract, *, unfit: Mapping[str, Findings] | None = None) -> Examined:
+    """Type every row of `table` by `contract` and find those that break it.
+
+    Args:
+        table: Holds every column of the contract.
+        contract: What rows must be.
+        unfit: Column to reasons of cells that whoever read them could not type; they are null in `table`.
+    """
     import pyarrow as pa
 
     columns: list[pa.Array] = []
@@ -62,10 +68,11 @@ def examine(table: "pa.Table", contract: Contract) -> Examined:
     for name, column in contract.columns.items():
         cells = table.column(name)
         whole = cells.chunk(0) if cells.num_chunks == 1 else cells.combine_chunks()
-        typed, unfit = convert(whole, name, column)
+        typed, lost = convert(whole, name, column)
+        lost = {**lost, **(unfit or {}).get(name, {})}
         broken = violations(typed, name, column)
-        merge(findings, unfit)
-        merge(findings, {row: reasons for row, reasons in broken.items() if row not in unfit})
+        merge(findings, lost)
+        merge(findings, {row: reasons for row, reasons in broken.items() if row not in lost})
         columns.append(typed)
     loose = pa.schema(field.with_nullable(True) for field in contract.schema())
     return Examined(table=pa.Table.from_arrays(columns, schema=loose), findings=findings)

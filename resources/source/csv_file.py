@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quality.contract import Column, Contract, check_columns
-from quality.contract.arrow import take
+from quality.contract.arrow import empty_table, take
 from quality.contract.findings import Reason
 from quality.contract.types import FLOATS, INTEGERS, TEXTS, arrow_type, clock_parts
 from resources.errors import ContractError, SourceError
@@ -230,4 +230,4 @@ def _check_types(contract: Contract) -> None:
 def _no_rows(layout: CsvLayout) -> "pa.Table":
     import pyarrow as pa
 
-    return pa.schema([(name, pa.string()) for name in layout.contract.columns]).empty_table()
+    return empty_table(pa.schema([(name, pa.string()) for name in layout.contract.columns]))

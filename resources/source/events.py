@@ -5,7 +5,7 @@ Expressions must be row-wise: a row's time may not depend on other rows, of whic
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -147,8 +147,9 @@ def _computed(table: "pa.Table", event_time: EventTime, text: str) -> tuple[pl.S
 
     expression = compile_expression(text)
     frame = pl.DataFrame({name: _column(table, name) for name in expression.meta.root_names()})
-    found = _evaluated(frame, expression.alias(event_time.column), len(table))
-    return _in_utc(found, event_time)
+    named = expression.alias(event_time.column)
+    kind = frame.clear().select(named).dtypes[0]
+    return _in_utc(_evaluated(frame, named, len(table), kind), event_time)
 
 
 def _in_utc(found: pl.Series, event_time: EventTime) -> tuple[pl.Series, Findings]:
@@ -165,24 +166,17 @@ def _in_utc(found: pl.Series, event_time: EventTime) -> tuple[pl.Series, Finding
     return clock, findings
 
 
-def _evaluated(frame: pl.DataFrame, expression: pl.Expr, rows: int) -> pl.Series:
-    """Return the expression's values, null in the rows for which it fails."""
+def _evaluated(frame: pl.DataFrame, expression: pl.Expr, rows: int, kind: pl.DataType) -> pl.Series:
+    """Return the expression's values, null in the rows for which it fails; `kind` is its type."""
     try:
         found = frame.select(expression).to_series()
-        return found if len(found) == rows else pl.Series([found[0]] * rows, dtype=found.dtype)
+        return found if found.dtype == kind else found.cast(kind)
     except _ENGINE_ERRORS:
         if rows == 1:
-            return pl.Series(expression.meta.output_name(), [None], pl.Datetime("us"))
+            return pl.Series(expression.meta.output_name(), [None], kind)
     half = rows // 2
-    parts = [_evaluated(frame[:half], expression, half), _evaluated(frame[half:], expression, rows - half)]
-    if parts[0].dtype != parts[1].dtype:
-        parts = [part.cast(_wider(parts)) for part in parts]
-    return parts[0].append(parts[1])
-
-
-def _wider(parts: list[pl.Series]) -> Any:  # Any: polars' classes of types
-    """Return the type of the part that has values; a part without any has the type of naive clocks."""
-    return next((part.dtype for part in parts if part.null_count() < len(part)), pl.Datetime("us"))
+    first = _evaluated(frame[:half], expression, half, kind)
+    return first.append(_evaluated(frame[half:], expression, rows - half, kind))
 
 
 def _as_clock(series: pl.Series) -> pl.Series:

@@ -4,10 +4,10 @@ The names and aliases are LightGBM's own (Parameters page, version 4); a test co
 library, so that checking a declaration need not import it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from resources.errors import DeclarationError
+from resources.errors import DeclarationError, TrainingError
 from resources.transform.names import name_error
 
 REGRESSION_OBJECTIVES = {
@@ -43,6 +43,14 @@ def _choice(*names: str) -> Kind:
     return Kind(f"one of {', '.join(names)}", lambda value: value in names)
 
 
+def _position(value: Any) -> bool:
+    return _whole(value) and value >= 0
+
+
+def _list_of(words: str, accepts: Callable[[Any], bool]) -> Kind:
+    return Kind(f"a list of {words}", lambda value: isinstance(value, list | tuple) and all(map(accepts, value)))
+
+
 _COUNT = Kind("a whole number of at least 1", lambda value: _whole(value) and value >= 1)
 _SEVERAL = Kind("a whole number of at least 2", lambda value: _whole(value) and value >= 2)
 _SIZE = Kind("a whole number of at least 0", lambda value: _whole(value) and value >= 0)
@@ -53,7 +61,11 @@ _AMOUNT = Kind("a number of at least 0", lambda value: _number(value) and value 
 _SHARE = Kind("a number above 0 and at most 1", lambda value: _number(value) and 0 < value <= 1)
 _CHANCE = Kind("a number from 0 to 1", lambda value: _number(value) and 0 <= value <= 1)
 _SWITCH = Kind("true or false", lambda value: isinstance(value, bool))
-_LIST = Kind("a list", lambda value: isinstance(value, list | tuple))
+_LEAVES = Kind("a whole number from 2 to 131072", lambda value: _whole(value) and 2 <= value <= 131_072)
+_NUMBERS = _list_of("numbers of at least 0", lambda item: _number(item) and item >= 0)
+_SIGNS = _list_of("-1, 0 or 1", lambda item: _whole(item) and item in (-1, 0, 1))
+_BINS = _list_of("whole numbers of at least 2", lambda item: _whole(item) and item >= 2)
+_GROUPS = _list_of("lists of feature positions", lambda item: _list_of("", _position).accepts(item))
 
 ALLOWED: Mapping[str, tuple[Kind, str]] = {
     "alpha": (_POSITIVE, ""),
@@ -64,8 +76,8 @@ ALLOWED: Mapping[str, tuple[Kind, str]] = {
     "boosting": (_choice("gbdt", "rf", "dart"), "boost boosting_type"),
     "cat_l2": (_AMOUNT, ""),
     "cat_smooth": (_AMOUNT, ""),
-    "cegb_penalty_feature_coupled": (_LIST, ""),
-    "cegb_penalty_feature_lazy": (_LIST, ""),
+    "cegb_penalty_feature_coupled": (_NUMBERS, ""),
+    "cegb_penalty_feature_lazy": (_NUMBERS, ""),
     "cegb_penalty_split": (_AMOUNT, ""),
     "cegb_tradeoff": (_AMOUNT, ""),
     "data_sample_strategy": (_choice("bagging", "goss"), ""),
@@ -73,12 +85,12 @@ ALLOWED: Mapping[str, tuple[Kind, str]] = {
     "enable_bundle": (_SWITCH, "bundle is_enable_bundle"),
     "extra_trees": (_SWITCH, "extra_tree"),
     "fair_c": (_POSITIVE, ""),
-    "feature_contri": (_LIST, "fc fp feature_contrib feature_penalty"),
+    "feature_contri": (_NUMBERS, "fc fp feature_contrib feature_penalty"),
     "feature_fraction": (_SHARE, "colsample_bytree sub_feature"),
     "feature_fraction_bynode": (_SHARE, "colsample_bynode sub_feature_bynode"),
     "feature_pre_filter": (_SWITCH, ""),
     "histogram_pool_size": (_FLOAT, "hist_pool_size"),
-    "interaction_constraints": (_LIST, ""),
+    "interaction_constraints": (_GROUPS, ""),
     "is_enable_sparse": (_SWITCH, "enable_sparse is_sparse sparse"),
     "is_unbalance": (_SWITCH, "unbalance unbalanced_sets"),
     "lambda_l1": (_AMOUNT, "l1_regularization reg_alpha"),
@@ -87,7 +99,7 @@ ALLOWED: Mapping[str, tuple[Kind, str]] = {
     "linear_lambda": (_AMOUNT, ""),
     "linear_tree": (_SWITCH, "linear_trees"),
     "max_bin": (_SEVERAL, "max_bins"),
-    "max_bin_by_feature": (_LIST, ""),
+    "max_bin_by_feature": (_BINS, ""),
     "max_cat_threshold": (_COUNT, ""),
     "max_cat_to_onehot": (_COUNT, ""),
     "max_delta_step": (_FLOAT, "max_leaf_output max_tree_output"),
@@ -98,7 +110,7 @@ ALLOWED: Mapping[str, tuple[Kind, str]] = {
     "min_data_per_group": (_COUNT, ""),
     "min_gain_to_split": (_AMOUNT, "min_split_gain"),
     "min_sum_hessian_in_leaf": (_AMOUNT, "min_child_weight min_hessian min_sum_hessian min_sum_hessian_per_leaf"),
-    "monotone_constraints": (_LIST, "mc monotone_constraint monotonic_cst"),
+    "monotone_constraints": (_SIGNS, "mc monotone_constraint monotonic_cst"),
     "monotone_constraints_method": (
         _choice("basic", "intermediate", "advanced"),
         "mc_method monotone_constraining_method",
@@ -110,7 +122,7 @@ ALLOWED: Mapping[str, tuple[Kind, str]] = {
         _COUNT,
         "max_iter n_estimators n_iter nrounds num_boost_round num_iteration num_round num_rounds num_tree num_trees",
     ),
-    "num_leaves": (_SEVERAL, "max_leaf max_leaf_nodes max_leaves num_leaf"),
+    "num_leaves": (_LEAVES, "max_leaf max_leaf_nodes max_leaves num_leaf"),
     "num_threads": (_COUNT, "n_jobs nthread nthreads num_thread"),
     "objective": (_choice(*OBJECTIVES), "app application loss objective_type"),
     "other_rate": (_CHANCE, ""),
@@ -164,6 +176,15 @@ REFUSED: Mapping[str, str] = {
         pred_early_stop_freq pred_early_stop_margin""",
 }
 
+BY_FEATURE = (
+    "cegb_penalty_feature_coupled",
+    "cegb_penalty_feature_lazy",
+    "feature_contri",
+    "max_bin_by_feature",
+    "monotone_constraints",
+)
+"""Lists with one item a feature."""
+
 CANONICAL: Mapping[str, str] = {
     alias: name for name, (_, aliases) in ALLOWED.items() for alias in (name, *aliases.split())
 }
@@ -190,3 +211,27 @@ def canonical_parameters(field: str, parameters: Mapping[str, Any]) -> dict[str,
             raise DeclarationError(f"{field}.{name}: must be {kind.words}, got {value!r}")
         found[main] = list(value) if isinstance(value, tuple) else value
     return found
+
+
+def check_features(parameters: Mapping[str, Any], names: Sequence[str], categorical: Collection[str]) -> None:
+    """Refuse parameters that do not fit the features; LightGBM itself ends the process on some of them.
+
+    Args:
+        parameters: Under their main names.
+        names: Feature names, in order.
+        categorical: Those that hold category codes.
+
+    Raises:
+        TrainingError: Naming the parameter, its length and the features.
+    """
+    for name in BY_FEATURE:
+        if name in parameters and len(parameters[name]) != len(names):
+            raise TrainingError(
+                f"parameters.{name} has {len(parameters[name])} items, "
+                f"the model has {len(names)} features: give one for each of {', '.join(names)}"
+            )
+    for name, sign in zip(names, parameters.get("monotone_constraints", [0] * len(names)), strict=True):
+        if sign and name in categorical:
+            raise TrainingError(f"parameters.monotone_constraints has {sign} for the categories {name!r}: give 0")
+    if any(place >= len(names) for group in parameters.get("interaction_constraints", ()) for place in group):
+        raise TrainingError(f"parameters.interaction_constraints: positions go from 0 to {len(names) - 1}")

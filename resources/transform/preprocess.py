@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from quality.profile import profile
-from resources.canonical import canonical_json
+from resources.canonical import canonical_json, parse_json
 from resources.errors import ContractError
 from resources.refs import DatasetRef
 from resources.source.report import IngestReport
@@ -86,9 +86,10 @@ def refuse_blocked(workspace: Workspace, raw: DatasetRef, partition: str | None)
     """
     if raw.report_digest is None:
         return
-    report = IngestReport.from_bytes(get_object(workspace.store, raw.report_digest))
+    report = IngestReport.from_json(parse_json(get_object(workspace.store, raw.report_digest)))
     if report.blocked:
         raise ContractError(
-            f"{report.rows_rejected} of {report.rows_read} raw rows of {partition or 'the source'} broke the contract, "
-            f"more than max_rejected {report.max_rejected:g}: see its quarantine, mend the source or the contract"
+            f"{report.rows_rejected} of {report.rows_kept + report.rows_rejected} raw rows of "
+            f"{partition or 'the source'} broke the contract, more than max_rejected {report.max_rejected:g}: "
+            "see its quarantine, then mend the source or the contract"
         )

@@ -13,7 +13,7 @@ from tests.integration.webserver import graphql, webserver
 
 pytestmark = pytest.mark.slow
 LAUNCH = """mutation($params: ExecutionParams!) {launchRun(executionParams: $params) {__typename
-  ...on LaunchRunSuccess {run {runId}} ...on PythonError {message} ...on RunConfigValidationInvalid {errors {message}}}}"""
+  ...on PythonError {message} ...on RunConfigValidationInvalid {errors {message}}}}"""
 SELECTION = "group:bikes"
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.schedule_definition import ScheduleExecutionData
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from pipelines import automation
 from pipelines.automation import schedules, sensors, upstream_changed
@@ -56,12 +58,12 @@ class Automated:
         self.definitions = dg.Definitions(assets=[raw], jobs=[job], sensors=[self.sensor], schedules=[self.schedule])
         self.instance = instance
 
-    def look(self, cursor: str | None = None) -> dg.SensorExecutionData:
+    def look(self, cursor: str | None = None) -> SensorExecutionData:
         context = dg.build_sensor_context(instance=self.instance, cursor=cursor, definitions=self.definitions)
         with context:
             return self.sensor.evaluate_tick(context)
 
-    def tick(self, *when: int) -> dg.ScheduleExecutionData:
+    def tick(self, *when: int) -> ScheduleExecutionData:
         return self.schedule.evaluate_tick(
             dg.build_schedule_context(
                 instance=self.instance,
@@ -70,14 +72,14 @@ class Automated:
             )
         )
 
-    def launch(self, request: dg.RunRequest, status: dg.DagsterRunStatus = dg.DagsterRunStatus.QUEUED) -> None:
+    def launch(self, request: dg.RunRequest, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED) -> None:
         tags = {**request.tags, "dagster/sensor_name": self.sensor.name, "dagster/run_key": str(request.run_key)}
         self.instance.create_run_for_job(self.definitions.resolve_job_def("rides"), tags=tags, status=status)
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as opened:
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as opened:
         yield opened
 
 
@@ -100,7 +102,7 @@ def put(folder: Path, key: str, text: str) -> None:
     os.utime(path, (LONG_AGO, LONG_AGO))
 
 
-def requested(data: dg.SensorExecutionData) -> list[str | None]:
+def requested(data: SensorExecutionData) -> list[str | None]:
     return [request.partition_key for request in data.run_requests or []]
 
 
@@ -261,7 +263,7 @@ class Conditioned:
     def materialize(self, *names: str, version: str, passes: bool = True) -> None:
         self.version, self.passes = version, passes
         selection = dg.AssetSelection.assets(*names)
-        job = self.definitions.get_implicit_global_asset_job_def()
+        job = self.definitions.resolve_implicit_global_asset_job_def()
         keys = selection.resolve(self.definitions.resolve_asset_graph())
         job.execute_in_process(instance=self.instance, asset_selection=list(keys), raise_on_error=False)
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,18 +34,26 @@ ARGUMENTS = {
     "SUBSTRING": "s, 1", "STARTS_WITH": "s, 'a'", "ENDS_WITH": "s, 'a'", "STRPOS": "s, 'a'", "LEFT": "s, 1",
     "RIGHT": "s, 1", "BIT_COUNT": "n", "BIT_AND": "n, n", "BIT_OR": "n, n", "BIT_XOR": "n, n",
 }  # fmt: skip
-TWO_ARGUMENTS = "ATAN2 ATAN2D COALESCE DIV GREATEST IFNULL LEAST LOG MOD NULLIF POW POWER".split()
+TWO_ARGUMENTS = "ATAN2 ATAN2D COALESCE DIV GREATEST IFNULL LEAST LOG MOD NULLIF POW POWER"
 TEXTS = (
     "BIT_LENGTH CHARACTER_LENGTH CHAR_LENGTH INITCAP LENGTH LOWER LTRIM NORMALIZE OCTET_LENGTH REVERSE RTRIM TRIM UPPER"
 )
-CLOCKS = "DAY HOUR MINUTE MONTH QUARTER SECOND WEEK YEAR".split()
+CLOCKS = "DAY HOUR MINUTE MONTH QUARTER SECOND WEEK YEAR"
 
 
 @pytest.mark.parametrize("name", sorted(SCALAR_FUNCTIONS))
 def test_every_allowed_function_gives_each_row_its_value_whatever_the_batch(name: str):
     times = [datetime(2011, 1, 1, tzinfo=UTC), datetime(2012, 5, 7, 9, tzinfo=UTC)]
     frame = pl.LazyFrame({"x": [0.5, 0.25], "n": [1, 2], "s": ["2011-01-01", "2012-05-07"], "t": times})
-    default = "x, x" if name in TWO_ARGUMENTS else "s" if name in TEXTS.split() else "t" if name in CLOCKS else "x"
+    default = (
+        "x, x"
+        if name in TWO_ARGUMENTS.split()
+        else "s"
+        if name in TEXTS.split()
+        else "t"
+        if name in CLOCKS.split()
+        else "x"
+    )
     text = f"{name}({ARGUMENTS.get(name, default)})" + (" + x" if name == "PI" else "")
     together = apply_columns(frame, {"y": text}).collect()
     assert together.height == 2
@@ -118,10 +127,8 @@ def test_ordinary_sql_is_accepted(text: str):
     st.text(max_size=40) | st.lists(st.sampled_from([*COLUMNS, *FUNCTIONS, *"()+-*/,'\"", "1", "OVER"])).map(" ".join)
 )
 def test_any_text_is_compiled_or_refused_but_never_breaks(text: str):
-    try:
-        compile_expression(text)
-    except DeclarationError as error:
-        assert repr(text) in str(error)
+    with suppress(DeclarationError):
+        assert isinstance(compile_expression(text), pl.Expr)
 
 
 def test_an_expression_that_does_not_fit_the_types_is_refused_when_declared():

@@ -268,8 +268,8 @@ def altered(store: Store, key: str, **fields: object) -> bytes:
     [
         {"reason": "because"}, {"partition": "2010-01"}, {"report": "0" * 64}, {"actor": "eve"}, {"action": "rollback"},
         {"alias": "shadow"}, {"at": "2000-01-01T00:00:00+00:00"}, {"signature": ""}, {"signature": "00" * 64},
-        {"key_id": ""}, {"key_id": "0" * 16}, {"previous": "0" * 64}, {"sequence": 3}, {"registry": "other"}, {"pipeline": "other"},
-        {"model": {}}, {"model": None}, {"extra": 1},
+        {"key_id": ""}, {"key_id": "0" * 16}, {"previous": "0" * 64}, {"sequence": 3}, {"registry": "other"},
+        {"pipeline": "other"}, {"model": {}}, {"model": None}, {"extra": 1},
     ],
     ids=str,
 )  # fmt: skip

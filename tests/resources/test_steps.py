@@ -144,7 +144,7 @@ def test_categorical_features_are_those_of_ordinal_steps():
 
 
 def test_a_feature_that_is_no_number_names_the_steps_that_make_one():
-    with pytest.raises(TrainingError, match="feature 'sky' is String.*'ordinal' or 'onehot'"):
+    with pytest.raises(TrainingError, match=r"feature 'sky' is String.*'ordinal' or 'onehot'"):
         fit_transform({"sky": "sky"}, (), pl.DataFrame({"sky": ["clear"]}))
 
 

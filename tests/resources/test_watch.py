@@ -7,6 +7,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -163,7 +164,7 @@ class WatchedSource(RuleBasedStateMachine):
     @invariant()
     def no_partition_runs_twice_for_the_same_content(self) -> None:
         for key, contents in self.ingested.items():
-            assert all(a != b for a, b in zip(contents, contents[1:], strict=False)), f"{key} was doubled: {contents}"
+            assert all(a != b for a, b in pairwise(contents)), f"{key} was doubled: {contents}"
 
     def teardown(self) -> None:
         self.look_and_remember()
@@ -222,7 +223,7 @@ def test_the_same_change_has_the_same_run_key_and_a_return_to_former_content_a_n
         keys.append(outcome.changes[0].run_key)
         seen = outcome.seen
     assert len(set(keys)) == 3
-    assert [key.split(":")[1] for key in keys][0] == keys[2].split(":")[1]
+    assert keys[0].split(":")[1] == keys[2].split(":")[1]
 
 
 def test_a_file_that_changes_during_the_look_is_left_for_the_next_look(tmp_path):

@@ -1,0 +1,201 @@
+"""Owns the way of one raw file, or the part of it that is one partition, into an immutable snapshot.
+
+Reading, judging and writing run side by side; the outcome is the same for any number of threads and any size of blocks.
+It knows no Dagster; `assets.ingest` does.
+"""
+
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quality.contract import Contract
+from quality.contract.arrow import empty_table
+from resources.canonical import canonical_json
+from resources.errors import SourceError
+from resources.refs import DatasetRef
+from resources.source.events import clocked_contract, instant_of, microseconds, stored_schema
+from resources.source.judging import Judge, Span
+from resources.source.location import Fingerprint, ResolvedSource, file_url, fingerprint, redacted, resolve
+from resources.source.parallel import ordered_map, usable_cores
+from resources.source.placing import Intake, Quarantine, quarantine_schema
+from resources.source.reading import open_reading
+from resources.source.report import IngestReport
+from resources.source.spec import EventTime, Source
+from resources.storage.datasets import SnapshotWriter
+from resources.storage.objects import put_object
+from resources.storage.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["IngestReport", "Ingested", "ingest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingested:
+    """What an ingest made.
+
+    Attributes:
+        ref: The snapshot; it names quarantine and report.
+        report: What was read, kept and rejected.
+        quarantine: Dataset of the rejected rows, or None if there were none.
+    """
+
+    ref: DatasetRef
+    report: IngestReport
+    quarantine: DatasetRef | None
+
+
+def ingest(
+    source: Source,
+    contract: Contract,
+    *,
+    store: Store,
+    scratch: Path,
+    partition: str | None = None,
+    bounds: tuple[datetime, datetime] | None = None,
+    event_time: EventTime | None = None,
+    threads: int | None = None,
+) -> Ingested:
+    """Snapshot the rows of `source` that fit `contract`, and quarantine those that do not.
+
+    Args:
+        source: Where the file lies.
+        contract: What rows must be.
+        store: Where snapshot, quarantine and report go.
+        scratch: Folder for unfinished files.
+        partition: Key of the partition; fills in `{partition}` of the URL.
+        bounds: First instant of the partition and the first after it, zone-aware; needs `event_time`. Of a file that
+            holds all partitions, other rows are left out; in a file of one partition they are rejected.
+        event_time: When a row happened.
+        threads: Blocks judged at a time; None means one for each processor.
+
+    Raises:
+        SourceError: If the file is missing, unreadable, has no row of the partition, or changes meanwhile.
+        ContractError: If its columns are not the contract's, or none of its rows fits.
+        DeclarationError: If a clock has no zone, or the event time does not fit the contract.
+        StoreError: If the store or the scratch folder cannot be written.
+    """
+    if bounds is not None and event_time is None:
+        raise SourceError(f"partition {partition!r} needs an event time: declare event_time")
+    resolved = resolve(source, scratch=scratch)
+    url = file_url(resolved.url, partition)
+    judge = Judge(
+        contract=clocked_contract(contract, event_time),
+        schema=stored_schema(contract, event_time),
+        event_time=event_time,
+        span=Span(start_us=microseconds(bounds[0]), end_us=microseconds(bounds[1])) if bounds else None,
+        own_file=resolved.templated,
+    )
+    with ExitStack() as stack:
+        snapshot = stack.enter_context(SnapshotWriter(store, judge.schema, scratch=scratch))
+        quarantine = stack.enter_context(Quarantine(store, quarantine_schema(judge), scratch=scratch))
+        intake = Intake(judge, snapshot, quarantine)
+        digest = _take_in(source, url, judge, intake, scratch=scratch, threads=threads)
+        _check_rows(intake, url, partition)
+        report = _report(intake, judge.contract, resolved, url, digest)
+        partitions = (partition,) if partition else ()
+        rejected = quarantine.commit(partitions=partitions)
+        ref = snapshot.commit(
+            partitions=partitions,
+            quarantine_digest=rejected.digest if rejected else None,
+            report_digest=put_object(store, canonical_json(report.to_json())),
+        )
+    return Ingested(ref=ref, report=report, quarantine=rejected)
+
+
+def read_table(
+    url: str, contract: Contract, *, scratch: Path, source: Source | None = None, event_time: EventTime | None = None
+) -> "pa.Table":
+    """Return all rows of a file that fits in memory, typed as `ingest` types them.
+
+    Args:
+        url: The file; its name tells the format unless `source` does.
+        contract: What every row must be; `unique` is not asked for.
+        scratch: Folder for a copy, where the format needs one.
+        source: Gives format and options.
+        event_time: When a row happened; needed where the contract has a clock without a zone.
+
+    Raises:
+        SourceError: If the file is missing or unreadable.
+        ContractError: If columns or rows do not fit, with the first of them and all counts.
+    """
+    import pyarrow as pa
+
+    from quality.contract.rows import refuse
+
+    declared = source or Source(url=url)
+    judge = Judge(
+        contract=clocked_contract(contract, event_time),
+        schema=stored_schema(contract, event_time),
+        event_time=event_time,
+        span=None,
+        own_file=False,
+    )
+    tables = [empty_table(judge.schema)]
+    findings = {}
+    records = 0
+    with open_reading(declared, url, judge.contract, scratch=scratch) as reading:
+        for judged in (judge.judge(block) for block in reading.blocks):
+            places = (judged.rejects.records + records).tolist()
+            findings |= {row: list(why) for row, why in zip(places, judged.rejects.reasons, strict=True)}
+            records += judged.records
+            tables.append(judged.kept)
+    refuse(findings, records)
+    return pa.concat_tables(tables)
+
+
+def _take_in(source: Source, url: str, judge: Judge, intake: Intake, *, scratch: Path, threads: int | None) -> str:
+    """Feed the file's blocks to `intake` and return the digest of its bytes."""
+    before = fingerprint(url)
+    with open_reading(source, url, judge.contract, scratch=scratch) as reading:
+        with closing(ordered_map(judge.judge, reading.blocks, threads=threads or usable_cores())) as judged:
+            for block in judged:
+                intake.add(block)
+        intake.finish()
+        digest = reading.digest()
+    _check_unchanged(before, fingerprint(url), url)
+    return digest
+
+
+def _check_unchanged(before: Fingerprint, after: Fingerprint, url: str) -> None:
+    if before != after:
+        raise SourceError(
+            f"{redacted(url)} changed while it was read (size {before.size_bytes} then, {after.size_bytes} now): "
+            "run again once it is completely written"
+        )
+
+
+def _check_rows(intake: Intake, url: str, partition: str | None) -> None:
+    if not intake.rows_read:
+        raise SourceError(f"{redacted(url)} has columns but no rows: put the rows there, or correct the URL")
+    if not intake.rows_here:
+        raise SourceError(
+            f"{redacted(url)} has no row of partition {partition}: none of its {intake.rows_read:,} rows has an event "
+            f"time in it{intake.file_span()}; choose another partition, or wait for its rows"
+        )
+    if not intake.rows_kept:
+        raise intake.nothing_fits()
+
+
+def _report(intake: Intake, contract: Contract, resolved: ResolvedSource, url: str, digest: str) -> IngestReport:
+    return IngestReport(
+        rows_read=intake.rows_read,
+        rows_kept=intake.rows_kept,
+        rows_rejected=intake.rows_rejected,
+        rows_outside=intake.rows_read - intake.rows_here,
+        rows_unplaced=intake.rows_unplaced,
+        reasons=dict(sorted(intake.reasons.items(), key=lambda item: (-item[1], item[0]))),
+        max_rejected=contract.max_rejected,
+        source_url=redacted(url),
+        source_digest=digest,
+        oldest=_iso(intake.oldest_us),
+        newest=_iso(intake.newest_us),
+        sample=resolved.sample,
+    )
+
+
+def _iso(time_us: int | None) -> str | None:
+    return None if time_us is None else instant_of(time_us).isoformat()
