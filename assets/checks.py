@@ -10,7 +10,7 @@ import dagster as dg
 from assets.ingest import Ingest
 from assets.metadata import drift_table, finding_metadata, gate_metadata, quarantine_metadata, suite_metadata
 from assets.partitions import Window
-from assets.preprocess import RESERVED
+from assets.preprocess import RESERVED, Features
 from assets.stage import Stage, partition_of, plain_failures
 from quality.verdicts import Finding
 from resources.canonical import digest_value, parse_json
@@ -59,7 +59,7 @@ def raw_checks(stage: Stage, spec: Ingest) -> dg.AssetChecksDefinition:
     return check_raw
 
 
-def features_checks(stage: Stage, window: Window | None, *, tolerance: float) -> dg.AssetChecksDefinition:
+def features_checks(stage: Stage, spec: Features, window: Window | None) -> dg.AssetChecksDefinition:
     """Build the check of `features`: drift against the training window before it warns.
 
     Without time partitions the reference is the features that the champion was trained on.
@@ -70,11 +70,13 @@ def features_checks(stage: Stage, window: Window | None, *, tolerance: float) ->
         specs=[_spec(stage, "drift", blocking=False)],
         ins={"ref": dg.AssetIn(key=stage.key)},
     )
-    def check_features(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, ref: DatasetRef) -> Results:
+    def check_features(
+        context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, ref: DatasetRef
+    ) -> Results:
         with plain_failures():
             opened, partition = workspace.open(), partition_of(context)
             reference = _reference(opened, stage, window, partition)
-            yield _drift(stage, opened, ref, reference, tolerance)
+            yield _drift(stage, opened, spec, ref, reference)
 
     return check_features
 
@@ -91,13 +93,13 @@ def gate_check(stage: Stage) -> dg.AssetChecksDefinition:
         with plain_failures():
             workspace.open().keyring.verify("report", report.digest, report.signature, report.key_id)
             severity = dg.AssetCheckSeverity.WARN if report.verdict == "warn" else dg.AssetCheckSeverity.ERROR
-            context.log.info("gate: %s: %s", report.verdict, report.reasons[0])
+            context.log.info("gate: %s", report.headline)
             yield dg.AssetCheckResult(
                 check_name="gate",
                 asset_key=stage.key,
                 passed=report.verdict == "pass",
                 severity=severity,
-                description=f"{report.verdict}: {report.reasons[0]}",
+                description=report.headline,
                 metadata=gate_metadata(report),
             )
 
@@ -214,9 +216,7 @@ def _found(stage: Stage, name: str, finding: Finding, more: dict[str, Any] | Non
     )
 
 
-def _reference(
-    workspace: Workspace, stage: Stage, window: Window | None, partition: str | None
-) -> dict[str, str]:
+def _reference(workspace: Workspace, stage: Stage, window: Window | None, partition: str | None) -> dict[str, str]:
     """Return partition key to digest of the features that the current ones are compared with."""
     if partition is None or window is None:
         champion = workspace.registry(stage.pipeline).champion()
@@ -227,7 +227,7 @@ def _reference(
 
 
 def _drift(
-    stage: Stage, workspace: Workspace, ref: DatasetRef, reference: dict[str, str], tolerance: float
+    stage: Stage, workspace: Workspace, spec: Features, ref: DatasetRef, reference: dict[str, str]
 ) -> dg.AssetCheckResult:
     import polars as pl
 
@@ -237,9 +237,10 @@ def _drift(
         finding = Finding(check="drift", verdict="pass", reason="nothing to compare with: no earlier features")
         return _found(stage, "drift", finding)
     current = read_frame(workspace.store, ref.digest)
-    columns = [name for name, kind in current.schema.items() if name not in RESERVED and not kind.is_temporal()]
+    left_out = {*RESERVED, *spec.drift_ignore}
+    columns = [name for name, kind in current.schema.items() if name not in left_out and not kind.is_temporal()]
     before = pl.concat([read_frame(workspace.store, reference[key], columns) for key in sorted(reference)])
-    found = drift(before, current, columns=columns, tolerance=tolerance)
+    found = drift(before, current, columns=columns, tolerance=spec.drift_tolerance)
     flagged = [item for item in found if item.flagged]
     reason = "; ".join(item.reason for item in flagged) or f"no drift in {len(columns)} features"
     finding = Finding(check="drift", verdict="warn" if flagged else "pass", reason=reason)

@@ -12,8 +12,9 @@ from resources.wiring import WorkspaceResource
 def deployment_asset(stage: Stage) -> dg.AssetsDefinition:
     """Build the asset that promotes a challenger; its value is the champion in force afterwards."""
 
-    @dg.asset(
-        **stage.options("Champion in force, by the append-only registry.", {"registry"}),
+    @stage.asset(
+        "Champion in force, by the append-only registry.",
+        {"registry"},
         ins={
             "report": dg.AssetIn(key=stage.sibling("evaluation")),
             "model": dg.AssetIn(key=stage.sibling("model")),

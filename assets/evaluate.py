@@ -69,7 +69,9 @@ class Evaluate(Declaration):
         for name in self.measured():
             if task not in metric_named(name).tasks:
                 fitting = sorted(other for other in METRICS if task in metric_named(other).tasks)
-                raise DeclarationError(f"evaluate.metrics: {name!r} does not fit a {task} trainer; use {', '.join(fitting)}")
+                raise DeclarationError(
+                    f"evaluate.metrics: {name!r} does not fit a {task} trainer; use {', '.join(fitting)}"
+                )
         for name, text in self.slices.items():
             check_expression(f"evaluate.slices.{name}", text, available)
 
@@ -97,8 +99,9 @@ def evaluation_asset(
     """Build the asset that judges the challenger of one partition and signs the report."""
     rules = spec.rules(seed)
 
-    @dg.asset(
-        **stage.options("Signed gate report: challenger against champion and naive baseline.", {"json"}),
+    @stage.asset(
+        "Signed gate report: challenger against champion and naive baseline.",
+        {"json"},
         ins={
             **raw_inputs(stage, features_spec.lookback),
             "features": dg.AssetIn(key=stage.sibling("features")),
@@ -139,7 +142,7 @@ def evaluation_asset(
 
 
 def earlier_reports(workspace: Workspace, stage: Stage, partition: str | None) -> list[GateReport]:
-    """Return the newest reports of the partitions before `partition`, oldest first, for the picture of their history."""
+    """Return the newest reports of the partitions before `partition`, oldest first."""
     if partition is None:
         return []
     place = (workspace.store, workspace.registry_name, stage.key.path)
@@ -148,5 +151,8 @@ def earlier_reports(workspace: Workspace, stage: Stage, partition: str | None) -
 
 
 def _model_parents(features: DatasetRef, challenger: ModelRef, champion: ModelRef | None) -> tuple[Parent, ...]:
-    judged = (Parent(kind="dataset", name="features", digest=features.digest), Parent(kind="model", name="challenger", digest=challenger.digest))
+    judged = (
+        Parent(kind="dataset", name="features", digest=features.digest),
+        Parent(kind="model", name="challenger", digest=challenger.digest),
+    )
     return judged if champion is None else (*judged, Parent(kind="model", name="champion", digest=champion.digest))

@@ -61,7 +61,7 @@ class Ingest(Declaration):
 def raw_asset(stage: Stage, spec: Ingest) -> dg.AssetsDefinition:
     """Build the asset that snapshots the source, one partition at a time."""
 
-    @dg.asset(**stage.options("Immutable snapshot of the source, typed by the contract.", {"parquet"}))
+    @stage.asset("Immutable snapshot of the source, typed by the contract.", {"parquet"})
     def raw(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[DatasetRef]:
         from resources.source.ingest import ingest
         from resources.storage.provenance import Parent, record

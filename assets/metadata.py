@@ -72,7 +72,9 @@ def feature_metadata(expressions: Mapping[str, str], stage: "Stage", *, reused: 
     }
     return {
         "dagster/column_lineage": dg.TableColumnLineage(deps_by_column=lineage),
-        "expressions": dg.MetadataValue.md(table(("feature", "SQL"), [(name, f"`{text}`") for name, text in expressions.items()])),
+        "expressions": dg.MetadataValue.md(
+            table(("feature", "SQL"), [(name, f"`{text}`") for name, text in expressions.items()])
+        ),
         "reused": reused,
     }
 
@@ -94,7 +96,9 @@ def model_metadata(workspace: "Workspace", done: "Done[ModelRef]", window: Mappi
         "reused": done.reused,
     }
     if importance:
-        shown["feature_importance"] = dg.MetadataValue.md(bar_chart("Feature importance", importance, unit="share of gain"))
+        shown["feature_importance"] = dg.MetadataValue.md(
+            bar_chart("Feature importance", importance, unit="share of gain")
+        )
     return shown
 
 
@@ -123,7 +127,15 @@ def evaluation_metadata(report: GateReport, past: Sequence[GateReport], *, reuse
 def deployment_metadata(promotion: "Promotion", report: GateReport, log: Sequence[Any]) -> Metadata:
     """Return what happened to the alias, and the latest entries of the registry; `log` holds registry entries."""
     rows = [
-        (str(entry.sequence), entry.action, entry.partition or "-", f"`{entry.model.digest[:SHORT]}`", entry.actor, entry.at, entry.reason)
+        (
+            str(entry.sequence),
+            entry.action,
+            entry.partition or "-",
+            f"`{entry.model.digest[:SHORT]}`",
+            entry.actor,
+            entry.at,
+            entry.reason,
+        )
         for entry in reversed(log[-10:])
     ]
     return {
@@ -155,7 +167,14 @@ def quarantine_metadata(report: "IngestReport") -> Metadata:
 def suite_metadata(result: "SuiteResult") -> Metadata:
     """Return one row an expectation."""
     rows = [
-        (row.type, row.column or "-", row.severity, "yes" if row.success else "**no**", row.observed, ", ".join(row.examples))
+        (
+            row.type,
+            row.column or "-",
+            row.severity,
+            "yes" if row.success else "**no**",
+            row.observed,
+            ", ".join(row.examples),
+        )
         for row in result.rows
     ]
     failed = sum(not row.success for row in result.rows)
@@ -166,7 +185,15 @@ def suite_metadata(result: "SuiteResult") -> Metadata:
 def drift_table(found: "Sequence[ColumnDrift]") -> dg.MarkdownMetadataValue:
     """Return one row a test: effect, its lower bound, adjusted probability, and the PSI people know."""
     rows = [
-        (item.column, item.test, f"{item.effect:.3f}", f"{item.low:.3f}", f"{item.q:.2g}", f"{item.psi:.3f}", "**drift**" if item.flagged else "")
+        (
+            item.column,
+            item.test,
+            f"{item.effect:.3f}",
+            f"{item.low:.3f}",
+            f"{item.q:.2g}",
+            f"{item.psi:.3f}",
+            "**drift**" if item.flagged else "",
+        )
         for item in sorted(found, key=lambda item: -item.effect)
     ]
     return dg.MetadataValue.md(table(("feature", "test", "effect", "at least", "q", "PSI", ""), rows))
@@ -226,7 +253,11 @@ def slices_table(report: GateReport) -> str:
         return "no slices declared"
     models = list(overall(report)["metrics"])
     rows = [
-        (f"{item['column']}: {item['value']}", f"{item['rows']:,}", *(_estimate(item["metrics"][model][metric]) for model in models))
+        (
+            f"{item['column']}: {item['value']}",
+            f"{item['rows']:,}",
+            *(_estimate(item["metrics"][model][metric]) for model in models),
+        )
         for item in slices
     ]
     return table(("slice", "rows", *(f"{model} {metric}" for model in models)), rows)
@@ -254,7 +285,9 @@ def history_picture(reports: Sequence[GateReport]) -> str:
     models = ("challenger", "champion", "baseline")
     series = {model: [_value(report, model, metric) for report in reports] for model in models}
     label = f"{metric}, {unit}" if unit else metric
-    return line_chart(f"{metric} by partition", [report.partition or "all" for report in reports], series, y_label=label)
+    return line_chart(
+        f"{metric} by partition", [report.partition or "all" for report in reports], series, y_label=label
+    )
 
 
 def _value(report: GateReport, model: str, metric: str) -> float | None:
@@ -281,7 +314,12 @@ def _schema(store: Store, ref: DatasetRef) -> dg.TableSchema:
 
 def _profile_table(profile: Mapping[str, Any]) -> str:  # Any: JSON of a profile
     rows = [
-        (name, f"{column['count']:,}", f"{column['nulls']:,}", *(_number(column.get(key)) for key in ("minimum", "mean", "maximum")))
+        (
+            name,
+            f"{column['count']:,}",
+            f"{column['nulls']:,}",
+            *(_number(column.get(key)) for key in ("minimum", "mean", "maximum")),
+        )
         for name, column in profile["columns"].items()
     ]
     return table(("column", "rows", "nulls", "min", "mean", "max"), rows)

@@ -50,7 +50,7 @@ class Partitions(Declaration):
     def _parse(self, field: str, key: str) -> datetime:
         form = _FORMATS[self.every]
         try:
-            return datetime.strptime(key, form)  # noqa: DTZ007 (the zone is the partitions' own)
+            return datetime.strptime(key, form)
         except ValueError as error:
             example = datetime(2012, 1, 1).strftime(form)
             raise DeclarationError(f"{field} {key!r} is no {self.every} key; write it like {example!r}") from error

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from assets.metadata import dataset_metadata, feature_metadata
 from assets.partitions import lookback
 from assets.stage import Stage, Work, forced, partition_of, plain_failures
-from resources.declaration import Declaration
+from resources.declaration import Declaration, choose
 from resources.errors import DeclarationError
 from resources.refs import DatasetRef
 from resources.storage.provenance import Parent
@@ -31,6 +31,7 @@ class Features(Declaration):
         lookback: Partitions before p that window expressions may look into.
         split_by: Columns of `raw` that decide a row's side where there are no time partitions; all by default.
         drift_tolerance: Largest tolerated drift effect (Kolmogorov-Smirnov or total variation distance), from 0 to 1.
+        drift_ignore: Features that are meant to move, such as the month; the drift check leaves them out.
     """
 
     columns: dict[str, str] = Field(min_length=1)
@@ -39,12 +40,15 @@ class Features(Declaration):
     lookback: int = Field(default=0, ge=0)
     split_by: tuple[str, ...] = ()
     drift_tolerance: float = Field(default=0.1, ge=0, lt=1)
+    drift_ignore: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _names_free(self) -> "Features":
         for name in RESERVED:
             if name in self.columns:
-                raise DeclarationError(f"columns.{name}: the name is reserved for Penstock's own column; choose another")
+                raise DeclarationError(
+                    f"columns.{name}: the name is reserved for Penstock's own column; choose another"
+                )
         return self
 
     def check(self, available: Collection[str]) -> None:
@@ -56,6 +60,8 @@ class Features(Declaration):
         for name, text in self.columns.items():
             check_expression(f"features.columns.{name}", text, available)
         check_expression("features.label", self.label, available)
+        for name in self.drift_ignore:
+            choose("features.drift_ignore", name, self.columns)
         for name in self.split_by:
             check_expression("features.split_by", f'"{name}"', available)
 
@@ -72,7 +78,11 @@ class Features(Declaration):
 def features_asset(stage: Stage, spec: Features, *, event_time: str | None) -> dg.AssetsDefinition:
     """Build the asset that computes the features of one partition."""
 
-    @dg.asset(**stage.options("Row-wise features and label, loader-ready.", {"parquet", "polars"}), ins=raw_inputs(stage, spec.lookback))
+    @stage.asset(
+        "Row-wise features and label, loader-ready.",
+        {"parquet", "polars"},
+        ins=raw_inputs(stage, spec.lookback),
+    )
     def features(
         context: dg.AssetExecutionContext, workspace: WorkspaceResource, raw: dict[str, DatasetRef]
     ) -> dg.MaterializeResult[DatasetRef]:
@@ -88,11 +98,16 @@ def features_asset(stage: Stage, spec: Features, *, event_time: str | None) -> d
                 run_id=context.run_id,
                 force=forced(context),
             )
-            done = work.perform(DatasetRef, lambda: (preprocess(opened, recipe, in_order(raw), partition=partition), {}))
+            done = work.perform(
+                DatasetRef, lambda: (preprocess(opened, recipe, in_order(raw), partition=partition), {})
+            )
             return dg.MaterializeResult(
                 value=done.ref,
                 data_version=dg.DataVersion(done.ref.digest),
-                metadata={**dataset_metadata(opened.store, done.ref), **feature_metadata(spec.columns, stage, reused=done.reused)},
+                metadata={
+                    **dataset_metadata(opened.store, done.ref),
+                    **feature_metadata(spec.columns, stage, reused=done.reused),
+                },
             )
 
     return features
@@ -111,4 +126,6 @@ def in_order(refs: Mapping[str, DatasetRef]) -> Sequence[DatasetRef]:
 
 def parents(kind: str, refs: Mapping[str, DatasetRef]) -> tuple[Parent, ...]:
     """Return the datasets as parents for the lineage."""
-    return tuple(Parent(kind="dataset", name=f"{kind}@{key}" if key else kind, digest=refs[key].digest) for key in sorted(refs))
+    return tuple(
+        Parent(kind="dataset", name=f"{kind}@{key}" if key else kind, digest=refs[key].digest) for key in sorted(refs)
+    )

@@ -58,22 +58,31 @@ class Stage:
         """Return the Dagster partitions, or None."""
         return self.partitions.definition() if self.partitions else None
 
-    def options(self, description: str, kinds: set[str]) -> dict[str, Any]:
-        """Return the arguments of `dagster.asset` that every stage has."""
-        return {
-            "key": self.key,
-            "description": description,
-            "kinds": kinds,
-            "group_name": self.pipeline,
-            "owners": list(self.owners),
-            "tags": dict(self.tags),
-            "metadata": dict(self.metadata),
-            "code_version": self.code_version,
-            "partitions_def": self.partitions_definition(),
-            "automation_condition": self.automation,
-            "io_manager_key": "refs",
-            "op_tags": {"penstock/pipeline": self.pipeline},
-        }
+    def asset(
+        self,
+        description: str,
+        kinds: set[str],
+        *,
+        ins: Mapping[str, dg.AssetIn] | None = None,
+        output_required: bool = True,
+    ) -> "Callable[[Callable[..., Any]], dg.AssetsDefinition]":  # Any: a stage's own arguments and value
+        """Return Dagster's asset decorator with everything that stages have in common."""
+        return dg.asset(
+            key=self.key,
+            ins=ins,
+            output_required=output_required,
+            description=description,
+            kinds=kinds,
+            group_name=self.pipeline,
+            owners=list(self.owners),
+            tags=dict(self.tags),
+            metadata=dict(self.metadata),
+            code_version=self.code_version,
+            partitions_def=self.partitions_definition(),
+            automation_condition=self.automation,
+            io_manager_key="refs",
+            op_tags={"penstock/pipeline": self.pipeline},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,8 +54,9 @@ def model_asset(stage: Stage, spec: Train, *, recipe: TrainingRecipe) -> dg.Asse
     It yields nothing where history is shorter than the window's minimum, and the stages after it are skipped.
     """
 
-    @dg.asset(
-        **stage.options("Model bundle: fitted transform and estimator, signed.", {spec.trainer}),
+    @stage.asset(
+        "Model bundle: fitted transform and estimator, signed.",
+        {spec.trainer},
         ins=_window_inputs(stage, spec.window),
         output_required=False,
     )

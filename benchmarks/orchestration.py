@@ -58,7 +58,7 @@ trivial = Pipeline(
         contract=Contract(columns={"x": Column(type="float64"), "y": Column(type="float64")}),
     ),
     features=Features(columns={"x": "x"}, label="y"),
-    train=Train(trainer="lightgbm", parameters={"objective": "regression", "num_iterations": 1}),
+    train=Train(trainer="lightgbm", parameters={"objective": "regression", "num_iterations": 3, "learning_rate": 0.9}),
     evaluate=Evaluate(metrics=("mae",), gate=Gate(metric="mae", margin=1.0, min_rows=1)),
 )
 """
@@ -144,7 +144,7 @@ def trivial_stages(folder: Path, environment: Mapping[str, str], repeats: int) -
         command = [sys.executable, "-m", "dagster", "asset", "materialize", "-f", str(file), "--select", "*"]
         peers[f"dagster asset materialize, {name}"] = lambda command=command: cost(command, environment, folder)
     (folder / "trivial.py").write_text(TRIVIAL_PIPELINE)
-    (folder / "trivial.csv").write_text("x,y\n" + "".join(f"{n},{n % 7}\n" for n in range(400)))
+    (folder / "trivial.csv").write_text("x,y\n" + "".join(f"{n},{n}\n" for n in range(400)))
     own = {**environment, "PENSTOCK_PIPELINES": str(folder)}
     run = [str(Path(sys.executable).with_name("penstock")), "run", "trivial", "--quiet"]
     cost(run, own, folder)  # the work itself, once; from here on every stage finds it done

@@ -72,7 +72,7 @@ def checks_of(pipeline: Pipeline) -> list[dg.AssetChecksDefinition]:
     stage = {name: stage_of(pipeline, name) for name in STAGES}
     return [
         checks.raw_checks(stage["raw"], pipeline.ingest),
-        checks.features_checks(stage["features"], pipeline.train.window, tolerance=pipeline.features.drift_tolerance),
+        checks.features_checks(stage["features"], pipeline.features, pipeline.train.window),
         checks.gate_check(stage["evaluation"]),
     ]
 
@@ -109,7 +109,7 @@ def declaration_of(pipeline: Pipeline, name: str) -> dict[str, Any]:  # Any: JSO
         case "raw":
             return pipeline.ingest.model_dump(mode="json", include={"contract", "event_time", "source"})
         case "features":
-            return pipeline.features.model_dump(mode="json", exclude={"steps", "drift_tolerance"})
+            return pipeline.features.model_dump(mode="json", exclude={"steps", "drift_tolerance", "drift_ignore"})
         case "model":
             return training_recipe(pipeline).to_json()
         case "evaluation":
@@ -122,7 +122,7 @@ def training_recipe(pipeline: Pipeline) -> TrainingRecipe:
     """Return everything of `pipeline` that decides the bits of its model."""
     return TrainingRecipe(
         pipeline=pipeline.name,
-        columns=pipeline.features.columns,
+        columns=tuple(pipeline.features.columns.items()),
         steps=pipeline.features.steps,
         label=LABEL,
         rows="" if pipeline.partitions else f"{BUCKET} >= {round(pipeline.evaluate.holdout * BUCKETS)}",
@@ -154,8 +154,12 @@ def _expected_warnings() -> Generator[None]:
 
 def _links(pipeline: Pipeline) -> dict[str, Any]:  # Any: Dagster metadata values
     """Return links to the lines of the declaration and of the asset factories."""
-    here = [dg.LocalFileCodeReference(file_path=str(inspect.getsourcefile(raw_asset)), line_number=1, label="stage code")]
+    here = [
+        dg.LocalFileCodeReference(file_path=str(inspect.getsourcefile(raw_asset)), line_number=1, label="stage code")
+    ]
     declared = pipeline.declared_at
     if declared is not None and Path(declared[0]).exists():
-        here.insert(0, dg.LocalFileCodeReference(file_path=str(declared[0]), line_number=declared[1], label="declaration"))
+        here.insert(
+            0, dg.LocalFileCodeReference(file_path=str(declared[0]), line_number=declared[1], label="declaration")
+        )
     return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=list(here))}

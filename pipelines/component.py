@@ -32,7 +32,9 @@ class PipelineComponent(dg.Component):
         from resources.errors import DeclarationError
 
         if not isinstance(attributes, Pipeline):
-            raise DeclarationError(f"{context.path}/defs.yaml: attributes are missing; a pipeline needs at least a name")
+            raise DeclarationError(
+                f"{context.path}/defs.yaml: attributes are missing; a pipeline needs at least a name"
+            )
         return cls(attributes.declared_in(context.path / "defs.yaml"))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

@@ -37,7 +37,9 @@ def discover(settings: Settings | None = None) -> dict[str, Found]:
     for item in _all(settings or load_settings()):
         twin = found.get(item.pipeline.name)
         if twin is not None:
-            raise DeclarationError(f"two pipelines are named {item.pipeline.name!r}: {twin.file} and {item.file}; rename one")
+            raise DeclarationError(
+                f"two pipelines are named {item.pipeline.name!r}: {twin.file} and {item.file}; rename one"
+            )
         found[item.pipeline.name] = item
     return found
 
@@ -50,7 +52,9 @@ def pipeline_named(name: str, settings: Settings | None = None) -> Pipeline:
     """
     found = discover(settings)
     if name not in found:
-        raise DeclarationError(f"no pipeline {name!r}; there are {', '.join(sorted(found)) or 'none'}{nearest(name, found)}")
+        raise DeclarationError(
+            f"no pipeline {name!r}; there are {', '.join(sorted(found)) or 'none'}{nearest(name, found)}"
+        )
     return found[name].pipeline
 
 

@@ -4,7 +4,7 @@ It starts nothing. Dagster's events name steps and asset keys; here they become 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import dagster as dg
 
 from resources import errors
 
-State = Literal["made", "reused", "skipped", "withheld", "refused", "failed"]
+State = Literal["made", "reused", "unchanged", "skipped", "withheld", "refused", "failed"]
 REFUSALS = ("GateError", "SignatureError")
 """Errors by which `deployment` refuses a model: a verdict, not a breakdown."""
 _INTERRUPTED = "DagsterExecutionInterruptedError"
@@ -24,7 +24,8 @@ class StageOutcome:
 
     Attributes:
         stage: Name of the stage.
-        state: `made`; `reused`: the same work was done before; `skipped`: an earlier stage yielded nothing;
+        state: `made`; `reused`: the same work was done before; `unchanged`: made again, with the same result;
+            `skipped`: an earlier stage yielded nothing;
             `withheld`: a check stopped the run before it; `refused`: `deployment` said no; `failed`: an error.
         digest: Data version of its value, if it has one.
         seconds: Wall time.
@@ -63,12 +64,16 @@ class Watch:
     Args:
         pipeline: Name of the pipeline.
         stages: Stages that the run was asked for.
+        before: Stage to the data version that it had before.
         tell: Is told the name of each stage or check as it starts.
     """
 
-    def __init__(self, pipeline: str, stages: Sequence[str], tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, pipeline: str, stages: Sequence[str], before: Mapping[str, str], tell: Callable[[str], None]
+    ) -> None:
         self._pipeline = pipeline
         self._asked = tuple(stages)
+        self._before = before
         self._tell = tell
         self._started = time.monotonic()
         self._ended = self._started
@@ -126,8 +131,10 @@ class Watch:
     def _see_value(self, value: Any) -> None:  # Any: an AssetMaterialization
         stage = value.asset_key.path[-1]
         reused = value.metadata.get("reused")
-        state: State = "reused" if reused is not None and reused.value else "made"
         digest = (value.tags or {}).get("dagster/data_version", "")
+        state: State = "unchanged" if digest and digest == self._before.get(stage) else "made"
+        if reused is not None and reused.value:
+            state = "reused"
         self._made[stage] = StageOutcome(stage=stage, state=state, digest=digest)
 
     def _see_check(self, value: Any) -> None:  # Any: an AssetCheckEvaluation

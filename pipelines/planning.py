@@ -111,9 +111,9 @@ def held(pipeline: Pipeline, scratch: Path) -> tuple[str, ...]:
     Raises:
         SourceError: If the source cannot be read.
     """
-    from resources.source.partitions import partition_digests
     from resources.source.listing import files_of
     from resources.source.location import plain_errors, resolve
+    from resources.source.partitions import partition_digests
 
     partitions, ingest, keys = pipeline.partitions, pipeline.ingest, keys_of(pipeline)
     if partitions is None:

@@ -7,7 +7,7 @@ whoever wants to see progress passes a listener.
 import logging
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from pipelines.build import STAGES, build
 from pipelines.events import CheckOutcome, StageOutcome, Watch
 from pipelines.planning import Step, window_of
 from pipelines.spec import Pipeline
-from resources.errors import SettingsError
+from resources.errors import SettingsError, StoreError
 from resources.storage import refs
 from resources.workspace import Workspace
 
@@ -140,7 +140,8 @@ class Runner:
         from dagster._core.utils import make_new_run_id  # the run's id must be known before its first event
 
         run_id = make_new_run_id()
-        watch = Watch(self.pipeline.name, step.stages, lambda what: listener(step, what))
+        before = self._digests(step)
+        watch = Watch(self.pipeline.name, step.stages, before, lambda what: listener(step, what))
         self._instance.add_event_listener(run_id, watch.see)
         with _quiet_dagster(self._quiet):
             self.job.execute_in_process(
@@ -154,6 +155,16 @@ class Runner:
         if watch.interrupted:  # Dagster took the signal, recorded it and went on
             raise KeyboardInterrupt
         return outcome_of(step, run_id, watch)
+
+    def _digests(self, step: Step) -> dict[str, str]:
+        """Return stage to the digest of its value now, of those that have one."""
+        found: dict[str, str] = {}
+        for stage in step.stages:
+            asset = (self.pipeline.name, stage)
+            with suppress(StoreError):
+                ref = refs.load(self._workspace.store, self._workspace.registry_name, asset, step.partition)
+                found[stage] = ref.digest
+        return found
 
     def _tags(self) -> dict[str, str]:
         tags = {LOCATION_TAG: "__repository__@penstock"}

@@ -108,13 +108,19 @@ class Pipeline(Declaration):
 
     def _check_partitioned(self) -> None:
         if self.ingest.event_time is None:
-            raise DeclarationError("ingest.event_time: needed because the pipeline has time partitions; name the column")
+            raise DeclarationError(
+                "ingest.event_time: needed because the pipeline has time partitions; name the column"
+            )
         if self.train.window is None:
-            raise DeclarationError("train.window: needed because the pipeline has time partitions, such as {partitions: 3}")
+            raise DeclarationError(
+                "train.window: needed because the pipeline has time partitions, such as {partitions: 3}"
+            )
 
     def _check_unpartitioned(self) -> None:
         if self.train.window is not None:
-            raise DeclarationError("train.window: only with time partitions; without them train on the rows outside `holdout`")
+            raise DeclarationError(
+                "train.window: only with time partitions; without them train on the rows outside `holdout`"
+            )
         if "{partition}" in self.ingest.source.url:
             raise DeclarationError("ingest.source.url: holds {partition}, but the pipeline declares no partitions")
         if self.features.lookback:

@@ -74,7 +74,8 @@ def unit_sums(statistics: Sequence[Floats], units: Ints, count: int) -> tuple[Fl
     length = max(1, count)
     sums = np.stack([np.bincount(units, weights=values, minlength=length) for values in statistics], axis=1)
     largest = np.abs(sums).max(axis=0) * length
-    scale = np.exp2(51 - np.ceil(np.log2(np.where(largest > 0, largest, 1.0))))
+    exponent = 51 - np.ceil(np.log2(np.where(largest > 0, largest, 1.0)))
+    scale = np.exp2(np.minimum(exponent, 1_000))  # 2**1024 is infinite
     return np.rint(sums * scale), scale
 
 

@@ -20,6 +20,8 @@ from resources.errors import ContractError, DeclarationError
 Mask = NDArray[np.bool_]
 
 CHALLENGER = "challenger"
+LARGEST = 1e100
+"""Largest label or prediction: its square, summed over any number of rows, is a finite number."""
 MIN_UNITS = 6
 """Slices in fewer clusters are not judged: Student's 97.5 % quantile exceeds 2.5 standard errors there."""
 
@@ -108,7 +110,8 @@ def _finite(what: str, values: ArrayLike, rows: int | None) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or (rows is not None and len(array) != rows):
         raise ContractError(f"{what} has shape {array.shape}, expected ({'rows' if rows is None else rows},)")
-    _refuse(what, array, ~np.isfinite(array), "a finite number: drop or repair the row before it is judged")
+    expected = f"a number within ±{LARGEST:g}: drop or repair the row before it is judged"
+    _refuse(what, array, ~(np.abs(array) <= LARGEST), expected)  # NaN compares as false
     return array
 
 

@@ -48,7 +48,7 @@ ARGUMENTS: Mapping[str, str] = {
     "expect_column_values_to_be_increasing": f"{_VALUES} strictly",
     "expect_column_values_to_be_json_parseable": _VALUES,
     "expect_column_values_to_be_null": _VALUES,
-    "expect_column_values_to_be_of_type": f"{_VALUES} type_",
+    "expect_column_values_to_be_of_type": f"{_VALUES} type_*",
     "expect_column_values_to_be_unique": _VALUES,
     "expect_column_values_to_match_json_schema": f"{_VALUES} json_schema*",
     "expect_column_values_to_match_like_pattern": f"{_VALUES} like_pattern* escape",

@@ -3,11 +3,9 @@
 The statistics are `quality.evaluation`'s and the rule is `quality.gate`'s; this module brings models and rows to them.
 """
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from itertools import takewhile
 from typing import Any
 
 import polars as pl
@@ -72,16 +70,8 @@ class Case:
 
 
 def champion_for(registry: Registry, challenger: ModelRef, partition: str | None) -> ModelRef | None:
-    """Return the model that was in force before `challenger` could be: the one it has to answer to.
-
-    Champions of the same or later partitions do not count: they were promoted knowing this partition's rows. So judging
-    a partition again gives the same report.
-    """
-    if partition:
-        entry = registry.champion_before(partition)
-    else:
-        earlier = takewhile(lambda entry: entry.model.digest != challenger.digest, registry.entries())
-        entry = next(iter(deque(earlier, maxlen=1)), None)
+    """Return the model that `challenger` has to answer to on `partition`; see `Registry.champion_facing`."""
+    entry = registry.champion_facing(challenger.digest, partition or "")
     return entry.model if entry is not None else None
 
 
@@ -93,10 +83,16 @@ def judge_challenger(workspace: Workspace, rules: Rules, case: Case) -> GateRepo
         SignatureError: If a model's bundle is unsigned, altered or foreign.
     """
     features = read_frame(workspace.store, case.features.digest)
-    unseen = pl.Series([True]).new_from_index(0, features.height) if case.event_time else features[BUCKET] < round(rules.holdout * BUCKETS)
+    unseen = (
+        pl.Series([True]).new_from_index(0, features.height)
+        if case.event_time
+        else features[BUCKET] < round(rules.holdout * BUCKETS)
+    )
     judged = features.filter(unseen)
     if judged.is_empty():
-        raise GateError(f"no rows to judge on in {case.partition or 'the holdout'}: enlarge the partition or evaluate.holdout")
+        raise GateError(
+            f"no rows to judge on in {case.partition or 'the holdout'}: enlarge the partition or evaluate.holdout"
+        )
     predictions = {name: _scores(workspace, case, model, unseen) for name, model in _models(case).items()}
     predictions["baseline"] = _baseline(workspace, rules, case, features, unseen)
     evaluation = evaluate(
@@ -148,7 +144,9 @@ def _scores(workspace: Workspace, case: Case, model: ModelRef, unseen: pl.Series
     return scores[-case.features.rows :][unseen.to_numpy()]
 
 
-def _baseline(workspace: Workspace, rules: Rules, case: Case, features: pl.DataFrame, unseen: pl.Series) -> Any:  # Any: numpy array
+def _baseline(
+    workspace: Workspace, rules: Rules, case: Case, features: pl.DataFrame, unseen: pl.Series
+) -> Any:  # Any: numpy array
     """Return last week's label (the lag is declared), or the mean label of the training rows where there is none."""
     time = case.event_time
     if time is None:
@@ -171,9 +169,13 @@ def _clusters(judged: pl.DataFrame, rules: Rules, event_time: str | None) -> Any
 
 
 def _slices(judged: pl.DataFrame, texts: Mapping[str, str]) -> dict[str, dict[str, Any]]:  # Any: numpy bool masks
-    named = judged.lazy().select(compile_expression(text).cast(pl.String).fill_null("missing").alias(name) for name, text in texts.items())
+    named = judged.lazy().select(
+        compile_expression(text).cast(pl.String).fill_null("missing").alias(name) for name, text in texts.items()
+    )
     table = named.collect() if texts else pl.DataFrame()
-    return {name: {value: (table[name] == value).to_numpy() for value in sorted(table[name].unique())} for name in texts}
+    return {
+        name: {value: (table[name] == value).to_numpy() for value in sorted(table[name].unique())} for name in texts
+    }
 
 
 def _inputs(case: Case) -> dict[str, str]:

@@ -46,10 +46,18 @@ def promote(workspace: Workspace, report: GateReport, challenger: ModelRef) -> P
     if entry is not None and entry.model.digest == challenger.digest:
         return _outcome("unchanged", entry, "this model already is champion")
     if entry is not None and entry.partition > report.partition:
-        return _outcome("kept", entry, f"the champion is newer: it was judged on {entry.partition}, this model on {report.partition}")
+        return _outcome(
+            "kept",
+            entry,
+            f"the champion is newer: it was judged on {entry.partition}, this model on {report.partition}",
+        )
     _refuse_unfit(registry, report, challenger, entry)
     moved = registry.promote(
-        challenger, partition=report.partition, report=report.digest, expected_head=head, reason=report.reasons[0]
+        challenger,
+        partition=report.partition,
+        report=report.digest,
+        expected_head=head,
+        reason="; ".join(report.reasons[:2]),
     )
     return _outcome("promoted", moved, report.reasons[0])
 

@@ -76,7 +76,8 @@ class ModelRef:
 class GateReport:
     """A signed judgement of one challenger on one set of unseen rows.
 
-    The digest covers every field but the signature and the key's name, and holds no clock: the same inputs give the same report.
+    The digest covers every field but the signature and the key's name, and holds no clock: the same inputs give the
+    same report.
 
     Attributes:
         pipeline: Name of the pipeline.
@@ -116,6 +117,12 @@ class GateReport:
         return digest_value(value)
 
     @property
+    def headline(self) -> str:
+        """Verdict and deciding reason, in one line."""
+        first = self.reasons[0] if self.reasons else "no rule spoke"
+        return first if first.startswith(self.verdict) else f"{self.verdict}: {first}"
+
+    @property
     def may_deploy(self) -> bool:
         """Whether the verdict allows promotion."""
         return self.verdict in ("pass", "warn")
@@ -137,7 +144,7 @@ def from_json(value: Mapping[str, Any]) -> Ref:
     Raises:
         IntegrityError: If `value` is not such a reference.
     """
-    fields = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
+    fields: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
     try:
         return _KINDS[fields.pop("kind")](**fields)
     except (KeyError, TypeError, ValueError) as error:

@@ -125,6 +125,23 @@ class Registry:
                 kept = entry
         return kept
 
+    def champion_facing(self, challenger: str, partition: str) -> Entry | None:
+        """Return the champion that the model `challenger`, judged on `partition`, has to answer to.
+
+        It is the champion before `challenger` was first promoted, had no model of a later partition been judged: those
+        have seen the rows of `partition`. Rollbacks away from such a model are left out with it. So judging a
+        partition again asks the same question again.
+        """
+        facing: Entry | None = None
+        entries = self.entries()
+        for before, entry in zip((None, *entries), entries, strict=False):
+            if entry.action == "promote" and entry.model.digest == challenger:
+                break
+            away = entry.partition if entry.action == "promote" or before is None else before.partition
+            if not partition or (away <= partition and entry.partition <= partition):
+                facing = entry
+        return facing
+
     def rolled_back(self) -> set[str]:
         """Return the digests of the models that a rollback took away and nothing brought back."""
         return _line(self.entries())[1]

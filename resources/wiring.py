@@ -16,7 +16,8 @@ class WorkspaceResource(dg.ConfigurableResource[None]):
     """Store, signing key and registry of this process, as the `PENSTOCK_*` settings say."""
 
     registry: str = Field(
-        default="", description="Registry to judge and deploy in; empty means PENSTOCK_REGISTRY. A backtest has its own."
+        default="",
+        description="Registry to judge and deploy in; empty means PENSTOCK_REGISTRY. A backtest has its own.",
     )
 
     def open(self) -> Workspace:

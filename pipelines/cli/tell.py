@@ -133,9 +133,8 @@ def deciding(opened: "Workspace", report: str | None) -> str:
 
 def _tell_metrics(item: Judged) -> None:
     models = [model for model in ("challenger", "champion", "baseline") if model in item.metrics]
-    rows = [
-        (name, *(interval(item.metrics[model].get(name)) for model in models)) for name in item.metrics["challenger"]
-    ]
+    names = sorted(item.metrics["challenger"], key=lambda name: (name != item.metric, name))
+    rows = [(name, *(interval(item.metrics[model].get(name)) for model in models)) for name in names]
     where = item.partition or "the holdout"
     title = f"{where}: {item.verdict}{', ' + _action(item) if _action(item) else ''}"
     print_table(("metric", *models), rows, title=f"{title} ({item.rows:,} rows, model {short(item.challenger)})")

@@ -8,13 +8,12 @@ bounded.
 import mmap
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quality.contract import Contract, check_schema
 from resources.source.location import redacted
 from resources.source.parquet_file import TableBlock, batch_rows, copied, damage_errors
-from resources.source.reading import Reading
+from resources.source.reading import Reading, Room
 from resources.source.spec import Source
 
 if TYPE_CHECKING:
@@ -24,17 +23,17 @@ _MAGIC = b"ARROW1"
 
 
 @contextmanager
-def open_arrow(source: Source, url: str, contract: Contract, scratch: Path) -> Generator[Reading]:
+def open_arrow(source: Source, url: str, contract: Contract, room: Room) -> Generator[Reading]:
     """Open an Arrow IPC file or stream and check its schema."""
     del source
     with ExitStack() as stack:
-        path, digest = stack.enter_context(copied(url, scratch))
+        path, digest = stack.enter_context(copied(url, room.scratch))
         with path.open("rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         with damage_errors(url):
             schema, batches = _open(mapped)
         check_schema(schema, contract, source=redacted(url))
-        yield Reading(blocks=_slices(batches, mapped, contract, url), digest=lambda: digest)
+        yield Reading(blocks=_slices(batches, mapped, (contract, room), url), digest=lambda: digest)
 
 
 def _open(mapped: mmap.mmap) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
@@ -49,15 +48,16 @@ def _open(mapped: mmap.mmap) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
 
 
 def _slices(
-    batches: "Iterator[pa.RecordBatch]", mapped: mmap.mmap, contract: Contract, url: str
+    batches: "Iterator[pa.RecordBatch]", mapped: mmap.mmap, wanted: tuple[Contract, Room], url: str
 ) -> Iterator[TableBlock]:
     import pyarrow as pa
 
+    contract, room = wanted
     names = list(contract.columns)
     with damage_errors(url):
         for batch in batches:
             table = pa.Table.from_batches([batch]).select(names)
-            rows = batch_rows(len(table), table.get_total_buffer_size())
+            rows = batch_rows(len(table), table.get_total_buffer_size(), room)
             for start in range(0, len(table), rows):
                 yield TableBlock(table=table.slice(start, rows), url=url)
                 _release(mapped)

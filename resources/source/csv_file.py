@@ -9,7 +9,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quality.contract import Column, Contract, check_columns
@@ -20,7 +19,7 @@ from resources.errors import ContractError, SourceError
 from resources.source.lines import blocks, csv_cut
 from resources.source.location import redacted
 from resources.source.raw import not_utf8, open_raw, utf8_pieces
-from resources.source.reading import Parsed, Reading, Unparsed
+from resources.source.reading import Parsed, Reading, Room, Unparsed
 from resources.source.spec import Source, guess_delimiter
 
 if TYPE_CHECKING:
@@ -116,16 +115,15 @@ class CsvBlock:
 
 
 @contextmanager
-def open_csv(source: Source, url: str, contract: Contract, scratch: Path) -> Generator[Reading]:
-    """Open a CSV file and check its header. Needs no `scratch`."""
-    del scratch
+def open_csv(source: Source, url: str, contract: Contract, room: Room) -> Generator[Reading]:
+    """Open a CSV file and check its header."""
     _check_types(contract)
     options = source.options
     delimiter: str = options.get("delimiter") or guess_delimiter(url)
     quote: str = options.get("quote", '"')
     with open_raw(url) as (raw, file):
         cut = csv_cut(delimiter, quote)
-        texts = blocks(utf8_pieces(file, url, options.get("encoding")), cut, url)
+        texts = blocks(utf8_pieces(file, url, options.get("encoding")), cut, url, room.block_bytes)
         first, last = next(texts)
         names, first = _header(first, url, options.get("columns"), delimiter, quote)
         _check_header(names, contract, url, delimiter)

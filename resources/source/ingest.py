@@ -20,7 +20,7 @@ from resources.source.judging import Judge, Span
 from resources.source.location import Fingerprint, ResolvedSource, file_url, fingerprint, redacted, resolve
 from resources.source.parallel import ordered_map, usable_cores
 from resources.source.placing import Intake, Quarantine, quarantine_schema
-from resources.source.reading import open_reading
+from resources.source.reading import BLOCK_BYTES, Reading, open_reading
 from resources.source.report import IngestReport
 from resources.source.spec import EventTime, Source
 from resources.storage.datasets import SnapshotWriter
@@ -58,6 +58,7 @@ def ingest(
     bounds: tuple[datetime, datetime] | None = None,
     event_time: EventTime | None = None,
     threads: int | None = None,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Ingested:
     """Snapshot the rows of `source` that fit `contract`, and quarantine those that do not.
 
@@ -70,7 +71,8 @@ def ingest(
         bounds: First instant of the partition and the first after it, zone-aware; needs `event_time`. Of a file that
             holds all partitions, other rows are left out; in a file of one partition they are rejected.
         event_time: When a row happened.
-        threads: Blocks judged at a time; None means one for each processor.
+        threads: Blocks judged at a time; None means one for each processor. The outcome does not depend on it.
+        block_bytes: About how much is read at a time; nor on this.
 
     Raises:
         SourceError: If the file is missing, unreadable, has no row of the partition, or changes meanwhile.
@@ -93,7 +95,10 @@ def ingest(
         snapshot = stack.enter_context(SnapshotWriter(store, judge.schema, scratch=scratch))
         quarantine = stack.enter_context(Quarantine(store, quarantine_schema(judge), scratch=scratch))
         intake = Intake(judge, snapshot, quarantine)
-        digest = _take_in(source, url, judge, intake, scratch=scratch, threads=threads)
+        before = fingerprint(url)
+        with open_reading(source, url, judge.contract, scratch=scratch, block_bytes=block_bytes) as reading:
+            digest = _take_in(reading, intake, threads or usable_cores())
+        _check_unchanged(before, fingerprint(url), url)
         _check_rows(intake, url, partition)
         report = _report(intake, judge.contract, resolved, url, digest)
         partitions = (partition,) if partition else ()
@@ -147,17 +152,13 @@ def read_table(
     return pa.concat_tables(tables)
 
 
-def _take_in(source: Source, url: str, judge: Judge, intake: Intake, *, scratch: Path, threads: int | None) -> str:
+def _take_in(reading: Reading, intake: Intake, threads: int) -> str:
     """Feed the file's blocks to `intake` and return the digest of its bytes."""
-    before = fingerprint(url)
-    with open_reading(source, url, judge.contract, scratch=scratch) as reading:
-        with closing(ordered_map(judge.judge, reading.blocks, threads=threads or usable_cores())) as judged:
-            for block in judged:
-                intake.add(block)
-        intake.finish()
-        digest = reading.digest()
-    _check_unchanged(before, fingerprint(url), url)
-    return digest
+    with closing(ordered_map(intake.judge.judge, reading.blocks, threads=threads)) as judged:
+        for block in judged:
+            intake.add(block)
+    intake.finish()
+    return reading.digest()
 
 
 def _check_unchanged(before: Fingerprint, after: Fingerprint, url: str) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,7 +25,7 @@ from resources.errors import ContractError, SourceError
 from resources.source.lines import blocks, cut_lines
 from resources.source.location import redacted
 from resources.source.raw import not_utf8, open_raw, utf8_pieces
-from resources.source.reading import Parsed, Reading, Unparsed
+from resources.source.reading import Parsed, Reading, Room, Unparsed
 from resources.source.spec import Source
 
 if TYPE_CHECKING:
@@ -146,11 +145,11 @@ def parse_line(line: bytes) -> Row:
 
 
 @contextmanager
-def open_jsonl(source: Source, url: str, contract: Contract, scratch: Path) -> Generator[Reading]:
-    """Open a JSON Lines file and check the keys of its first lines. Needs no `scratch`."""
-    del scratch
+def open_jsonl(source: Source, url: str, contract: Contract, room: Room) -> Generator[Reading]:
+    """Open a JSON Lines file and check the keys of its first lines."""
     with open_raw(url) as (raw, file):
-        texts = blocks(utf8_pieces(file, url, source.options.get("encoding")), cut_lines, url)
+        pieces = utf8_pieces(file, url, source.options.get("encoding"))
+        texts = blocks(pieces, cut_lines, url, room.block_bytes)
         first, last = next(texts)
         late = _check_keys(first, url, contract)
         yield Reading(blocks=_blocks(chain([(first, last)], texts), url, contract, late), digest=raw.digest)

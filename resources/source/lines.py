@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from resources.errors import SourceError
 from resources.source.location import redacted
 
-BLOCK_BYTES = 8 * 2**20
 LONGEST_RECORD_BYTES = 64 * 2**20
 
 Cut = Callable[[bytes], int]
 """Returns where the last whole record of a text ends that begins with a record; 0 where none does."""
 
 
-def blocks(pieces: Iterator[bytes], cut: Cut, url: str, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[bytes, bool]]:
+def blocks(pieces: Iterator[bytes], cut: Cut, url: str, block_bytes: int) -> Iterator[tuple[bytes, bool]]:
     """Return the text in blocks of whole records, each with whether it is the last, which may lack its line break.
 
     Raises:

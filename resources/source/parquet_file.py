@@ -18,16 +18,15 @@ from quality.contract.rows import render
 from resources.errors import SourceError
 from resources.source.location import local_path, plain_errors, redacted
 from resources.source.raw import PIECE_BYTES, open_raw
-from resources.source.reading import Parsed, Reading
+from resources.source.reading import Parsed, Reading, Room
 from resources.source.spec import COMPRESSIONS, Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
-BATCH_BYTES = 16 * 2**20
 _MOST_ROWS = 131_072
-_LEAST_ROWS = 1_024
+_LEAST_ROWS = 16
 _BUFFER_BYTES = 2**20
 
 
@@ -46,18 +45,18 @@ class TableBlock:
 
 
 @contextmanager
-def open_parquet(source: Source, url: str, contract: Contract, scratch: Path) -> Generator[Reading]:
-    """Open a Parquet file and check its schema; one that is not a plain local file is copied to `scratch` first."""
+def open_parquet(source: Source, url: str, contract: Contract, room: Room) -> Generator[Reading]:
+    """Open a Parquet file and check its schema; one that is not a plain local file is copied first."""
     del source
     from pyarrow import parquet
 
     with ExitStack() as stack:
-        path, digest = stack.enter_context(local_file(url, scratch))
+        path, digest = stack.enter_context(local_file(url, room.scratch))
         with damage_errors(url):
             file = stack.enter_context(parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, memory_map=False))
             schema = file.schema_arrow
         check_schema(schema, contract, source=redacted(url))
-        yield Reading(blocks=_batches(file, contract, url), digest=digest)
+        yield Reading(blocks=_batches(file, contract, url, room), digest=digest)
 
 
 @contextmanager
@@ -114,20 +113,20 @@ def damage_errors(url: str) -> Generator[None]:
         ) from error
 
 
-def batch_rows(rows: int, size_bytes: int) -> int:
-    """Return how many rows make a batch of about `BATCH_BYTES`, from what the file says of itself."""
+def batch_rows(rows: int, size_bytes: int, room: Room) -> int:
+    """Return how many rows make a batch of the size that there is room for, from what the file says of itself."""
     width = max(1, size_bytes) / max(1, rows)
-    return max(_LEAST_ROWS, min(_MOST_ROWS, int(BATCH_BYTES / width)))
+    return max(_LEAST_ROWS, min(_MOST_ROWS, int(room.block_bytes / width)))
 
 
-def _batches(file: "ParquetFile", contract: Contract, url: str) -> Iterator[TableBlock]:
+def _batches(file: "ParquetFile", contract: Contract, url: str, room: Room) -> Iterator[TableBlock]:
     import pyarrow as pa
 
     meta = file.metadata
     size_bytes = sum(meta.row_group(group).total_byte_size for group in range(meta.num_row_groups))
     with damage_errors(url):
         batches = file.iter_batches(
-            batch_size=batch_rows(meta.num_rows, size_bytes), columns=list(contract.columns), use_threads=True
+            batch_size=batch_rows(meta.num_rows, size_bytes, room), columns=list(contract.columns), use_threads=True
         )
         for batch in batches:
             yield TableBlock(table=pa.Table.from_batches([batch]).select(list(contract.columns)), url=url)

@@ -1,7 +1,7 @@
 """Owns a cheap look into a file that holds several partitions: a digest of the rows of each.
 
-Equal rows in equal order give equal digests, whatever lies around them, so a restated file touches only the partitions that
-changed. It writes nothing; the digests are not those of snapshots.
+Equal rows in equal order give equal digests, whatever lies around them, so a restated file touches only the partitions
+that changed. It writes nothing; the digests are not those of snapshots.
 """
 
 from collections import defaultdict
@@ -93,34 +93,24 @@ def _rows_by_key(times: NDArray[np.int64], key_of: KeyOf) -> Iterator[tuple[str,
     distinct = np.unique(times)
     if not len(distinct):
         return
-    starts = [(0, key_of(instant_of(int(distinct[0]))))]
-    last = key_of(instant_of(int(distinct[-1])))
-    _find_changes(distinct, 0, len(distinct) - 1, starts[0][1], last, key_of, starts)
-    places = [place for place, _ in starts]
-    which = np.searchsorted(distinct[places], times, side="right") - 1
-    for number, (_, key) in enumerate(starts):
+
+    def key_at(place: int) -> str:
+        return key_of(instant_of(int(distinct[place])))
+
+    starts = {0: key_at(0), **_changes(0, len(distinct) - 1, key_at)}
+    which = np.searchsorted(distinct[list(starts)], times, side="right") - 1
+    for number, key in enumerate(starts.values()):
         yield key, np.flatnonzero(which == number)
 
 
-def _find_changes(
-    times: NDArray[np.int64],
-    low: int,
-    high: int,
-    first: str,
-    last: str,
-    key_of: KeyOf,
-    found: list[tuple[int, str]],
-) -> None:
-    """Append to `found` each place between `low` and `high` from which on another key holds."""
-    if first == last:
-        return
+def _changes(low: int, high: int, key_at: Callable[[int], str]) -> dict[int, str]:
+    """Return each place after `low` up to `high` from which on another key holds, in order."""
+    if key_at(low) == key_at(high):
+        return {}
     if high - low == 1:
-        found.append((high, last))
-        return
+        return {high: key_at(high)}
     middle = (low + high) // 2
-    key = key_of(instant_of(int(times[middle])))
-    _find_changes(times, low, middle, first, key, key_of, found)
-    _find_changes(times, middle, high, key, last, key_of, found)
+    return _changes(low, middle, key_at) | _changes(middle, high, key_at)
 
 
 def _csv(table: "pa.Table") -> bytes:

@@ -67,6 +67,7 @@ class Intake:
     """Takes judged blocks in the order of the file, writes their rows and counts them.
 
     Attributes:
+        judge: How blocks are judged.
         rows_read: Records so far.
         rows_kept: Rows written to the snapshot.
         rows_rejected: Rows written to quarantine.
@@ -83,7 +84,7 @@ class Intake:
         self.examples: dict[str, str] = {}
         self.oldest_us: int | None = None
         self.newest_us: int | None = None
-        self._judge = judge
+        self.judge = judge
         self._snapshot = snapshot
         self._quarantine = quarantine
         self._seen = SeenKeys(judge.contract.unique) if judge.contract.unique else None
@@ -139,15 +140,15 @@ class Intake:
 
     @property
     def _tolerated(self) -> float:
-        return self._judge.contract.max_rejected
+        return self.judge.contract.max_rejected
 
     def _keep(self, judged: Judged) -> Rejects:
         """Write the kept rows of a block but for repeated ones, and return all that are rejected."""
         repeated = self._seen.repeated(judged.kept) if self._seen else []
         if repeated:
-            names = ", ".join(self._judge.contract.unique)
+            names = ", ".join(self.judge.contract.unique)
             reason = Reason(f"{names}: not unique", f"{names}: an earlier row has the same")
-            again = rejects_of(judged, repeated, reason, self._judge.contract)
+            again = rejects_of(judged, repeated, reason, self.judge.contract)
         else:
             again = None
         kept = without_rows(judged.kept, repeated)
@@ -170,7 +171,7 @@ class Intake:
 
     def _count(self, rejects: Rejects) -> None:
         self.rows_rejected += len(rejects)
-        if self._judge.event_time is not None:
+        if self.judge.event_time is not None:
             self.rows_unplaced += int((~rejects.timed).sum())
         for reasons in rejects.reasons:
             self.reasons.update({reason.rule for reason in reasons})
@@ -178,14 +179,14 @@ class Intake:
                 self.examples.setdefault(reason.rule, reason.text)
 
     def _placeable(self, rejects: Rejects) -> bool:
-        if self._judge.span is None or self._judge.own_file:
+        if self.judge.span is None or self.judge.own_file:
             return True
         return bool((rejects.timed | np.array([time is not None for time in rejects.latest], np.bool_)).all())
 
     def _is_here(self, rejects: Rejects, row: int) -> bool:
         """Return whether the row's time, or the interval between its neighbours' times, touches the partition."""
-        span = self._judge.span
-        if span is None or self._judge.own_file:
+        span = self.judge.span
+        if span is None or self.judge.own_file:
             return True
         times = [time for time in (rejects.earliest[row], rejects.latest[row]) if time is not None]
         return not times or (min(times) < span.end_us and max(times) >= span.start_us)

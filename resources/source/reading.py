@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+BLOCK_BYTES = 8 * 2**20
+
+
 class Unparsed(NamedTuple):
     """A record that is no row: its number in the block from 0, its text, and why."""
 
@@ -48,6 +51,13 @@ class Parsed:
         return len(self.table) + len(self.unparsed)
 
 
+class Room(NamedTuple):
+    """What a format may use: a folder for copies, and about how many bytes a block may have."""
+
+    scratch: Path
+    block_bytes: int
+
+
 class Block(Protocol):
     """A part of a file that is parsed independently of every other."""
 
@@ -70,7 +80,9 @@ class Reading:
 
 
 @contextmanager
-def open_reading(source: Source, url: str, contract: Contract, *, scratch: Path) -> Generator[Reading]:
+def open_reading(
+    source: Source, url: str, contract: Contract, *, scratch: Path, block_bytes: int = BLOCK_BYTES
+) -> Generator[Reading]:
     """Open the file at `url` and check its columns.
 
     Args:
@@ -78,6 +90,7 @@ def open_reading(source: Source, url: str, contract: Contract, *, scratch: Path)
         url: The file, without `{partition}`.
         contract: Decides which columns are read, and how.
         scratch: Folder for a copy, where the format needs one.
+        block_bytes: About how much is read at a time.
 
     Raises:
         SourceError: If the file cannot be read, now or later.
@@ -92,5 +105,5 @@ def open_reading(source: Source, url: str, contract: Contract, *, scratch: Path)
             from resources.source.parquet_file import open_parquet as opener
         case "arrow":
             from resources.source.arrow_file import open_arrow as opener
-    with opener(source, url, contract, scratch) as reading:
+    with opener(source, url, contract, Room(scratch, block_bytes)) as reading:
         yield reading

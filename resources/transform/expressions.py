@@ -4,15 +4,15 @@ What text may say is in `sql_text.py`. The text is what is declared, stored and 
 serialization is not stable across versions and is never kept.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import polars as pl
 import polars.selectors as cs
 
-from resources.errors import PenstockError
+from resources.errors import ContractError, PenstockError
 from resources.transform.names import name_error
-from resources.transform.sql_text import check_text, refused
+from resources.transform.sql_text import check_text, is_row_wise, refused, with_float_literals
 
 _ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, TypeError)
 
@@ -73,31 +73,40 @@ def check_types(field: str, columns: Mapping[str, str], types: Mapping[str, str]
     for name, text in columns.items():
         check_expression(f"{field}.{name}", text, types)
         try:
-            found[name] = apply_columns(empty, {name: text}).collect_schema()[name]
+            found[name] = _selected(empty, {name: text}, ()).collect_schema()[name]
         except _ENGINE_ERRORS as error:
             raise refused(f"{field}.{name}", text, f"does not fit its columns' types: {_first_line(error)}") from None
     return found
 
 
 def apply_columns(frame: pl.LazyFrame, columns: Mapping[str, str], *, keep: Iterable[str] = ()) -> pl.LazyFrame:
-    """Return the columns `keep` of `frame` and one column for each expression, in that order.
+    """Return the columns `keep` of `frame` and one column for each expression, in that order, computed.
 
-    Every expression reads `frame`, never another expression's result. Decimals (of literals such as 0.5 beside
-    integers) become float64.
+    Every expression reads `frame`, never another expression's result. A row-wise expression gives a row the same bits
+    in any batch.
+
+    Raises:
+        ContractError: If `frame` lacks a column, or a value cannot be computed.
     """
-    computed = [compile_expression(text, field=name).alias(name) for name, text in columns.items()]
-    selected = frame.select(*(name for name in keep if name not in columns), *computed)
-    return selected.with_columns((cs.by_name(*columns) & cs.decimal()).cast(pl.Float64)) if columns else selected
+    kept = [name for name in keep if name not in columns]
+    needed = sorted({*kept, *(name for text in columns.values() for name in columns_of(text))})
+    rows = collect(frame.select(needed), doing="features", error=ContractError)
+    single = rows.height == 1 and all(map(is_row_wise, columns.values()))
+    plain = _plain(rows, twice=single).lazy()
+    made = collect(_selected(plain, columns, kept), doing="features", error=ContractError)
+    return (made.head(1) if single else made).lazy()
 
 
 def collect(frame: pl.LazyFrame, *, doing: str, error: type[PenstockError]) -> pl.DataFrame:
-    """Return the rows of `frame`, with Polars' failures in plain words.
+    """Return the rows of `frame`, computed in memory, with Polars' failures in plain words.
+
+    The streaming engine is not used: it cuts rows into pieces by the number of cores, see `_plain`.
 
     Raises:
         error: If Polars cannot compute the frame, such as a CAST of text that is no number.
     """
     try:
-        return frame.collect()
+        return frame.collect(engine="in-memory")
     except _ENGINE_ERRORS as found:
         raise error(f"{doing}: {_first_line(found)}") from None
 
@@ -114,9 +123,25 @@ def polars_type(text: str) -> pl.DataType:
     return _TYPES.get(text, pl.Null())
 
 
+def _plain(rows: pl.DataFrame, *, twice: bool) -> pl.DataFrame:
+    """Return `rows` as one chunk of plain arrays, each row twice on demand.
+
+    Polars divides by a constant where a column has one row, or one value that it keeps as a scalar, and multiplies by
+    the reciprocal elsewhere, which rounds differently. Only the second is left here.
+    """
+    columns = rows.get_columns()
+    return pl.DataFrame([pl.concat([column] * (1 + twice)).rechunk() for column in columns])
+
+
+def _selected(frame: pl.LazyFrame, columns: Mapping[str, str], keep: Sequence[str]) -> pl.LazyFrame:
+    computed = [compile_expression(text, field=name).alias(name) for name, text in columns.items()]
+    selected = frame.select(*keep, *computed)
+    return selected.with_columns((cs.by_name(*columns) & cs.decimal()).cast(pl.Float64)) if columns else selected
+
+
 @lru_cache(maxsize=4096)
 def _compiled(text: str) -> pl.Expr:
-    return pl.sql_expr(text)
+    return pl.sql_expr(with_float_literals(text))
 
 
 def _first_line(error: BaseException) -> str:

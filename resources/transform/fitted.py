@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from pydantic import TypeAdapter
 
-from resources.errors import ContractError, TrainingError
-from resources.transform.expressions import apply_columns, collect, columns_of
+from resources.errors import ContractError, DeclarationError, TrainingError
+from resources.transform.expressions import apply_columns, check_types, collect, columns_of
 from resources.transform.names import name_error
-from resources.transform.steps import AnyStep, Ordinal, State, Step, outputs
+from resources.transform.steps import AnyStep, OneHot, Ordinal, State, Step, check_steps, outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,10 +151,38 @@ def fit_transform(columns: Mapping[str, str], steps: Sequence[AnyStep], rows: pl
     )
 
 
+def check_features(field: str, columns: Mapping[str, str], steps: Sequence[AnyStep], types: Mapping[str, str]) -> None:
+    """Refuse declared features that could never become a matrix, before any row is read.
+
+    Args:
+        field: Name of the declared field that holds `columns` and `steps`, for the message.
+        columns: Row-wise column to SQL text.
+        steps: Fitted steps in the order they run.
+        types: Raw column to its Arrow type text, such as ``int64``.
+
+    Raises:
+        DeclarationError: If an expression or a step names something unknown, does not fit the types, or leaves text.
+    """
+    found = check_types(f"{field}.columns", columns, types)
+    check_steps(f"{field}.steps", steps, list(columns))
+    encoded = {name for step in steps if isinstance(step, Ordinal | OneHot) for name in step.columns}
+    for name, kind in found.items():
+        if not (name in encoded or _is_number(kind) or isinstance(kind, pl.Null)):
+            raise DeclarationError(f"{field}.columns.{name}: {_no_number(name, kind)}")
+
+
 def _refuse_other_than_numbers(schema: pl.Schema) -> None:
     for name, kind in schema.items():
-        if not (kind.is_numeric() or isinstance(kind, pl.Boolean)):
-            raise TrainingError(
-                f"feature {name!r} is {kind}, a model needs numbers: add a step of kind 'ordinal' or 'onehot' for it, "
-                "or compute a number in its expression"
-            )
+        if not _is_number(kind):
+            raise TrainingError(_no_number(name, kind))
+
+
+def _is_number(kind: pl.DataType) -> bool:
+    return kind.is_numeric() or isinstance(kind, pl.Boolean)
+
+
+def _no_number(name: str, kind: pl.DataType) -> str:
+    return (
+        f"feature {name!r} is {kind}, a model needs numbers: add a step of kind 'ordinal' or 'onehot' for it, "
+        "or compute a number in its expression"
+    )

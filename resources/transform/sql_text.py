@@ -80,9 +80,25 @@ def is_row_wise(text: str) -> bool:
     return not any(token == Token("word", "OVER") for token in _tokens("expression", text))
 
 
+def with_float_literals(text: str) -> str:
+    """Return `text` with every decimal literal written as a float, as `0.5` to `0.5e0`.
+
+    Polars reads `0.5` beside integers as a decimal and keeps six digits of a quotient: `10 / 7.3` would be 1.369863.
+
+    >>> with_float_literals("hr * 0.5 + LENGTH('1.5')")
+    "hr * 0.5e0 + LENGTH('1.5')"
+    """
+    return _TOKEN.sub(_as_float, text)
+
+
 def refused(field: str, text: str, reason: str) -> DeclarationError:
     """Return the error that says why `text` is refused."""
     return DeclarationError(f"{field}: {text!r} {reason}")
+
+
+def _as_float(match: re.Match[str]) -> str:
+    found = match.group()
+    return f"{found}e0" if match.lastgroup == "number" and "." in found and "e" not in found.lower() else found
 
 
 def _tokens(field: str, text: str) -> Iterator[Token]:

@@ -57,11 +57,15 @@ class Impute(_StepBase):
     def _value_of(self, series: pl.Series) -> Scalar:
         if self.strategy == "constant" and self.value is not None:
             return float(self.value) if series.dtype.is_float() else self.value
-        known = _known(series, "impute")
         if self.strategy == "most_frequent":
-            counts = known.rename("value").value_counts(name="rows").sort("rows", "value", descending=[True, False])
+            counts = (
+                _known(series, self.kind)
+                .rename("value")
+                .value_counts(name="rows")
+                .sort("rows", "value", descending=[True, False])
+            )
             return counts["value"][0]
-        numbers = _numbers(known, "impute")
+        numbers = _numbers(series, self.kind)
         return _mean(numbers) if self.strategy == "mean" else _median(numbers)
 
     def expressions(self, state: State) -> list[pl.Expr]:
@@ -79,12 +83,14 @@ class Standardize(_StepBase):
 
     def fit(self, frame: pl.DataFrame) -> State:
         """Return ``{"mean": {column: value}, "scale": {column: value}}``."""
-        means = {column: _mean(_numbers(_known(frame[column], self.kind), self.kind)) for column in self.columns}
-        return {"mean": means, "scale": {column: _deviation(frame[column], means[column]) for column in self.columns}}
+        values = {column: _numbers(frame[column], self.kind) for column in self.columns}
+        means = {column: _mean(values[column]) for column in self.columns}
+        return {"mean": means, "scale": {column: _deviation(values[column], means[column]) for column in self.columns}}
 
     def expressions(self, state: State) -> list[pl.Expr]:
-        """Return ``(x - mean) / scale`` for each column."""
-        return [(_float(c) - state["mean"][c]) / state["scale"][c] for c in state["mean"]]
+        """Return ``(x - mean) * (1 / scale)`` for each column."""
+        # Not divided: Polars rounds a division by a constant differently for one row than for many.
+        return [(_float(c) - state["mean"][c]) * (1 / state["scale"][c]) for c in state["mean"]]
 
 
 class Clip(_StepBase):
@@ -111,7 +117,7 @@ class Clip(_StepBase):
         return {"limits": {column: self._limits(frame[column]) for column in self.columns}}
 
     def _limits(self, series: pl.Series) -> list[float]:
-        values = sorted(_numbers(_known(series, self.kind), self.kind))
+        values = _numbers(series, self.kind).sort()
         return [values[round(q * (len(values) - 1))] for q in (self.lower_quantile, self.upper_quantile)]
 
     def expressions(self, state: State) -> list[pl.Expr]:
@@ -240,27 +246,35 @@ def _known(series: pl.Series, kind: str) -> pl.Series:
     return known
 
 
-def _numbers(series: pl.Series, kind: str) -> list[float]:
+def _numbers(series: pl.Series, kind: str) -> pl.Series:
     if not (series.dtype.is_numeric() or series.dtype == pl.Boolean):
         raise TrainingError(f"column {series.name!r} is {series.dtype}, {kind} needs numbers: encode or cast it first")
-    values = series.cast(pl.Float64)
+    values = _known(series, kind).cast(pl.Float64)
     if values.is_infinite().any():
         raise TrainingError(f"column {series.name!r} holds infinite values: guard its division with NULLIF(x, 0)")
-    return values.to_list()
+    return values
 
 
-def _mean(values: list[float]) -> float:
-    return math.fsum(values) / len(values)
+def _mean(values: pl.Series) -> float:
+    try:
+        return math.fsum(values.to_list()) / len(values)
+    except OverflowError:
+        raise TrainingError(
+            f"the values of column {values.name!r} are too large to add: scale its expression"
+        ) from None
 
 
-def _median(values: list[float]) -> float:
-    ordered, half = sorted(values), len(values) // 2
+def _median(values: pl.Series) -> float:
+    ordered, half = values.sort(), len(values) // 2
     return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
-def _deviation(series: pl.Series, mean: float) -> float:
-    squares = [(value - mean) ** 2 for value in _numbers(_known(series, "standardize"), "standardize")]
-    return math.sqrt(_mean(squares)) or 1.0
+def _deviation(values: pl.Series, mean: float) -> float:
+    distances = values - mean
+    variance = _mean(distances * distances)
+    if not math.isfinite(variance):
+        raise TrainingError(f"the values of column {values.name!r} are too large to square: scale its expression")
+    return math.sqrt(variance) or 1.0
 
 
 def _categories(series: pl.Series, kind: str) -> list[str]:

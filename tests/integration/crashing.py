@@ -1,15 +1,19 @@
 """A writer that is killed: run as a program, it commits versions one after another to the folder that it is given.
 
 `python -m tests.integration.crashing HOME` commits until it is killed, and prints each version that it has committed.
-`python -m tests.integration.crashing HOME events` dies by SIGKILL at the first file operation, then at the second, and
-so on until a commit gets through, checking after every death what a reader sees; it prints the number of deaths.
+`python -m tests.integration.crashing HOME operations` dies by SIGKILL after the first file operation, then after the
+second, and so on until a commit gets through, checking after every death what a reader sees; it prints the deaths.
 """
 
 import os
+import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
+from itertools import count
+from pathlib import Path
 
 import polars as pl
 
@@ -27,12 +31,13 @@ from resources.workspace import Workspace, open_workspace
 ASSET = ("bike", "raw")
 _ROWS = 300
 _CHANGES = {"os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}
+_FUNCTIONS = {"open", "write", "link", "rename", "replace", "unlink", "mkdir", "rmdir"}
 
 
-def workspace_of(home: str) -> Workspace:
+def workspace_of(home: Path) -> Workspace:
     """Return the workspace whose home is the folder `home`, or whose store is elsewhere by PENSTOCK_STORE."""
     store = {"PENSTOCK_STORE": os.environ["PENSTOCK_STORE"]} if "PENSTOCK_STORE" in os.environ else {}
-    return open_workspace(load_settings({"PENSTOCK_HOME": home, **store}))
+    return open_workspace(load_settings({"PENSTOCK_HOME": str(home), **store}))
 
 
 def frame(version: int) -> pl.DataFrame:
@@ -112,19 +117,25 @@ def _check_versions(workspace: Workspace, committed: int, datasets: int) -> None
         raise AssertionError("the ref points to an older version than was committed")
 
 
-def _die_at(event: int) -> None:
-    """Arrange for SIGKILL at the file operation number `event`, counted from now."""
-    seen = 0
+def _die_after(operation: int) -> None:
+    """Arrange for SIGKILL right after the operation number `operation` that changes files, over all threads."""
+    seen = count()
+    thread = threading.local()
 
-    def count(name: str, arguments: tuple[object, ...]) -> None:
-        nonlocal seen
-        writes = name == "open" and isinstance(arguments[2], int) and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
-        if name in _CHANGES or writes:
-            seen += 1
-            if seen == event:
-                os.kill(os.getpid(), signal.SIGKILL)
+    def announce(event: str, arguments: tuple[object, ...]) -> None:
+        writes = event == "open" and isinstance(arguments[2], int) and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+        thread.changes = event in _CHANGES or writes or getattr(thread, "changes", False)
 
-    sys.addaudithook(count)
+    def watch(_frame: object, event: str, function: object) -> None:
+        if event != "c_return" or (name := getattr(function, "__name__", "")) not in _FUNCTIONS:
+            return
+        if (name == "write" or getattr(thread, "changes", False)) and next(seen) == operation:
+            os.kill(os.getpid(), signal.SIGKILL)
+        thread.changes = False
+
+    sys.addaudithook(announce)
+    threading.setprofile(watch)
+    sys.setprofile(watch)
 
 
 def _forked(work: Callable[[], None]) -> int:
@@ -140,27 +151,39 @@ def _forked(work: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _die_at_every_event(home: str) -> int:
-    event = 0
-
-    def write() -> None:
-        workspace = workspace_of(home)
-        _die_at(event)
-        commit(workspace, event)
-
-    ended = -signal.SIGKILL
-    while ended == -signal.SIGKILL:
-        event += 1
-        ended = _forked(write)
-        committed = 0 if ended == 0 else -1
-        if _forked(partial(check, workspace_of(home), committed)) != 0:
-            raise SystemExit(f"what a reader sees is broken after death at event {event}")
-    if ended != 0:
-        raise SystemExit(f"the commit that should die at event {event} ended with {ended}")
-    return event - 1
+def _die_after_every_operation(home: Path) -> int:
+    """Return after how many operations the commit of version 1 was killed, each time on a fresh copy of version 0."""
+    base = home / "base"
+    if _forked(lambda: commit(workspace_of(base), 0)) != 0:
+        raise SystemExit("the first commit failed")
+    for operation in count():
+        copy = shutil.copytree(base, home / str(operation))
+        ended = _forked(partial(_commit_and_die, copy, operation))
+        if ended not in (0, -signal.SIGKILL):
+            raise SystemExit(f"the commit that should die after operation {operation} ended with {ended}")
+        if _forked(partial(_check_and_go_on, copy, 1 if ended == 0 else 0)) != 0:
+            raise SystemExit(f"what a reader sees is broken after death at operation {operation}")
+        if ended == 0:
+            return operation
+        shutil.rmtree(copy)
+    raise AssertionError("unreachable")
 
 
-def _commit_until_killed(home: str) -> None:
+def _commit_and_die(home: Path, operation: int) -> None:
+    workspace = workspace_of(home)
+    _die_after(operation)
+    commit(workspace, 1)
+    sys.setprofile(None)
+
+
+def _check_and_go_on(home: Path, committed: int) -> None:
+    workspace = workspace_of(home)
+    check(workspace, committed)
+    commit(workspace, 2)
+    check(workspace, committed + 1)
+
+
+def _commit_until_killed(home: Path) -> None:
     workspace = workspace_of(home)
     version = len(workspace.registry("bike").entries())
     while True:
@@ -170,7 +193,7 @@ def _commit_until_killed(home: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[2:] == ["events"]:
-        print(_die_at_every_event(sys.argv[1]))
+    if sys.argv[2:] == ["operations"]:
+        print(_die_after_every_operation(Path(sys.argv[1])))
     else:
-        _commit_until_killed(sys.argv[1])
+        _commit_until_killed(Path(sys.argv[1]))

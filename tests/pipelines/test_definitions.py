@@ -64,11 +64,7 @@ def test_the_model_of_a_partition_reads_the_window_before_it_and_never_itself(bi
 
 
 def test_contract_expectations_and_gate_block_and_the_rest_warns(bikes):
-    blocking = {
-        spec.name: spec.blocking
-        for checks in bikes.asset_checks
-        for spec in checks.check_specs
-    }
+    blocking = {spec.name: spec.blocking for checks in bikes.asset_checks for spec in checks.check_specs}
     assert blocking == {
         "contract": True,
         "expectations": True,

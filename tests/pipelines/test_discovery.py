@@ -8,17 +8,20 @@ from pipelines.discovery import discover, pipeline_named
 from resources.errors import DeclarationError, SettingsError
 from resources.settings import load_settings
 
-MODULE = '''
+MODULE = """
 from pipelines.spec import Pipeline
 
 rides = Pipeline.parse({
     "name": "NAME",
-    "ingest": {"source": {"url": "rides.csv"}, "contract": {"columns": {"a": {"type": "int64"}, "b": {"type": "int64"}}}},
+    "ingest": {
+        "source": {"url": "rides.csv"},
+        "contract": {"columns": {"a": {"type": "int64"}, "b": {"type": "int64"}}},
+    },
     "features": {"columns": {"x": "a"}, "label": "b"},
     "train": {"trainer": "sklearn", "parameters": {"estimator": "Ridge"}},
     "evaluate": {"metrics": ["mae"], "gate": {"metric": "mae", "margin": 1.0}},
 })
-'''
+"""
 
 
 def settings_with(folder: Path):

@@ -97,6 +97,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_another_interval():
     assert evaluate(label, guesses, metrics=["rmse", "r2"], seed=4).overall != first.overall
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50), st.integers(1, 9))
 def test_sums_per_unit_are_whole_numbers_that_no_resample_can_overflow(values, count):
     statistic = np.array(values)
@@ -104,9 +105,10 @@ def test_sums_per_unit_are_whole_numbers_that_no_resample_can_overflow(values, c
     assert np.array_equal(sums, np.rint(sums))
     assert np.abs(sums).max() * count <= 2**52
     size = np.abs(statistic).sum() or 1.0
-    assert (sums.sum(axis=0) / scale)[0] == pytest.approx(statistic.sum(), abs=1e-10 * size)
+    assert (sums.sum(axis=0) / scale)[0] == pytest.approx(statistic.sum(), abs=1e-10 * size + 1e-280)
 
 
+@settings(deadline=None)
 @given(rows=st.integers(0, 60), seed=st.integers(0, 3))
 def test_every_row_belongs_to_one_resampled_unit(rows, seed):
     names = [f"day {i % 7}" for i in range(rows)]
@@ -164,8 +166,8 @@ def test_no_rows_give_undefined_metrics_instead_of_an_error():
     assert canonical_json(found.to_json())
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
-def test_a_label_that_is_not_finite_is_refused_with_its_row(wrong):
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e200])
+def test_a_label_that_is_not_finite_or_absurd_is_refused_with_its_row(wrong):
     with pytest.raises(ContractError, match="label in row 2 is"):
         evaluate([1.0, 2.0, wrong], {"challenger": [1.0, 2.0, 3.0]}, metrics=["rmse"])
 
@@ -176,9 +178,9 @@ def test_a_prediction_that_is_not_finite_is_refused_with_its_model_and_row():
 
 
 def test_a_probability_above_one_and_a_label_of_two_are_refused():
-    with pytest.raises(ContractError, match="prediction of the challenger in row 0 is 1.5"):
+    with pytest.raises(ContractError, match=r"prediction of the challenger in row 0 is 1\.5"):
         evaluate([1, 0], {"challenger": [1.5, 0.5]}, metrics=["auc"])
-    with pytest.raises(ContractError, match="label in row 1 is 2.0"):
+    with pytest.raises(ContractError, match=r"label in row 1 is 2\.0"):
         evaluate([1, 2], {"challenger": [0.5, 0.5]}, metrics=["auc"])
 
 

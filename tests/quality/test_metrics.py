@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
@@ -49,6 +49,7 @@ def test_a_binary_metric_equals_scikit_learns(name, expected):
     assert measured(name, CLASS, CHANCE, "binary") == pytest.approx(expected, rel=1e-10)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.integers(0, 5)), min_size=2, max_size=30))
 def test_the_area_under_the_curve_counts_the_rightly_ranked_pairs(rows):
     label, guess = (np.array(side, dtype=float) for side in zip(*rows, strict=True))

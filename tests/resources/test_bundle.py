@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +37,12 @@ COLUMNS = {
     "hr": "hr",
     "rush": "CASE WHEN hr IN (7, 8, 17, 18) THEN 1 ELSE 0 END",
     "warmth": "temp * 0.5 / NULLIF(hr, 0)",
+    "share": "temp / 7.3 + (temp - 1) / 3",
     "sky": "LOWER(sky)",
     "town": "town",
 }
 STEPS = (
-    Impute(columns=("warmth",), strategy="mean"),
+    Impute(columns=("warmth", "share"), strategy="mean"),
     Clip(columns=("warmth",), lower_quantile=0.01, upper_quantile=0.99),
     Standardize(columns=("warmth",)),
     Ordinal(columns=("sky",)),
@@ -117,8 +119,8 @@ def test_a_bundle_holds_everything_and_no_pickle(workspace: Workspace):
     ]  # fmt: skip
     assert bundle.contract == CONTRACT
     assert bundle.schema["reads"] == ["hr", "sky", "temp", "town"]
-    assert bundle.schema["features"][:4] == ["hr", "rush", "warmth", "sky"]
-    assert [name.partition("=")[0] for name in bundle.schema["features"][4:]] == ["town"] * 3
+    assert bundle.schema["features"][:5] == ["hr", "rush", "warmth", "share", "sky"]
+    assert [name.partition("=")[0] for name in bundle.schema["features"][5:]] == ["town"] * 3
     assert bundle.schema["categorical"] == ["sky"]
     assert bundle.profile["rows"] == 600
     assert bundle.recipe == recipe()
@@ -145,7 +147,7 @@ def test_whatever_decides_a_model_changes_its_digest(workspace: Workspace):
         (recipe(), trained),
         (recipe(seed=6), trained),
         (recipe(parameters={"num_iterations": 11}), trained),
-        (recipe(steps=STEPS[:-1] + (OneHot(columns=("town",), max_categories=2),)), trained),
+        (recipe(steps=(*STEPS[:-1], OneHot(columns=("town",), max_categories=2))), trained),
         (recipe(rows="hr > 3"), trained),
         (recipe(), window(workspace, parts=1)),
     ]
@@ -204,7 +206,7 @@ def test_training_and_scoring_see_the_same_features_for_any_rows_and_batches(row
     bundle = Bundle("0" * 64, {"transform.json": json.dumps(fit_transform(COLUMNS, STEPS, stored).to_json()).encode()})
     trained = bundle.transform.matrix(apply_columns(raw.lazy(), COLUMNS))
     edges = sorted({0, raw.height, *(cut for cut in cuts if cut < raw.height)})
-    batches = [raw.slice(start, end - start) for start, end in zip(edges, edges[1:], strict=False)]
+    batches = [raw.slice(start, end - start) for start, end in pairwise(edges)]
     scored = np.concatenate([bundle.transform.matrix(bundle.transform.rows(batch.lazy())) for batch in batches])
     np.testing.assert_array_equal(trained, scored)
     assert trained.shape == (raw.height, len(bundle.transform.output))

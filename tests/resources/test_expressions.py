@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -17,7 +17,6 @@ from resources.transform.expressions import (
     apply_columns,
     check_expression,
     check_types,
-    collect,
     columns_of,
     compile_expression,
     polars_type,
@@ -115,6 +114,7 @@ def test_a_wrong_expression_is_refused_with_field_text_and_remedy(text: str, wor
         "CAST(name AS VARCHAR(10))",
         "CASE WHEN hr IN (7, 8) AND (cnt > 1) THEN 'rush' ELSE 'calm' END",
         "AVG(cnt) OVER (PARTITION BY hr ORDER BY ts ROWS BETWEEN 23 PRECEDING AND CURRENT ROW)",
+        "cnt / 7.3 + 0.5 * hr",
         "SUM(cnt) FILTER (WHERE hr > 1) OVER (ORDER BY ts)",
         "DATE_PART('dow', ts) * 24 + hr",
     ],
@@ -143,9 +143,31 @@ def test_the_types_of_computed_columns_are_known_without_rows():
     assert polars_type("struct<a: int8>") == pl.Null()
 
 
-def test_decimals_of_literals_become_floats():
-    made = apply_columns(pl.LazyFrame({"hr": [1, 3]}), {"half": "0.5 * hr"}).collect()
-    assert_frame_equal(made, pl.DataFrame({"half": [0.5, 1.5]}))
+def test_decimal_literals_are_floats_with_all_their_digits():
+    made = apply_columns(pl.LazyFrame({"n": [1, 10]}), {"x": "n / 7.3", "y": "0.5 * n"}).collect()
+    assert_frame_equal(made, pl.DataFrame({"x": [1 / 7.3, 10 / 7.3], "y": [0.5, 5.0]}))
+
+
+def test_decimal_columns_become_floats():
+    frame = pl.LazyFrame({"price": ["1.25", "3.50"]}, schema={"price": pl.Decimal(10, 2)})
+    assert apply_columns(frame, {"price": "price"}).collect()["price"].to_list() == [1.25, 3.5]
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=12),
+    st.floats(0.1, 1e3).map(lambda number: f"{number:.6f}"),
+    st.integers(1, 11),
+)
+@settings(deadline=None)
+def test_a_division_by_a_constant_gives_the_same_bits_in_any_batch(values: list[float], divisor: str, size: int):
+    columns, frame = {"y": f"x / {divisor}"}, pl.LazyFrame({"x": values})
+    together = apply_columns(frame, columns).collect()["y"].to_list()
+    batches = [apply_columns(frame.slice(start, size), columns).collect() for start in range(0, len(values), size)]
+    assert pl.concat(batches)["y"].to_list() == together
+    scattered = pl.concat([pl.DataFrame({"x": [value]}) for value in values], rechunk=False)
+    assert apply_columns(scattered.lazy(), columns).collect()["y"].to_list() == together
+    constant = frame.select(x=pl.lit(values[0])).select("x", z=1)
+    assert set(apply_columns(constant, columns).collect()["y"].to_list()) == {together[0]}
 
 
 def test_expressions_read_the_input_and_never_each_other():
@@ -154,9 +176,13 @@ def test_expressions_read_the_input_and_never_each_other():
 
 
 def test_a_value_that_cannot_be_computed_is_told_in_plain_words():
-    frame = apply_columns(pl.LazyFrame({"name": ["x"]}), {"number": "CAST(name AS BIGINT)"})
     with pytest.raises(ContractError, match="features: conversion from `str` to `i64` failed in column 'name'"):
-        collect(frame, doing="features", error=ContractError)
+        apply_columns(pl.LazyFrame({"name": ["x"]}), {"number": "CAST(name AS BIGINT)"})
+
+
+def test_a_frame_without_a_needed_column_is_refused():
+    with pytest.raises(ContractError, match='features: unable to find column "hr"'):
+        apply_columns(pl.LazyFrame({"name": ["x"]}), {"number": "hr + 1"})
 
 
 def test_only_windows_are_not_row_wise():

@@ -25,11 +25,19 @@ def model(workspace: Workspace, name: str, *, signed: bool = True) -> ModelRef:
     if signed:
         sign_object(workspace.store, "model", digest, workspace.signer)
     return ModelRef(
-        digest=digest, location=workspace.store.url, trainer="lightgbm", training_digests={}, code_version="1", parameters={}, seed=0
+        digest=digest,
+        location=workspace.store.url,
+        trainer="lightgbm",
+        training_digests={},
+        code_version="1",
+        parameters={},
+        seed=0,
     )
 
 
-def report(workspace: Workspace, challenger: ModelRef, partition: str, champion: ModelRef | None = None, verdict="pass") -> GateReport:
+def report(
+    workspace: Workspace, challenger: ModelRef, partition: str, champion: ModelRef | None = None, verdict="pass"
+) -> GateReport:
     unsigned = GateReport(
         pipeline="rides", partition=partition, verdict=verdict, reasons=("because",), challenger=challenger.digest,
         champion=champion.digest if champion else None, inputs={}, gate={}, measurements={},
@@ -138,6 +146,20 @@ def test_a_partition_judged_again_answers_to_the_same_champion(workspace):
     promote(workspace, report(workspace, second, "2011-03", first), second)
     again = champion_for(workspace.registry("rides"), second, "2011-03")
     assert before == again == first
+
+
+def test_a_model_trained_again_for_a_partition_answers_to_the_champion_of_that_partition(workspace):
+    first, restated = model(workspace, "first"), model(workspace, "restated")
+    promote(workspace, report(workspace, first, "2011-02"), first)
+    assert champion_for(workspace.registry("rides"), restated, "2011-02") == first
+    assert promote(workspace, report(workspace, restated, "2011-02", first), restated).action == "promoted"
+
+
+def test_a_champion_that_has_seen_the_rows_is_no_measure(workspace):
+    early, late, other = model(workspace, "early"), model(workspace, "late"), model(workspace, "other")
+    promote(workspace, report(workspace, early, "2011-02"), early)
+    promote(workspace, report(workspace, late, "2012-02", early), late)
+    assert champion_for(workspace.registry("rides"), other, "2011-06") == early
 
 
 def test_without_partitions_a_model_answers_to_the_champion_before_itself(workspace):

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from resources.canonical import canonical_json, parse_json
 from resources.errors import ContractError, DeclarationError, TrainingError
-from resources.transform.fitted import FittedTransform, fit_transform
+from resources.transform.fitted import FittedTransform, check_features, fit_transform
 from resources.transform.steps import STEPS, Clip, Impute, OneHot, Ordinal, Standardize, Step, check_steps
 
 floats = st.floats(allow_nan=False, allow_infinity=False, width=64, min_value=-1e150, max_value=1e150)
@@ -163,3 +163,30 @@ def test_scoring_rows_that_lack_a_column_are_refused_with_the_nearest_name():
 def test_a_transform_of_a_later_format_is_refused():
     with pytest.raises(TrainingError, match="format 99"):
         FittedTransform.from_json({"format": 99})
+
+
+@pytest.mark.parametrize(
+    ("columns", "steps", "words"),
+    [
+        ({"sky": "sky"}, (), "features.columns.sky: feature 'sky' is String"),
+        ({"day": "ts"}, (), "features.columns.day: feature 'day' is Datetime"),
+        ({"sky": "sky * 2"}, (), "does not fit its columns' types"),
+        ({"sky": "skye"}, (), "did you mean 'sky'"),
+        ({"sky": "sky"}, (Ordinal(columns=("ksy",)),), r"features\.steps\[0\] \(ordinal\): unknown column 'ksy'"),
+    ],
+)
+def test_features_that_could_never_be_a_matrix_are_refused_when_declared(columns, steps, words: str):
+    with pytest.raises(DeclarationError, match=words):
+        check_features("features", columns, steps, {"sky": "string", "ts": "timestamp[us, tz=UTC]"})
+
+
+def test_encoded_text_and_types_unknown_to_the_check_pass_it():
+    types = {"sky": "string", "odd": "struct<a: int8>"}
+    check_features("features", {"sky": "sky", "odd": "odd"}, (OneHot(columns=("sky",)),), types)
+
+
+def test_values_too_large_to_scale_are_refused():
+    with pytest.raises(TrainingError, match="too large to square"):
+        Standardize(columns=("x",)).fit(pl.DataFrame({"x": [1e200, -1e200]}))
+    with pytest.raises(TrainingError, match="too large to add"):
+        Impute(columns=("x",), strategy="mean").fit(pl.DataFrame({"x": [1.7e308, 1.7e308]}))

@@ -21,7 +21,7 @@ from resources.errors import SourceError
 from resources.source import EventTime, Source
 from resources.source.lookout import Lookout
 from resources.source.watch import Look, Pace, changed_partitions
-from resources.source.watched import Change, Watched
+from resources.source.watched import Change, Seen, Watched
 
 KEYS = ("2011-01", "2011-02", "2011-03")
 CONTRACT = Contract(columns={"at": Column(type="timestamp[us, tz=UTC]"), "rides": Column(type="int64")})
@@ -375,6 +375,12 @@ def test_one_file_in_an_archive_on_a_web_server_is_watched(tmp_path):
 @pytest.mark.parametrize("text", [None, "", "2012-01", "{}", '{"v":7}', '{"v":1,"at":0,"file":"","partitions":[1]}'])
 def test_a_cursor_that_is_not_ours_remembers_nothing(text):
     assert Watched.from_cursor(text) == Watched()
+
+
+def test_a_request_that_was_not_remembered_makes_the_next_look_compare_the_content_again():
+    seen = Watched(file="stamp", partitions={"2011-01": Seen(digest="a", generation=1, stamp="s")})
+    assert seen.with_requested(["2011-01:a:1", "nightly"]) == seen
+    assert seen.with_requested(["2011-01:b:2"]) == Watched(partitions={"2011-01": Seen(digest="b", generation=2)})
 
 
 @pytest.mark.parametrize("run_key", ["", "nightly", "a:b", "2012-01:8f3a:two"])
