@@ -3,6 +3,7 @@
 The same backtest gives the same bytes: there is no clock in it, and nothing is loaded from elsewhere.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -10,7 +11,7 @@ from pipelines.backtest import MODELS, Replay, Replayed
 
 WIDTH, HEIGHT = 960, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 28, 96
-COLOURS = {"challenger": "#1769aa", "champion": "#2e7d32", "baseline": "#8a8a8a"}
+COLOURS = {"challenger": "#1769aa", "champion": "#6a3d9a", "baseline": "#8a8a8a"}
 ACTIONS = {
     "promoted": "#2e7d32",
     "refused": "#c62828",
@@ -81,7 +82,12 @@ class _Scale:
         return TOP + (1 - share) * (HEIGHT - TOP - BOTTOM)
 
     def ticks(self) -> list[float]:
-        return [self._low + (self._high - self._low) * part / 4 for part in range(5)]
+        """Return about five round numbers between both ends."""
+        rough = (self._high - self._low) / 5
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+        first, last = math.ceil(self._low / step), math.floor(self._high / step)
+        return [number * step for number in range(first, last + 1)]
 
 
 def _estimates(step: Replayed, model: str) -> Mapping[str, float | None]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from assets.stage import FORCE_TAG
 from pipelines.build import STAGES, build
 from pipelines.events import CheckOutcome, StageOutcome, Watch
 from pipelines.planning import Step, window_of
@@ -36,8 +37,6 @@ _ECHO = "Not executing."
 _REMARKS = "dagster._core.execution.plan.active"
 """Logger that remarks on checks which did not run because history is too short for a model."""
 _NO_CAPTURE = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-FORCE_TAG = "penstock/force"
-"""A run with this tag does its work again even where it was done before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +114,18 @@ class Runner:
         return {stage: refs.partitions(store, registry, (self.pipeline.name, stage)) for stage in STAGES}
 
     def run(self, steps: Sequence[Step], listener: Listener) -> Generator[Outcome]:
-        """Run `steps` in order, yielding what became of each; the first failure ends it, a block does not."""
+        """Run `steps` in order, yielding what became of each.
+
+        A block stops nothing but what depends on it, nor does the failure of a step that was not asked for; the failure
+        of one that was asked for ends the run.
+        """
         withheld: set[str] = set()
         for step in steps:
             outcome = self._run_one(step, withheld & window_of(self.pipeline, step.partition), listener)
             if step.partition is not None and not outcome_made(outcome, "features"):
                 withheld.add(step.partition)
             yield outcome
-            if outcome.status == "failed":
+            if outcome.status == "failed" and step.asked:
                 return
 
     def _run_one(self, step: Step, lacking: Collection[str], listener: Listener) -> Outcome:
@@ -132,7 +135,9 @@ class Runner:
         outcome = self._execute(replace(step, stages=possible), listener)
         if outcome.status != "done" or possible == step.stages:
             return replace(outcome, step=step)
-        reason = f"its training window holds {', '.join(sorted(lacking))}, which is blocked: correct its data first"
+        reason = (
+            f"its training window holds {', '.join(sorted(lacking))}, which has no features for the reason told there"
+        )
         rest = tuple(StageOutcome(stage=stage, state="withheld") for stage in step.stages if stage not in possible)
         return replace(outcome, step=step, status="blocked", stages=(*outcome.stages, *rest), reasons=(reason,))
 

@@ -12,7 +12,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from quality.bootstrap import Clusters, Floats, Ints, interval, resample, resampled_units, unit_sums, widened_tail
+from quality.bootstrap import (
+    Clusters,
+    Floats,
+    Ints,
+    interval,
+    jackknife_error,
+    resample,
+    resampled_units,
+    unit_sums,
+    widened_tail,
+)
 from quality.measurements import ALL, OTHER, Comparison, Estimate, Evaluation, SliceMeasurement
 from quality.metrics import LABEL_ONLY, Metric, Task, common_task, metric_named, row_statistics
 from resources.errors import ContractError, DeclarationError
@@ -73,8 +83,9 @@ def evaluate(
     for group, (sums, scale), spread in zip(groups, tables, drawn, strict=True):
         # Row 0 holds the rows as they are, the others one resample each.
         totals = np.concatenate([sums.sum(axis=0, keepdims=True), spread]) / scale
-        values = _values(dict(zip(columns, totals.T, strict=True)), chosen, list(guesses))
-        measured.append(_measure(group, values, chosen, widened_tail(confidence, group.clusters)))
+        left_out = (totals[0] * scale - sums[group.units]) / scale
+        values, jackknife = (_values(columns, table, chosen, list(guesses)) for table in (totals, left_out))
+        measured.append(_measure(group, chosen, values, jackknife, tail=widened_tail(confidence, group.clusters)))
     return Evaluation(
         task=task,
         rows=len(truth),
@@ -128,9 +139,14 @@ class _Group:
     column: str
     value: str
     rows: Ints
-    clusters: int
+    units: Ints
     pooled: tuple[str, ...]
     judged: bool
+
+    @property
+    def clusters(self) -> int:
+        """Number of units that hold rows of the group."""
+        return len(self.units)
 
 
 def _groups(slices: Mapping[str, Mapping[str, Mask]], units: Ints, min_rows: int) -> list[_Group]:
@@ -156,9 +172,9 @@ def _groups(slices: Mapping[str, Mapping[str, Mask]], units: Ints, min_rows: int
 
 
 def _group(column: str, value: str, rows: Ints, *, units: Ints, min_rows: int, pooled: tuple[str, ...] = ()) -> _Group:
-    clusters = len(np.unique(units[rows]))
-    judged = len(rows) >= min_rows and clusters >= MIN_UNITS
-    return _Group(column=column, value=value, rows=rows, clusters=clusters, pooled=pooled, judged=judged)
+    held = np.unique(units[rows])
+    judged = len(rows) >= min_rows and len(held) >= MIN_UNITS
+    return _Group(column=column, value=value, rows=rows, units=held, pooled=pooled, judged=judged)
 
 
 Column = tuple[str, str]
@@ -176,7 +192,8 @@ def _statistics(columns: Iterable[Column], truth: Floats, guesses: Mapping[str, 
     return [row_statistics(name, truth[rows], guesses[model or CHALLENGER][rows]) for model, name in columns]
 
 
-def _values(sums: Mapping[Column, Floats], metrics: Sequence[Metric], models: Iterable[str]) -> Values:
+def _values(columns: Iterable[Column], table: Floats, metrics: Sequence[Metric], models: Iterable[str]) -> Values:
+    sums = dict(zip(columns, table.T, strict=True))
     values: dict[str, dict[str, Floats]] = {}
     for model in models:
         own = {name: column for (owner, name), column in sums.items() if owner in ("", model)}
@@ -185,10 +202,12 @@ def _values(sums: Mapping[Column, Floats], metrics: Sequence[Metric], models: It
     return values
 
 
-def _measure(group: _Group, values: Values, metrics: Sequence[Metric], tail: float) -> SliceMeasurement:
+def _measure(
+    group: _Group, metrics: Sequence[Metric], values: Values, jackknife: Values, *, tail: float
+) -> SliceMeasurement:
     estimates = {model: {m.name: _estimate(by[m.name], tail) for m in metrics} for model, by in values.items()}
     comparisons = {
-        model: {m.name: _comparison(_worse(m, values, model), tail, group.clusters) for m in metrics}
+        model: {m.name: _comparison(_worse(m, values, model), _worse(m, jackknife, model), tail) for m in metrics}
         for model in values
         if model != CHALLENGER
     }
@@ -213,12 +232,11 @@ def _worse(metric: Metric, values: Values, other: str) -> Floats:
     return metric.harm(values[CHALLENGER][metric.name]) - metric.harm(values[other][metric.name])
 
 
-def _comparison(worse: Floats, tail: float, clusters: int) -> Comparison:
+def _comparison(worse: Floats, left_out: Floats, tail: float) -> Comparison:
     ends = interval(worse[1:], tail)
     if ends is None:
         return Comparison(worse=_number(worse[0]), low=None, high=None, error=None)
-    error = float(np.nanstd(worse[1:])) * (clusters / (clusters - 1)) ** 0.5
-    return Comparison(worse=_number(worse[0]), low=ends[0], high=ends[1], error=error)
+    return Comparison(worse=_number(worse[0]), low=ends[0], high=ends[1], error=_number(jackknife_error(left_out)))
 
 
 def _number(value: np.float64) -> float | None:

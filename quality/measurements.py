@@ -37,7 +37,7 @@ class Comparison:
             undefined.
         low: Lower end of the paired bootstrap interval of `worse`.
         high: Upper end of it.
-        error: Standard deviation of `worse` over the resamples.
+        error: Standard error of `worse`, by the jackknife over the resampled units.
     """
 
     worse: float | None

@@ -121,7 +121,7 @@ def within_limits(evaluation: Evaluation, rule: Rule, limits: Mapping[str, Bound
 def worse_slices(evaluation: Evaluation, rule: Rule) -> list[Finding]:
     """Find the slices in which the challenger is worse than the slice margin allows.
 
-    One-sided Student tests on the bootstrap's standard errors; Holm (1979) keeps the probability of any false find
+    One-sided Student tests on jackknife standard errors; Holm (1979) keeps the probability of any false find
     among all slices of all columns at 1 - confidence. Against the champion a find blocks; without a champion the slices
     are compared with the naive baseline at margin 0, and a find warns.
     """

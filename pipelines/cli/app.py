@@ -16,6 +16,7 @@ from pipelines.cli.lineage import lineage
 from pipelines.cli.list import list_pipelines
 from pipelines.cli.models import models
 from pipelines.cli.new import new
+from pipelines.cli.predict import predict
 from pipelines.cli.reproduce import reproduce
 from pipelines.cli.rollback import rollback
 from pipelines.cli.run import run
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "new": new,
     "models": models,
     "rollback": rollback,
+    "predict": predict,
     "lineage": lineage,
     "reproduce": reproduce,
     "verify": verify,

@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
@@ -70,3 +71,16 @@ def empty_table(schema: "pa.Schema") -> "pa.Table":
     import pyarrow as pa
 
     return pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+
+
+def float_ends(values: "pa.Array") -> tuple[float, float] | None:
+    """Return smallest and largest value of floats without nulls, NaN if one is NaN; None for any other array.
+
+    NumPy does in one pass what takes `pyarrow.compute.min_max` ten times as long and is blind to NaN.
+    """
+    import pyarrow as pa
+
+    if values.null_count or not len(values) or values.type not in (pa.float32(), pa.float64()):
+        return None
+    numbers = np.from_dlpack(values)
+    return float(numbers.min()), float(numbers.max())

@@ -4,12 +4,13 @@ A cell that cannot be converted without loss becomes null and gets a reason. Tex
 reader understands it (tests hold this), so a row's fate does not depend on which of the two read it.
 """
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
 
-from quality.contract.arrow import array_of, compute, null_of, to_arrow, to_series
+from quality.contract.arrow import array_of, compute, float_ends, null_of, to_arrow, to_series
 from quality.contract.findings import Findings, Reason, rows_where, shown, texts_of
 from quality.contract.spec import Column
 from quality.contract.types import FLOATS, TEXTS, UTC_CLOCK, arrow_type, clock_parts
@@ -141,9 +142,10 @@ def _times(values: "Array", target: "pa.DataType") -> "Array":
 
 
 def _without_nan(values: "Array") -> "Array":
-
+    ends = float_ends(values)
+    if ends is not None and not math.isnan(ends[0]):
+        return values
     pc = compute()
-
     missing = pc.is_nan(values)
     if not missing.true_count:
         return values

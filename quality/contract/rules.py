@@ -4,11 +4,11 @@ Whole columns are judged first (null counts, minimum and maximum); single rows a
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 
-from quality.contract.arrow import array_of, compute, scalar_of
+from quality.contract.arrow import array_of, compute, float_ends, scalar_of
 from quality.contract.findings import Findings, Reason, merge, rows_where, shown, texts_of
 from quality.contract.spec import Column
 from quality.contract.types import polars_type
@@ -29,7 +29,6 @@ def violations(values: "Array", name: str, column: Column) -> Findings:
 
 def _nulls(values: "Array", name: str, column: Column) -> Findings:
     pc = compute()
-
     if column.nullable or not values.null_count:
         return {}
     reason = Reason(f"{name}: null", f"{name}: null")
@@ -38,26 +37,34 @@ def _nulls(values: "Array", name: str, column: Column) -> Findings:
 
 def _limits(values: "Array", name: str, column: Column) -> Findings:
     pc = compute()
-
     lowest, highest = column.lowest, column.highest
     if lowest is None and highest is None:
         return {}
-    ends = pc.min_max(values)
+    kind = polars_type(column.stored)
+    least, most = _ends(values)
     found: Findings = {}
     if lowest is not None:
-        limit = scalar_of(lowest, polars_type(column.stored), values.type)
-        if pc.less(ends["min"], limit).as_py():
+        limit = scalar_of(lowest, kind, values.type)
+        if least < limit.as_py() if isinstance(least, float) else pc.less(least, limit).as_py():
             merge(found, _reasons(values, pc.less(values, limit), name, f"below minimum {column.minimum}"))
     if highest is not None:
-        limit = scalar_of(highest, polars_type(column.stored), values.type)
-        if pc.greater(ends["max"], limit).as_py():
+        limit = scalar_of(highest, kind, values.type)
+        if most > limit.as_py() if isinstance(most, float) else pc.greater(most, limit).as_py():
             merge(found, _reasons(values, pc.greater(values, limit), name, f"above maximum {column.maximum}"))
     return found
 
 
+def _ends(values: "Array") -> tuple[Any, Any]:  # Any: floats, or Arrow scalars of the column's type
+    """Return the smallest and the largest value."""
+    ends = float_ends(values)
+    if ends is not None:
+        return ends
+    found = compute().min_max(values)
+    return found["min"], found["max"]
+
+
 def _allowed(values: "Array", name: str, column: Column) -> Findings:
     pc = compute()
-
     if column.allowed is None:
         return {}
     known = pc.is_in(values, value_set=array_of(column.allowed, polars_type(column.stored)).cast(values.type))
@@ -69,7 +76,6 @@ def _allowed(values: "Array", name: str, column: Column) -> Findings:
 
 def _pattern(values: "Array", name: str, column: Column) -> Findings:
     pc = compute()
-
     if column.pattern is None:
         return {}
     matches = pc.match_substring_regex(values, rf"\A(?:{column.pattern})\z")

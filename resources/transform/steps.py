@@ -247,9 +247,10 @@ def _known(series: pl.Series, kind: str) -> pl.Series:
 
 
 def _numbers(series: pl.Series, kind: str) -> pl.Series:
+    known = _known(series, kind)
     if not (series.dtype.is_numeric() or series.dtype == pl.Boolean):
         raise TrainingError(f"column {series.name!r} is {series.dtype}, {kind} needs numbers: encode or cast it first")
-    values = _known(series, kind).cast(pl.Float64)
+    values = known.cast(pl.Float64)
     if values.is_infinite().any():
         raise TrainingError(f"column {series.name!r} holds infinite values: guard its division with NULLIF(x, 0)")
     return values

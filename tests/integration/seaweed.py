@@ -11,8 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,20 +144,32 @@ def _bind_both(port: int) -> list[socket.socket]:
 
 def _wait_until_ready(server: Seaweed, process: "subprocess.Popen[bytes]", output: Path) -> None:
     deadline = time.monotonic() + _READY_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        if _bucket_is_there(server):
+    while time.monotonic() < deadline and process.poll() is None:
+        if _takes_objects(server):
             return
         time.sleep(0.1)
     raise RuntimeError(f"the S3 server did not start: {output.read_text(errors='replace')[-2000:]}")
 
 
-def _bucket_is_there(server: Seaweed) -> bool:
+def _takes_objects(server: Seaweed) -> bool:
+    # The port answers before the bucket is made and the disk is ready, so only a write tells.
+    import obstore
+    from obstore.exceptions import BaseError
+    from obstore.store import S3Store
+
+    bucket = S3Store(
+        BUCKET,
+        endpoint=server.endpoint,
+        access_key_id=server.access_key,
+        secret_access_key=server.secret_key,
+        region="us-east-1",
+        client_options={"allow_http": True, "timeout": "2s"},
+        retry_config={"max_retries": 0},
+    )
     try:
-        with urllib.request.urlopen(f"{server.endpoint}/{BUCKET}", timeout=2):
-            return True
-    except urllib.error.HTTPError as error:
-        return error.code == 403  # it is there, but not for the anonymous
-    except OSError:
+        obstore.put(bucket, "ready", b"ready", use_multipart=False)
+        obstore.list(bucket).collect()
+        obstore.delete(bucket, "ready")
+    except (BaseError, OSError):
         return False
+    return True

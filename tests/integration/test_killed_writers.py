@@ -64,7 +64,7 @@ def test_a_writer_killed_after_any_file_operation_loses_no_version_and_shows_no_
         )
 
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 40  # three shards, manifest, provenance, ref, entry and key: some five operations each
+    assert int(done.stdout) > 30  # three shards, manifest, provenance, ref, entry and key: some four operations each
 
 
 def test_a_writer_to_s3_killed_at_random_times_loses_no_version_and_shows_no_half(tmp_path, s3_url, monkeypatch):
