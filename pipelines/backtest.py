@@ -70,8 +70,8 @@ class Replay:
     def means(self) -> dict[str, float]:
         """Model to the mean of the deciding metric over the partitions on which all three were measured.
 
-        `champion` is what would have served, `challenger` what would have served had every model been deployed unjudged,
-        `baseline` no model at all.
+        `champion` is what would have served, `challenger` what would have served had every model been deployed
+        unjudged, `baseline` no model at all.
         """
         rows = [values for step in self.steps if (values := measured(step)) is not None]
         return {model: sum(row[model] for row in rows) / len(rows) for model in MODELS} if rows else {}
