@@ -143,9 +143,11 @@ def trivial_stages(folder: Path, environment: Mapping[str, str], repeats: int) -
         file.write_text(FIVE_ASSETS.replace("{executor}", executor))
         command = [sys.executable, "-m", "dagster", "asset", "materialize", "-f", str(file), "--select", "*"]
         peers[f"dagster asset materialize, {name}"] = lambda command=command: cost(command, environment, folder)
-    (folder / "trivial.py").write_text(TRIVIAL_PIPELINE)
-    (folder / "trivial.csv").write_text("x,y\n" + "".join(f"{n},{n}\n" for n in range(400)))
-    own = {**environment, "PENSTOCK_PIPELINES": str(folder)}
+    declared = folder / "pipelines"  # apart from the files above: every module of the folder is imported
+    declared.mkdir()
+    (declared / "trivial.py").write_text(TRIVIAL_PIPELINE)
+    (declared / "trivial.csv").write_text("x,y\n" + "".join(f"{n},{n}\n" for n in range(400)))
+    own = {**environment, "PENSTOCK_PIPELINES": str(declared)}
     run = [str(Path(sys.executable).with_name("penstock")), "run", "trivial", "--quiet"]
     cost(run, own, folder)  # the work itself, once; from here on every stage finds it done
     peers["penstock run, five stages and their checks"] = lambda: cost(run, own, folder)
@@ -194,7 +196,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
         folder = Path(name)
         shutil.copy(ROOT / "dagster.yaml", folder)
-        environment = {"DAGSTER_HOME": str(folder), "PENSTOCK_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
+        environment = {
+            "DAGSTER_HOME": str(folder),
+            "PENSTOCK_HOME": str(folder / "home"),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "",  # as on an ordinary machine, for all peers
+        }
         importing(environment, repeats)
         trivial_stages(folder, environment, repeats)
         real_run(environment, arguments.partition)

@@ -23,6 +23,7 @@ from assets.train import model_asset
 from pipelines.automation import schedules, sensors, upstream_changed
 from pipelines.spec import Pipeline
 from resources.training.code_version import code_version
+from resources.training.environment import training_code_version
 from resources.training.recipe import TrainingRecipe
 from resources.transform.preprocess import BUCKET, LABEL
 from resources.transform.split import BUCKETS
@@ -32,11 +33,10 @@ STAGES = ("raw", "features", "model", "evaluation", "deployment")
 CODE = {
     "raw": ("resources.source", "quality.contract"),
     "features": ("resources.transform",),
-    "model": ("resources.transform", "resources.training"),
     "evaluation": ("resources.judgement", "quality.evaluation", "quality.metrics", "quality.gate"),
     "deployment": ("resources.promotion", "resources.registry"),
 }
-"""Stage to the modules whose source decides its result; a change to one of them is a new code version."""
+"""Stage to the modules whose source decides its result; a change to one of them is a new code version. Training knows its own."""
 
 
 def build(pipeline: Pipeline, *, registry: str = "") -> dg.Definitions:
@@ -90,17 +90,23 @@ def pipeline_job(pipeline: Pipeline) -> Any:  # Any: Dagster does not export Unr
 
 def stage_of(pipeline: Pipeline, name: str) -> Stage:
     """Return what the stage `name` of `pipeline` shows in the web UI."""
-    declared = declaration_of(pipeline, name)
     return Stage(
         pipeline=pipeline.name,
         name=name,
-        code_version=code_version(*CODE[name], declaration=declared),
+        code_version=version_of(pipeline, name),
         partitions=pipeline.partitions,
         owners=pipeline.owners,
         tags=pipeline.tags,
         metadata=_links(pipeline),
         automation=upstream_changed() if pipeline.automate and name != "raw" else None,
     )
+
+
+def version_of(pipeline: Pipeline, name: str) -> str:
+    """Return the code version of stage `name`: of its modules' source and of its part of the declaration."""
+    if name == "model":
+        return training_code_version(training_recipe(pipeline))
+    return code_version(*CODE[name], declaration=declaration_of(pipeline, name))
 
 
 def declaration_of(pipeline: Pipeline, name: str) -> dict[str, Any]:  # Any: JSON values
@@ -110,8 +116,6 @@ def declaration_of(pipeline: Pipeline, name: str) -> dict[str, Any]:  # Any: JSO
             return pipeline.ingest.model_dump(mode="json", include={"contract", "event_time", "source"})
         case "features":
             return pipeline.features.model_dump(mode="json", exclude={"steps", "drift_tolerance", "drift_ignore"})
-        case "model":
-            return training_recipe(pipeline).to_json()
         case "evaluation":
             return pipeline.evaluate.model_dump(mode="json")
         case _:

@@ -14,6 +14,7 @@ from assets.preprocess import Features
 from assets.train import Train
 from resources.declaration import Declaration
 from resources.errors import DeclarationError
+from resources.transform.fitted import check_features
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OWNER = re.compile(r"team:[\w.+-]+|[\w.+-]+@[\w-]+\.[\w.-]+")
@@ -98,6 +99,7 @@ class Pipeline(Declaration):
     def _parts_fit(self) -> "Pipeline":
         columns = self.ingest.columns()
         self.features.check(columns)
+        check_features("features", self.features.columns, self.features.steps, self._types())
         if self.partitions is None:
             self._check_unpartitioned()
         else:
@@ -105,6 +107,11 @@ class Pipeline(Declaration):
         self.train.check(self.features)
         self.evaluate.check(self.features.stored_columns(self.event_time), self.train.task)
         return self
+
+    def _types(self) -> dict[str, str]:
+        """Return the columns of `raw` with their Arrow types as text."""
+        types = {name: column.type for name, column in self.ingest.contract.columns.items()}
+        return types | ({self.event_time: "timestamp[us, tz=UTC]"} if self.event_time else {})
 
     def _check_partitioned(self) -> None:
         if self.ingest.event_time is None:

@@ -124,13 +124,11 @@ class Summary:
 
 
 def summarise(workspace: Workspace, pipeline: str, partitions: Collection[str] | None = None) -> Summary:
-    """Return what there is to tell of `pipeline`, of all partitions or of those named.
+    """Return what there is to tell of `pipeline`, of all partitions or of those named; of an unknown one, nothing.
 
     Raises:
-        ObjectMissing: If nothing of the pipeline was ever run in this registry.
         IntegrityError: If the registry log is damaged.
     """
-    check_known(workspace, pipeline)
     entries = workspace.registry(pipeline).entries()
     promoted = {entry.report for entry in entries if entry.action == "promote"}
     reports = _values(workspace, pipeline, "evaluation", partitions)

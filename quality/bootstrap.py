@@ -120,8 +120,8 @@ def interval(spread: Floats, tail: float) -> tuple[float, float] | None:
 def jackknife_error(left_out: Floats) -> np.float64:
     """Return the standard error of a number from its values with each unit left out, shape ``(units,)``.
 
-    sqrt((n - 1) / n sum (x_i - mean)**2), on average not below the true one (Efron and Stein, 1981): a test that divides
-    by it errs to the safe side, where the spread of the bootstrap is a little narrow for few units.
+    sqrt((n - 1) / n sum (x_i - mean)**2), on average not below the true one (Efron and Stein, 1981): a test that
+    divides by it errs to the safe side, where the spread of the bootstrap is a little narrow for few units.
     """
     units = len(left_out)
     return np.sqrt((units - 1) / units * ((left_out - left_out.mean()) ** 2).sum())

@@ -82,8 +82,8 @@ def evaluate(
     measured: list[SliceMeasurement] = []
     for group, (sums, scale), spread in zip(groups, tables, drawn, strict=True):
         # Row 0 holds the rows as they are, the others one resample each.
-        totals = np.concatenate([sums.sum(axis=0, keepdims=True), spread]) / scale
-        left_out = (totals[0] * scale - sums[group.units]) / scale
+        whole = sums.sum(axis=0, keepdims=True)
+        totals, left_out = np.concatenate([whole, spread]) / scale, (whole - sums[group.units]) / scale
         values, jackknife = (_values(columns, table, chosen, list(guesses)) for table in (totals, left_out))
         measured.append(_measure(group, chosen, values, jackknife, tail=widened_tail(confidence, group.clusters)))
     return Evaluation(

@@ -74,6 +74,11 @@ def _line(model: type[BaseModel], finding: Any) -> str:  # Any: pydantic's Error
         case "value_error":
             message = str(finding.get("ctx", {}).get("error", finding["msg"]))
             return f"{place}: {message}" if finding["loc"] else f"{model.__name__}: {message}"
+        case "union_tag_invalid":
+            context = finding.get("ctx", {})
+            names = [part.strip("' ") for part in str(context.get("expected_tags", "")).split(",")]
+            tag = str(context.get("tag", ""))
+            return f"{place}: {tag!r} is not one of {', '.join(names)}{nearest(tag, names)}"
         case "literal_error":
             allowed = str(finding.get("ctx", {}).get("expected", ""))
             names = [part.strip("' ") for part in allowed.replace(" or ", ", ").split(",")]

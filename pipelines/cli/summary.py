@@ -15,12 +15,13 @@ def summary(
 ) -> None:
     """Tell which model is champion and why, what was measured, and what was blocked and why."""
     from pipelines.cli.console import print_json
+    from pipelines.cli.opened import workspace
     from pipelines.cli.tell import tell_summary
-    from pipelines.summary import summarise
-    from resources.settings import load_settings
-    from resources.workspace import open_workspace
+    from pipelines.summary import check_known, summarise
 
-    found = summarise(open_workspace(load_settings()), pipeline, partition)
+    opened = workspace()
+    check_known(opened, pipeline)
+    found = summarise(opened, pipeline, partition)
     if as_json:
         print_json(found.to_json())
     else:

@@ -1,5 +1,6 @@
 """Owns the wording of a run and of a pipeline's state on the terminal; the values are made by `pipelines.summary`."""
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -29,12 +30,16 @@ def tell_outcomes(outcomes: Sequence["Outcome"]) -> None:
 
 
 def tell_reasons(outcomes: Sequence["Outcome"]) -> None:
-    """Print why steps were blocked or failed."""
-    told = [outcome for outcome in outcomes if outcome.status in ("blocked", "failed")]
-    for outcome in told:
-        print(f"{outcome.step.partition or WHOLE} {outcome.status}:")
-        for reason in outcome.reasons:
-            print(f"  - {reason}")
+    """Print why steps were blocked and, as errors, why they failed."""
+    for outcome in outcomes:
+        where = outcome.step.partition or WHOLE
+        if outcome.status == "blocked":
+            print(f"{where} blocked:")
+            for reason in outcome.reasons:
+                print(f"  - {reason}")
+        elif outcome.status == "failed":
+            for reason in outcome.reasons:
+                print(f"error: {where}: {reason}", file=sys.stderr)
 
 
 def tell_summary(summary: Summary, *, reasons: bool = True) -> None:

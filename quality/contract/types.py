@@ -67,7 +67,7 @@ def zone_name(name: str) -> str:
     """
     try:
         ZoneInfo(name)
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         example = "'UTC' or 'America/New_York'"
         raise DeclarationError(f"{name!r} is no IANA time zone such as {example}") from error
     return name

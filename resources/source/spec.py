@@ -65,8 +65,8 @@ class Source(Declaration):
 
     @model_validator(mode="after")
     def _has_a_place(self) -> "Source":
-        if not self.url and self.sample is None:
-            raise DeclarationError("url is empty: give a URL or path, or a sample generator beside url_env")
+        if not self.url and self.url_env is None:
+            raise DeclarationError("url is empty: give a URL or path, or url_env, the variable that names it")
         if self.sample is not None and self.url_env is None:
             raise DeclarationError("sample needs url_env: the variable that names the real file")
         return self
