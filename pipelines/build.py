@@ -36,7 +36,7 @@ CODE = {
     "evaluation": ("resources.judgement", "quality.evaluation", "quality.metrics", "quality.gate"),
     "deployment": ("resources.promotion", "resources.registry"),
 }
-"""Stage to the modules whose source decides its result; a change to one of them is a new code version. Training knows its own."""
+"""Stage to the modules whose source decides its result; `training_code_version` knows those of training."""
 
 
 def build(pipeline: Pipeline, *, registry: str = "") -> dg.Definitions:

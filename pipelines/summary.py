@@ -27,6 +27,7 @@ class Judged:
         partition: Partition key, empty without time partitions.
         verdict: pass, warn, inconclusive or block.
         reasons: Why, the deciding one first.
+        objections: Those of the reasons that speak against the challenger.
         challenger: Digest of the judged model.
         champion: Digest of the model it was compared with, or None.
         report: Digest of the gate report.
@@ -40,6 +41,7 @@ class Judged:
     partition: str
     verdict: str
     reasons: tuple[str, ...]
+    objections: tuple[str, ...]
     challenger: str
     champion: str | None
     report: str
@@ -104,7 +106,7 @@ class Summary:
             if item.blocked
         ]
         models = [
-            Blocked(partition=item.partition, by=GATE, verdict=item.verdict, reasons=item.reasons)
+            Blocked(partition=item.partition, by=GATE, verdict=item.verdict, reasons=item.objections)
             for item in self.judged
             if item.verdict in ("inconclusive", "block")
         ]
@@ -169,6 +171,7 @@ def judged(report: GateReport, promoted: bool) -> Judged:
         partition=report.partition,
         verdict=report.verdict,
         reasons=tuple(report.reasons),
+        objections=_objections(report),
         challenger=report.challenger,
         champion=report.champion,
         report=report.digest,
@@ -178,6 +181,11 @@ def judged(report: GateReport, promoted: bool) -> Judged:
         unit=str(report.gate.get("unit", "")),
         metrics=overall["metrics"],
     )
+
+
+def _objections(report: GateReport) -> tuple[str, ...]:
+    verdicts = {item["reason"]: item["verdict"] for item in report.measurements["judgement"]["findings"]}
+    return tuple(reason for reason in report.reasons if verdicts.get(reason) != "pass")
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:  # Any: JSON values

@@ -11,7 +11,7 @@ from assets.preprocess import Features
 from assets.train import Train
 from pipelines.spec import Pipeline
 from quality.contract import Column, Contract
-from quality.gate import Gate
+from quality.gate import Gate, Limit
 from resources.source import EventTime, Source
 
 contract = Contract(
@@ -94,7 +94,7 @@ bike_demand = Pipeline(
     ),
     evaluate=Evaluate(
         metrics=("mae", "rmse", "r2", "bias"),
-        gate=Gate(metric="mae", margin=2.0, unit="rides/h", limits={"bias": {"minimum": -80, "maximum": 80}}),
+        gate=Gate(metric="mae", margin=2.0, unit="rides/h", limits={"bias": Limit(minimum=-80, maximum=80)}),
         slices={
             "day": "CASE WHEN workingday = 1 THEN 'working day' ELSE 'day off' END",
             "weather": "CASE WHEN weather = 1 THEN 'clear' WHEN weather = 2 THEN 'mist' ELSE 'rain or snow' END",

@@ -64,6 +64,7 @@ def _tell(name: str, outcomes: "list[Outcome]") -> None:
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     tell_reasons(failed)
     if not failed:
+        print()
         tell_summary(summarise(workspace(), name, [outcome.step.partition or "" for outcome in outcomes]))
     print()
     print("Look at it in the web UI, http://127.0.0.1:3000, with one command:")

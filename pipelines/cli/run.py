@@ -105,9 +105,11 @@ def _tell(outcomes: "list[Outcome]", summary: "Summary", timings: Timings | None
     from pipelines.cli.tell import tell_outcomes, tell_reasons, tell_summary
 
     tell_outcomes(outcomes)
+    print()
     tell_summary(summary, reasons=False)
     tell_reasons(outcomes)
     if timings is not None:
+        print()
         shares = timings.shares()
         print(f"Wall time {seconds(sum(timings.seconds.values()))}:")
         for owner, share in shares.items():

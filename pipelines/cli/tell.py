@@ -31,6 +31,8 @@ def tell_outcomes(outcomes: Sequence["Outcome"]) -> None:
 
 def tell_reasons(outcomes: Sequence["Outcome"]) -> None:
     """Print why steps were blocked and, as errors, why they failed."""
+    if any(outcome.status == "blocked" for outcome in outcomes):
+        print()
     for outcome in outcomes:
         where = outcome.step.partition or WHOLE
         if outcome.status == "blocked":
@@ -49,7 +51,9 @@ def tell_summary(summary: Summary, *, reasons: bool = True) -> None:
     tell_judged(summary.judged)
     tell_ingested([item for item in summary.ingested if item.rejected])
     if reasons:
+        print()
         tell_blocked(summary.blocked)
+    print()
     tell_champion(summary)
 
 

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_a_replay_judges_every_partition_against_the_champion_it_made_before(
     steps = played[1]["steps"]
     assert [step["partition"] for step in steps] == ["2024-02", "2024-03", "2024-04", "2024-05"]
     assert steps[0]["judged"]["champion"] is None
-    for before, step in zip(steps, steps[1:], strict=False):
+    for before, step in pairwise(steps):
         assert step["judged"]["champion"] == before["champion"]
 
 

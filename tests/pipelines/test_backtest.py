@@ -28,8 +28,9 @@ def judged(
     if champion is not None:
         metrics["champion"] = {"mae": estimate(champion)}
     return Judged(
-        partition=key, verdict=verdict, reasons=(f"why <{key}> & so",), challenger=f"model-{key}", champion=None, report="r",
-        promoted=promoted, rows=100, metric="mae", unit="rides/h", metrics=metrics,
+        partition=key, verdict=verdict, reasons=(f"why <{key}> & so",), objections=(),
+        challenger=f"model-{key}", champion=None,
+        report="r", promoted=promoted, rows=100, metric="mae", unit="rides/h", metrics=metrics,
     )  # fmt: skip
 
 
@@ -95,8 +96,8 @@ def test_the_page_escapes_what_it_shows():
 def test_a_page_is_drawn_of_any_number_of_partitions(count: int):
     steps = tuple(
         Replayed(
-            partition=f"{number:03}", action="promoted", judged=judged("x", challenger=number, champion=None), champion="m",
-            reason="",
+            partition=f"{number:03}", action="promoted", judged=judged("x", challenger=number, champion=None),
+            champion="m", reason="",
         )
         for number in range(count)
     )  # fmt: skip
