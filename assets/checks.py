@@ -24,6 +24,10 @@ from resources.wiring import WorkspaceResource
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
     from quality.expectations import SuiteResult
 
 PAST_PARTITIONS = 24
@@ -238,11 +242,20 @@ def _drift(
         return _found(stage, "drift", finding)
     current = read_frame(workspace.store, ref.digest)
     left_out = {*RESERVED, *spec.drift_ignore}
-    columns = [name for name, kind in current.schema.items() if name not in left_out and not kind.is_temporal()]
-    before = pl.concat([read_frame(workspace.store, reference[key], columns) for key in sorted(reference)])
-    found = drift(before, current, columns=columns, tolerance=spec.drift_tolerance)
+    times = [name for name, kind in current.schema.items() if kind.is_temporal()]
+    columns = [name for name in current.columns if name not in (*left_out, *times)]
+    before = pl.concat([read_frame(workspace.store, reference[key], [*columns, *times]) for key in sorted(reference)])
+    # Hours of a day are alike: they count as the days they are, not as independent rows.
+    days = (_days(before, times), _days(current, times)) if times else None
+    found = drift(before, current, columns=columns, tolerance=spec.drift_tolerance, clusters=days)
+    if not found:
+        return _found(stage, "drift", Finding(check="drift", verdict="pass", reason="no rows to compare"))
     flagged = [item for item in found if item.flagged]
     reason = "; ".join(item.reason for item in flagged) or f"no drift in {len(columns)} features"
     finding = Finding(check="drift", verdict="warn" if flagged else "pass", reason=reason)
     numbers: dict[str, Any] = {"flagged": len(flagged), "features": len(columns), "table": drift_table(found)}
     return _found(stage, "drift", finding, numbers)
+
+
+def _days(frame: "pl.DataFrame", times: list[str]) -> "NDArray[np.integer[Any]]":
+    return frame[times[0]].dt.epoch("d").to_numpy()

@@ -33,7 +33,18 @@ STAGES = ("raw", "features", "model", "evaluation", "deployment")
 CODE = {
     "raw": ("resources.source", "quality.contract"),
     "features": ("resources.transform",),
-    "evaluation": ("resources.judgement", "quality.evaluation", "quality.metrics", "quality.gate"),
+    "evaluation": (
+        "resources.judgement",
+        "quality.bootstrap",
+        "quality.distributions",
+        "quality.evaluation",
+        "quality.gate",
+        "quality.measurements",
+        "quality.metrics",
+        "quality.rules",
+        "quality.verdicts",
+        "quality.wording",
+    ),
     "deployment": ("resources.promotion", "resources.registry"),
 }
 """Stage to the modules whose source decides its result; `training_code_version` knows those of training."""

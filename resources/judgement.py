@@ -101,6 +101,7 @@ def judge_challenger(workspace: Workspace, rules: Rules, case: Case) -> GateRepo
         metrics=rules.metrics,
         clusters=_clusters(judged, rules, case.event_time),
         slices=_slices(judged, rules.slices),
+        min_slice_rows=rules.gate.min_slice_rows,
         seed=rules.seed,
         resamples=rules.resamples,
         confidence=rules.gate.confidence,

@@ -18,7 +18,7 @@ from quality.contract.types import FLOATS, INTEGERS, TEXTS, arrow_type, clock_pa
 from resources.errors import ContractError, SourceError
 from resources.source.lines import blocks, csv_cut
 from resources.source.location import redacted
-from resources.source.raw import not_utf8, open_raw, utf8_pieces
+from resources.source.raw import PIECE_BYTES, not_utf8, open_raw, utf8_pieces
 from resources.source.reading import Parsed, Reading, Room, Unparsed
 from resources.source.spec import Source, guess_delimiter
 
@@ -123,7 +123,8 @@ def open_csv(source: Source, url: str, contract: Contract, room: Room) -> Genera
     quote: str = options.get("quote", '"')
     with open_raw(url) as (raw, file):
         cut = csv_cut(delimiter, quote)
-        texts = blocks(utf8_pieces(file, url, options.get("encoding")), cut, url, room.block_bytes)
+        pieces = utf8_pieces(file, url, options.get("encoding"), piece_bytes=min(PIECE_BYTES, room.block_bytes))
+        texts = blocks(pieces, cut, url, room.block_bytes)
         first, last = next(texts)
         names, first = _header(first, url, options.get("columns"), delimiter, quote)
         _check_header(names, contract, url, delimiter)

@@ -24,7 +24,7 @@ from quality.contract.types import FLOATS, INTEGERS, TEXTS, arrow_type
 from resources.errors import ContractError, SourceError
 from resources.source.lines import blocks, cut_lines
 from resources.source.location import redacted
-from resources.source.raw import not_utf8, open_raw, utf8_pieces
+from resources.source.raw import PIECE_BYTES, not_utf8, open_raw, utf8_pieces
 from resources.source.reading import Parsed, Reading, Room, Unparsed
 from resources.source.spec import Source
 
@@ -148,7 +148,8 @@ def parse_line(line: bytes) -> Row:
 def open_jsonl(source: Source, url: str, contract: Contract, room: Room) -> Generator[Reading]:
     """Open a JSON Lines file and check the keys of its first lines."""
     with open_raw(url) as (raw, file):
-        pieces = utf8_pieces(file, url, source.options.get("encoding"))
+        encoding = source.options.get("encoding")
+        pieces = utf8_pieces(file, url, encoding, piece_bytes=min(PIECE_BYTES, room.block_bytes))
         texts = blocks(pieces, cut_lines, url, room.block_bytes)
         first, last = next(texts)
         late = _check_keys(first, url, contract)
@@ -247,6 +248,8 @@ def _check_keys(first: bytes, url: str, contract: Contract) -> set[str]:
         except (ValueError, RecursionError):  # judged with its block
             continue
     if not objects:
+        if not _is_utf8(first):
+            raise not_utf8(first, url, "in its first lines")
         raise SourceError(
             f"{redacted(url)} has no JSON object among its first lines, which begin {first[:60]!r}: "
             "JSON Lines has one object a line"
@@ -254,6 +257,14 @@ def _check_keys(first: bytes, url: str, contract: Contract) -> set[str]:
     late = {name for name, column in contract.columns.items() if column.nullable and name not in names}
     check_columns([*names, *sorted(late)], contract, source=redacted(url))
     return late
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _number(text: str) -> Number:

@@ -128,8 +128,13 @@ def _batches(file: "ParquetFile", contract: Contract, url: str, room: Room) -> I
         batches = file.iter_batches(
             batch_size=batch_rows(meta.num_rows, size_bytes, room), columns=list(contract.columns), use_threads=True
         )
+        rows = 0
         for batch in batches:
+            rows += batch.num_rows
             yield TableBlock(table=pa.Table.from_batches([batch]).select(list(contract.columns)), url=url)
+
+    if rows != meta.num_rows:
+        raise SourceError(f"{redacted(url)} has {rows:,} rows, its footer says {meta.num_rows:,}: fetch it again")
 
 
 def _copy(file: IO[bytes], path: Path) -> int:

@@ -5,8 +5,9 @@ It knows no rows. Compression is told by the file name (`.gz`, `.bz2`, `.xz`, `.
 
 import codecs
 import io
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -83,22 +84,28 @@ def open_raw(url: str) -> Generator[tuple[RawFile, IO[bytes]]]:
         yield raw, _decompressed(raw, url, stack)
 
 
-def utf8_pieces(file: IO[bytes], url: str, encoding: str | None) -> Iterator[bytes]:
+def utf8_pieces(file: IO[bytes], url: str, encoding: str | None, *, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
     """Return the file piece by piece as UTF-8 without a byte order mark.
+
+    Args:
+        file: Open file, decompressed.
+        url: Its place, for messages.
+        encoding: Its encoding; None means UTF-8.
+        piece_bytes: How much is read at a time.
 
     Raises:
         SourceError: If the file is empty, another kind of file, or not in the declared encoding.
     """
-    first = file.read(PIECE_BYTES)
+    first = file.read(piece_bytes)
     if not first:
         raise SourceError(f"{redacted(url)} is empty: put the rows there, or correct the URL")
     name = codecs.lookup(encoding or "utf-8").name
     _check_kind(first, url, name)
     if name in ("utf-8", "ascii"):
         yield first.removeprefix(codecs.BOM_UTF8)
-        yield from iter(lambda: file.read(PIECE_BYTES), b"")
+        yield from iter(lambda: file.read(piece_bytes), b"")
     else:
-        yield from _decoded(first, file, url, name)
+        yield from _decoded(chain([first], iter(lambda: file.read(piece_bytes), b"")), url, name)
 
 
 def not_utf8(data: bytes, url: str, what: str) -> SourceError:
@@ -138,8 +145,13 @@ def _opened(kind: str, raw: RawFile) -> Any:  # Any: readers of four libraries, 
         import pyarrow as pa
 
         return pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
-    openers = {"gzip": gzip.GzipFile, "bz2": bz2.BZ2File, "xz": lzma.LZMAFile}
-    return openers[kind](io.BufferedReader(raw, PIECE_BYTES))  # pyright: ignore[reportArgumentType]
+    buffered = io.BufferedReader(raw, PIECE_BYTES)
+    openers = {
+        "gzip": lambda: gzip.GzipFile(fileobj=buffered, mode="rb"),
+        "bz2": lambda: bz2.BZ2File(buffered),
+        "xz": lambda: lzma.LZMAFile(buffered),  # noqa: SIM115 (the caller closes it)
+    }
+    return openers[kind]()
 
 
 def _check_kind(first: bytes, url: str, encoding: str) -> None:
@@ -153,16 +165,14 @@ def _check_kind(first: bytes, url: str, encoding: str) -> None:
         )
 
 
-def _decoded(first: bytes, file: IO[bytes], url: str, encoding: str) -> Iterator[bytes]:
+def _decoded(pieces: Iterable[bytes], url: str, encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
     place = 0
-    piece = first
     try:
-        while piece:
+        for piece in pieces:
             text = decoder.decode(piece)
             yield text.removeprefix("\ufeff").encode() if place == 0 else text.encode()
             place += len(piece)
-            piece = file.read(PIECE_BYTES)
         yield decoder.decode(b"", final=True).encode()
     except UnicodeError as error:
         raise SourceError(

@@ -136,10 +136,10 @@ def test_a_row_of_another_partition_in_a_file_of_its_own_is_rejected(workplace: 
 
 def test_repeated_keys_are_rejected_but_for_the_first_over_block_borders(workplace: Workplace):
     rows = hours(40)
-    rows[30][0], rows[35][0] = rows[3][0], rows[30][0]
+    rows[30][0], rows[35][0] = rows[3][0], rows[31][0]
     contract = RIDES.model_copy(update={"unique": ("at",)})
     done = workplace.ingest(workplace.file("rides.csv", csv_text(rows)), contract, block_bytes=100)
-    assert workplace.reasons(done)[31] == "at: an earlier row has the same"
+    assert workplace.reasons(done) == dict.fromkeys((31, 36), "at: an earlier row has the same")
     assert done.report.reasons == {"at: not unique": 2}
     assert done.report.rows_kept == 38
 
