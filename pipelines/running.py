@@ -20,6 +20,7 @@ from pipelines.build import STAGES, build
 from pipelines.events import CheckOutcome, StageOutcome, Watch
 from pipelines.planning import Step, window_of
 from pipelines.spec import Pipeline
+from pipelines.sqlite import quick_commits
 from resources.errors import SettingsError, StoreError
 from resources.storage import refs
 from resources.workspace import Workspace
@@ -63,8 +64,9 @@ class Outcome:
     seconds: float
 
 
-def open_instance() -> dg.DagsterInstance:
-    """Return the Dagster instance of DAGSTER_HOME, without its capture of stdout and stderr.
+@contextmanager
+def open_instance() -> Generator[dg.DagsterInstance]:
+    """Open the Dagster instance of DAGSTER_HOME, without its capture of stdout and stderr.
 
     The capture costs a run three more processes, and would keep what is printed off the terminal.
 
@@ -72,28 +74,19 @@ def open_instance() -> dg.DagsterInstance:
         SettingsError: If DAGSTER_HOME is no folder.
     """
     from dagster._core.instance.ref import InstanceRef  # `DagsterInstance.get` takes no overrides
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
 
     home = Path(os.environ.get("DAGSTER_HOME", "")).expanduser()
     if not home.is_absolute() or not home.is_dir():
         raise SettingsError(f"DAGSTER_HOME={str(home)!r} is no absolute path of a folder: correct it, or unset it")
-    if not event.contains(Engine, "connect", _commit_without_waiting):
-        event.listen(Engine, "connect", _commit_without_waiting)
-    try:
-        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"compute_logs": _NO_CAPTURE}))
-    except (dg.DagsterInvalidConfigError, dg.DagsterInvariantViolationError) as error:
-        raise SettingsError(f"{home / 'dagster.yaml'}: {error}; correct it") from error
-
-
-def _commit_without_waiting(connection: Any, _record: Any) -> None:  # Any: SQLAlchemy's DBAPI connections
-    """Let SQLite, which Dagster keeps in WAL mode, commit without waiting for the disk.
-
-    A run makes a hundred commits. When the power fails, the last ones may be lost but the database stays whole, and
-    data, models and the registry are not in it.
-    """
-    if type(connection).__module__.startswith("sqlite3"):
-        connection.execute("PRAGMA synchronous=NORMAL")
+    with quick_commits():
+        try:
+            instance = dg.DagsterInstance.from_ref(
+                InstanceRef.from_dir(str(home), overrides={"compute_logs": _NO_CAPTURE})
+            )
+        except (dg.DagsterInvalidConfigError, dg.DagsterInvariantViolationError) as error:
+            raise SettingsError(f"{home / 'dagster.yaml'}: {error}; correct it") from error
+        with instance:
+            yield instance
 
 
 class Runner:
@@ -166,7 +159,7 @@ class Runner:
             self.job.execute_in_process(
                 instance=self._instance,
                 partition_key=step.partition,
-                asset_selection=[dg.AssetKey([self.pipeline.name, stage]) for stage in step.stages],
+                asset_selection=None if step.stages == STAGES else self._keys(step),
                 tags=self._tags(),
                 run_id=run_id,
                 raise_on_error=False,
@@ -174,6 +167,9 @@ class Runner:
         if watch.interrupted:  # Dagster took the signal, recorded it and went on
             raise KeyboardInterrupt
         return outcome_of(step, run_id, watch)
+
+    def _keys(self, step: Step) -> list[dg.AssetKey]:
+        return [dg.AssetKey([self.pipeline.name, stage]) for stage in step.stages]
 
     def _digests(self, step: Step) -> dict[str, str]:
         """Return stage to the digest of its value now, of those that have one."""

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from importlib.metadata import version as installed_version
 from typing import Annotated
 
 import typer
@@ -56,6 +55,8 @@ for _name, _command in COMMANDS.items():
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version as installed_version
+
         print(f"penstock {installed_version('penstock')}")
         raise typer.Exit
 

@@ -1,5 +1,6 @@
 """`penstock run`: materialize a pipeline's partitions in this process."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,21 @@ if TYPE_CHECKING:
     from pipelines.running import Outcome
     from pipelines.spec import Pipeline
     from pipelines.summary import Summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a command ran: outcomes, what the registry holds of them now, and the champion before."""
+
+    outcomes: "list[Outcome]"
+    summary: "Summary"
+    before: str | None
+
+    @property
+    def champion(self) -> str | None:
+        """Digest of the champion now."""
+        entry = self.summary.champion
+        return entry.model.digest if entry is not None else None
 
 
 def run(
@@ -44,14 +60,14 @@ def run(
     prepare()
     if timings:
         with sampled(measured, start_up_s=age_s):
-            outcomes, summary = _run(pipeline, partition or [], first, last, force=force, quiet=quiet, verbose=verbose)
+            done = _run(pipeline, partition or [], first, last, force=force, quiet=quiet, verbose=verbose)
     else:
-        outcomes, summary = _run(pipeline, partition or [], first, last, force=force, quiet=quiet, verbose=verbose)
+        done = _run(pipeline, partition or [], first, last, force=force, quiet=quiet, verbose=verbose)
     if as_json:
-        _print_json(outcomes, summary, measured if timings else None)
+        _print_json(done, measured if timings else None)
     else:
-        _tell(outcomes, summary, measured if timings else None)
-    return exit_code(outcomes)
+        _tell(done, measured if timings else None)
+    return exit_code(done.outcomes)
 
 
 def exit_code(outcomes: "list[Outcome]") -> int:
@@ -63,7 +79,7 @@ def exit_code(outcomes: "list[Outcome]") -> int:
 
 def _run(
     name: str, partitions: list[str], first: str | None, last: str | None, *, force: bool, quiet: bool, verbose: bool
-) -> "tuple[list[Outcome], Summary]":
+) -> Done:
     from pipelines.cli.follow import follow
     from pipelines.lookup import find
     from pipelines.planning import plan
@@ -76,10 +92,12 @@ def _run(
     pipeline = find(name, settings)
     wanted = _wanted(pipeline, partitions, first, last, settings.scratch)
     workspace = open_workspace(settings)
+    before = workspace.registry(name).champion()
     with open_instance() as instance:
         runner = Runner(pipeline, workspace, instance, force=force, quiet=not verbose)
         outcomes = follow(runner, plan(pipeline, wanted, made=runner.made()), quiet=quiet)
-    return outcomes, summarise(workspace, name, [outcome.step.partition or "" for outcome in outcomes])
+    summary = summarise(workspace, name, [outcome.step.partition or "" for outcome in outcomes])
+    return Done(outcomes=outcomes, summary=summary, before=before.model.digest if before else None)
 
 
 def _wanted(
@@ -100,14 +118,16 @@ def _wanted(
     return found
 
 
-def _tell(outcomes: "list[Outcome]", summary: "Summary", timings: Timings | None) -> None:
-    from pipelines.cli.console import seconds
+def _tell(done: Done, timings: Timings | None) -> None:
+    from pipelines.cli.console import seconds, short
     from pipelines.cli.tell import tell_outcomes, tell_reasons, tell_summary
 
-    tell_outcomes(outcomes)
+    tell_outcomes(done.outcomes)
     print()
-    tell_summary(summary, reasons=False)
-    tell_reasons(outcomes)
+    tell_summary(done.summary, reasons=False)
+    changed = done.champion != done.before
+    print(f"  champion before this command: {short(done.before)}{'' if changed else ', unchanged'}")
+    tell_reasons(done.outcomes)
     if timings is not None:
         print()
         shares = timings.shares()
@@ -116,12 +136,17 @@ def _tell(outcomes: "list[Outcome]", summary: "Summary", timings: Timings | None
             print(f"  {owner:<20} {seconds(timings.seconds[owner]):>12}  {share:5.1%}")
 
 
-def _print_json(outcomes: "list[Outcome]", summary: "Summary", timings: Timings | None) -> None:
+def _print_json(done: Done, timings: Timings | None) -> None:
     from dataclasses import asdict
 
     from pipelines.cli.console import print_json
 
-    value: dict[str, Any] = {"outcomes": [asdict(outcome) for outcome in outcomes], "summary": summary.to_json()}
+    value: dict[str, Any] = {
+        "outcomes": [asdict(outcome) for outcome in done.outcomes],
+        "summary": done.summary.to_json(),
+        "champion_before": done.before,
+        "champion_after": done.champion,
+    }
     if timings is not None:
         value["timings_s"] = dict(timings.seconds)
     print_json(value)

@@ -121,7 +121,7 @@ def open_csv(source: Source, url: str, contract: Contract, room: Room) -> Genera
     options = source.options
     delimiter: str = options.get("delimiter") or guess_delimiter(url)
     quote: str = options.get("quote", '"')
-    with open_raw(url) as (raw, file):
+    with open_raw(url, scratch=room.scratch) as (raw, file):
         cut = csv_cut(delimiter, quote)
         pieces = utf8_pieces(file, url, options.get("encoding"), piece_bytes=min(PIECE_BYTES, room.block_bytes))
         texts = blocks(pieces, cut, url, room.block_bytes)

@@ -147,7 +147,7 @@ def parse_line(line: bytes) -> Row:
 @contextmanager
 def open_jsonl(source: Source, url: str, contract: Contract, room: Room) -> Generator[Reading]:
     """Open a JSON Lines file and check the keys of its first lines."""
-    with open_raw(url) as (raw, file):
+    with open_raw(url, scratch=room.scratch) as (raw, file):
         encoding = source.options.get("encoding")
         pieces = utf8_pieces(file, url, encoding, piece_bytes=min(PIECE_BYTES, room.block_bytes))
         texts = blocks(pieces, cut_lines, url, room.block_bytes)

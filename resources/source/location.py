@@ -5,6 +5,8 @@ Any fsspec URL works, chained ones too. It parses no rows.
 
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ _CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+@")
 _QUERY = re.compile(r"\?[^:\s]*")
 _STAMPS = ("ETag", "etag", "CRC", "md5Hash", "Content-MD5", "Last-Modified", "LastModified", "last_modified", "mtime")
 _PIECE_BYTES = 2**20
+_WEB = ("http://", "https://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,16 +111,17 @@ def redacted(url: str) -> str:
 
 
 def fingerprint(url: str) -> Fingerprint:
-    """Return the fingerprint of the file at `url`, fresh at every call.
+    """Return the fingerprint of the file at `url`, fresh at every call; of a chained URL, that of its outermost file.
 
     Raises:
         SourceError: If there is no such file or it cannot be reached.
     """
-    with _filesystem(url) as (fs, path):
+    outer = url.rsplit("::", maxsplit=1)[-1]
+    with plain_errors(url), _filesystem(outer) as (fs, path):
         info = _info(fs, path, url)
         size = info.get("size")
         stamps = {name: str(info[name]) for name in _STAMPS if info.get(name) is not None}
-        if local := local_path(url):
+        if local := local_path(outer):
             stat = local.stat()
             stamps = {"mtime_ns": str(stat.st_mtime_ns), "inode": str(stat.st_ino)}
         stamp = digest_value(stamps) if stamps else _content_stamp(fs, path)
@@ -125,15 +129,19 @@ def fingerprint(url: str) -> Fingerprint:
 
 
 @contextmanager
-def open_bytes(url: str) -> Generator[IO[bytes]]:
-    """Open the file at `url` for reading its bytes as they are.
+def open_bytes(url: str, *, scratch: Path | None = None) -> Generator[IO[bytes]]:
+    """Open the file at `url` for reading its bytes as they are, from start to end.
+
+    Args:
+        url: Any fsspec URL. An archive on a web server is fetched whole, as many servers give no parts of files.
+        scratch: Folder for such an archive; None means the system's folder for temporary files.
 
     Raises:
         SourceError: If there is no such file, or it cannot be read, now or while the caller reads it.
     """
-    with _filesystem(url) as (fs, path):
+    with plain_errors(url), _fetched(url, scratch) as place, _filesystem(place) as (fs, path):
         _info(fs, path, url)
-        with fs.open(path, "rb") as file:
+        with _opened(fs, path) as file:
             yield file
 
 
@@ -176,12 +184,32 @@ def _scratch_of_settings() -> Path:
 def _filesystem(url: str) -> Generator[tuple[Any, str]]:  # Any: fsspec has no types
     import fsspec
 
-    with plain_errors(url):
-        fs, path = fsspec.url_to_fs(url)
-        try:
-            yield fs, path
-        finally:
-            _close(fs)
+    fs, path = fsspec.url_to_fs(url)
+    try:
+        yield fs, path
+    finally:
+        _close(fs)
+
+
+@contextmanager
+def _fetched(url: str, scratch: Path | None) -> Generator[str]:
+    """Return `url`, with an archive on a web server replaced by a local copy."""
+    members, _, outer = url.rpartition("::")
+    if not members or not outer.startswith(_WEB):
+        yield url
+        return
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="archive-") as folder:
+        path = Path(folder) / "archive"
+        with _filesystem(outer) as (fs, remote), _opened(fs, remote) as file, path.open("wb") as copy:
+            shutil.copyfileobj(file, copy, _PIECE_BYTES)
+        yield f"{members}::{path}"
+
+
+def _opened(fs: Any, path: str) -> Any:  # Any: as above
+    """Return an open file, of a web server as one stream, since many give no parts of files."""
+    return fs.open(path, "rb", block_size=0) if path.startswith(_WEB) else fs.open(path, "rb")
 
 
 def _info(fs: Any, path: str, url: str) -> dict[str, Any]:  # Any: as above; each file system has its own fields
@@ -204,7 +232,7 @@ def _content_stamp(fs: Any, path: str) -> str:  # Any: as above
     from blake3 import blake3
 
     hasher = blake3()
-    with fs.open(path, "rb") as file:
+    with _opened(fs, path) as file:
         while piece := file.read(_PIECE_BYTES):
             hasher.update(piece)
     return hasher.hexdigest()

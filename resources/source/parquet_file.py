@@ -89,7 +89,10 @@ def copied(url: str, scratch: Path) -> Generator[tuple[Path, str]]:
     import tempfile
 
     scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="source-") as folder, open_raw(url) as (raw, file):
+    with (
+        tempfile.TemporaryDirectory(dir=scratch, prefix="source-") as folder,
+        open_raw(url, scratch=scratch) as (raw, file),
+    ):
         path = Path(folder) / "file"
         size = _copy(file, path)
         if not size:

@@ -8,6 +8,7 @@ import io
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -72,15 +73,19 @@ class RawFile(io.RawIOBase):
 
 
 @contextmanager
-def open_raw(url: str) -> Generator[tuple[RawFile, IO[bytes]]]:
+def open_raw(url: str, *, scratch: Path | None = None) -> Generator[tuple[RawFile, IO[bytes]]]:
     """Open the file at `url` and return it twice: as it lies there, hashed, and decompressed.
+
+    Args:
+        url: The file.
+        scratch: Folder for an archive that must be fetched first.
 
     Raises:
         SourceError: If it is missing, unreadable, or its compressed data is damaged or ends early.
     """
     with ExitStack() as stack:
         stack.enter_context(plain_errors(url))
-        raw = RawFile(stack.enter_context(open_bytes(url)))
+        raw = RawFile(stack.enter_context(open_bytes(url, scratch=scratch)))
         yield raw, _decompressed(raw, url, stack)
 
 

@@ -47,9 +47,16 @@ class RowGrouper:
 
     def rest(self) -> Iterator["pa.Table"]:
         """Give back the last, shorter group, if there are rows left."""
-        for table in self._waiting:
-            self._append(table)
-        self._waiting, self._waiting_rows = [], 0
+        import pyarrow as pa
+
+        rows = pa.concat_tables(self._waiting) if self._waiting else None
+        self._waiting, self._waiting_rows, start = [], 0, 0
+        while rows is not None and start < rows.num_rows:
+            unit = rows.slice(start, min(self._unit_rows, self._group_rows - self._rows))
+            start += unit.num_rows
+            self._append(unit)
+            if self._rows >= self._group_rows or self._bytes >= GROUP_BYTES:
+                yield self._close()
         if self._rows:
             yield self._close()
 

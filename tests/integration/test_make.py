@@ -23,7 +23,8 @@ def pins(lock: str) -> dict[str, str]:
 
 def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = {**os.environ, **environment}
-    variables.pop("MAKEFLAGS", None)
+    for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):  # this may be a make within `make test`
+        variables.pop(name, None)
     return subprocess.run(
         list(map(str, command)),
         cwd=cwd,
