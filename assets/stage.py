@@ -177,7 +177,9 @@ def plain_failures() -> Generator[None]:
     try:
         yield
     except PenstockError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from None
+        raise dg.Failure(
+            description=str(error), metadata={"error": type(error).__name__}, allow_retries=False
+        ) from None
 
 
 def forced(context: dg.AssetExecutionContext) -> bool:

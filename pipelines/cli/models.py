@@ -46,6 +46,6 @@ def models(
         for entry in entries
     ]
     print_table(("#", "action", "judged on", "model", "metric", "when", "who", "why"), rows)
-    print(
-        f"{len(entries)} entries; chain and signatures verified (key {', '.join(sorted({e.key_id for e in entries}))})."
-    )
+    count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+    keys = ", ".join(sorted({entry.key_id for entry in entries}))
+    print(f"{count}; chain and signatures verified (key {keys}).")
