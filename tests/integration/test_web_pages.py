@@ -72,8 +72,8 @@ def show(page: "Page", label: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_shows_what_it_made_of_a_partition(page, url, stage):
-    look(page, partition_of(url, stage), f"partition-{stage}", "digest" if stage != "deployment" else "Metadata")
-    assert page.get_by_text("Materialized", exact=True).count() > 0
+    look(page, partition_of(url, stage), f"partition-{stage}", "champion" if stage == "deployment" else "digest")
+    page.get_by_text("Materialized", exact=True).first.wait_for(timeout=60_000)
     assert page.get_by_text("No metadata entries").count() == 0
 
 
@@ -93,7 +93,7 @@ def test_the_gate_is_shown_as_a_blocking_check_with_its_verdict(page, url):
     look(page, f"{url}/assets/bike_demand/evaluation?view=checks&checkDetail=gate", "gate", "gate")
     page.get_by_text("Latest execution").wait_for(timeout=60_000)
     assert "This is a blocking asset check" in page.inner_text("body")
-    assert page.get_by_text("Passed", exact=True).count() > 0
+    page.get_by_text("Passed", exact=True).first.wait_for(timeout=60_000)
 
 
 def test_the_page_of_an_asset_names_owner_schedule_sensor_and_source(page, url):
@@ -105,7 +105,7 @@ def test_the_page_of_an_asset_names_owner_schedule_sensor_and_source(page, url):
 
 def test_both_examples_are_in_the_lineage(page, url):
     look(page, f"{url}/asset-groups", "lineage", "bike_demand")
-    assert page.get_by_text("flight_delays").count() > 0
+    page.get_by_text("flight_delays").first.wait_for(timeout=60_000)
 
 
 def test_the_web_ui_asks_nobody_but_this_machine(page, url):
