@@ -201,33 +201,28 @@ def compare(form: str, size_bytes: int, scratch: Path, repeats: int) -> list[dic
             if subject not in best or run["wall_s"] < best[subject]["wall_s"]:
                 best[subject] = run
     source.unlink()
-    ours = best.pop("penstock ingest")
-    rows = [_row(work, "penstock ingest", "", ours["rss_bytes"] / 1e6, "MB peak", None, RSS_TARGET_BYTES / 1e6)]
-    rows += [_row(work, "penstock ingest", "", ours["cpu_s"], "CPU s", None, None)]
-    for peer, run in best.items():
-        rows.append(
-            _row(work, "penstock ingest", peer, ours["wall_s"], "s", ours["wall_s"] / run["wall_s"], TIMES_TARGET)
-        )
-        rows.append(_row(work, peer, "", run["wall_s"], "s", None, None))
-        rows.append(_row(work, peer, "", run["cpu_s"], "CPU s", None, None))
-        rows.append(_row(work, peer, "", run["rss_bytes"] / 1e6, "MB peak", None, None))
+    return _rows(work, best.pop("penstock ingest"), best)
+
+
+def _rows(work: str, ours: dict[str, float], peers: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """Return what was measured, and how it compares with the targets."""
+
+    def row(subject: str, value: float, unit: str, **more: Any) -> dict[str, Any]:  # Any: JSON values
+        filled = {"peer": "", "ratio": None, "target": None, "met": None, **more}
+        return {"work": work, "subject": subject, "value": round(value, 3), "unit": unit, **filled}
+
+    rows = []
+    for peer, run in peers.items():
+        ratio = round(ours["wall_s"] / run["wall_s"], 3)
+        compared = {"peer": peer, "ratio": ratio, "target": TIMES_TARGET, "met": ratio <= TIMES_TARGET}
+        rows.append(row("penstock ingest", ours["wall_s"], "s", **compared))
+    rss = {"target": RSS_TARGET_BYTES / 1e6, "met": ours["rss_bytes"] <= RSS_TARGET_BYTES}
+    rows += [row("penstock ingest", ours["rss_bytes"] / 1e6, "MB peak", **rss)]
+    rows += [row("penstock ingest", ours["cpu_s"], "CPU s")]
+    for peer, run in peers.items():
+        rows += [row(peer, run["wall_s"], "s"), row(peer, run["cpu_s"], "CPU s")]
+        rows += [row(peer, run["rss_bytes"] / 1e6, "MB peak")]
     return rows
-
-
-def _row(
-    work: str, subject: str, peer: str, value: float, unit: str, ratio: float | None, target: float | None
-) -> dict[str, Any]:  # Any: JSON values
-    compared = value if ratio is None else ratio
-    return {
-        "work": work,
-        "subject": subject,
-        "peer": peer,
-        "value": round(value, 3),
-        "unit": unit,
-        "ratio": None if ratio is None else round(ratio, 3),
-        "target": target,
-        "met": None if target is None else compared <= target,
-    }
 
 
 def table(rows: list[dict[str, Any]]) -> str:  # Any: JSON values
@@ -235,12 +230,17 @@ def table(rows: list[dict[str, Any]]) -> str:  # Any: JSON values
     names = ("work", "subject", "peer", "value", "unit", "ratio", "target", "met")
     lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
     for row in rows:
-        cells = [
-            "" if row[name] is None else f"{row[name]:,}" if isinstance(row[name], float) else str(row[name])
-            for name in names
-        ]
+        cells = [_cell(row[name]) for name in names]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:

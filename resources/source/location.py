@@ -5,16 +5,15 @@ Any fsspec URL works, chained ones too. It parses no rows.
 
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from resources.canonical import digest_value
 from resources.errors import PenstockError, SourceError
+from resources.source.copies import private_copy
 from resources.source.spec import Format, Source, guess_format
 
 _CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+@")
@@ -198,13 +197,10 @@ def _fetched(url: str, scratch: Path | None) -> Generator[str]:
     if not members or not outer.startswith(_WEB):
         yield url
         return
-    if scratch is not None:
-        scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="archive-") as folder:
-        path = Path(folder) / "archive"
-        with _filesystem(outer) as (fs, remote), _opened(fs, remote) as file, path.open("wb") as copy:
-            shutil.copyfileobj(file, copy, _PIECE_BYTES)
-        yield f"{members}::{path}"
+    with ExitStack() as stack:
+        fs, remote = stack.enter_context(_filesystem(outer))
+        file = stack.enter_context(_opened(fs, remote))
+        yield f"{members}::{stack.enter_context(private_copy(file, scratch))}"
 
 
 def _opened(fs: Any, path: str) -> Any:  # Any: as above

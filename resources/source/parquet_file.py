@@ -9,13 +9,14 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
 from quality.contract import Contract, check_schema
 from quality.contract.rows import render
 from resources.errors import SourceError
+from resources.source.copies import private_copy
 from resources.source.location import local_path, plain_errors, redacted
 from resources.source.raw import PIECE_BYTES, open_raw
 from resources.source.reading import Parsed, Reading, Room
@@ -86,16 +87,8 @@ def local_file(url: str, scratch: Path) -> Generator[tuple[Path, Callable[[], st
 @contextmanager
 def copied(url: str, scratch: Path) -> Generator[tuple[Path, str]]:
     """Return a copy of the file at `url` in `scratch`, decompressed, and the digest of the original bytes."""
-    import tempfile
-
-    scratch.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(dir=scratch, prefix="source-") as folder,
-        open_raw(url, scratch=scratch) as (raw, file),
-    ):
-        path = Path(folder) / "file"
-        size = _copy(file, path)
-        if not size:
+    with open_raw(url, scratch=scratch) as (raw, file), private_copy(file, scratch) as path:
+        if not path.stat().st_size:
             raise SourceError(f"{redacted(url)} is empty: put the rows there, or correct the URL")
         yield path, raw.digest()
 
@@ -138,14 +131,6 @@ def _batches(file: "ParquetFile", contract: Contract, url: str, room: Room) -> I
 
     if rows != meta.num_rows:
         raise SourceError(f"{redacted(url)} has {rows:,} rows, its footer says {meta.num_rows:,}: fetch it again")
-
-
-def _copy(file: IO[bytes], path: Path) -> int:
-    size = 0
-    with path.open("wb") as copy:
-        while piece := file.read(PIECE_BYTES):
-            size += copy.write(piece)
-    return size
 
 
 class _Hashing:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from quality.contract import Contract
 from quality.contract.arrow import array_of, take
+from resources.canonical import digest_value
 from resources.errors import DeclarationError, SourceError
 from resources.source.events import clocked_contract, instant_of, stored_schema
-from resources.source.judging import Judge, Judged
+from resources.source.judging import Judge, Judged, Rejects
 from resources.source.location import redacted, resolve
 from resources.source.parallel import ordered_map, usable_cores
 from resources.source.reading import open_reading
@@ -66,24 +67,31 @@ def partition_digests(
         span=None,
         own_file=False,
     )
-    hashers: defaultdict[str, blake3] = defaultdict(blake3)
+    kept: defaultdict[str, blake3] = defaultdict(blake3)
+    # Apart from the kept rows: how the two mix depends on where blocks end, and so on rows of other partitions.
+    rejected: defaultdict[str, blake3] = defaultdict(blake3)
     with open_reading(source, url, judge.contract, scratch=scratch or _scratch_of_settings()) as reading:
         results = ordered_map(judge.judge, reading.blocks, threads=usable_cores())
         with closing(results) as judged:
             for block in judged:
-                for key, text in _texts_by_key(block, key_of):
-                    hashers[key].update(text)
-    return {key: hasher.hexdigest() for key, hasher in hashers.items()}
+                for key, text in _kept_by_key(block, key_of):
+                    kept[key].update(text)
+                for key, text in _rejected_by_key(block.rejects, key_of):
+                    rejected[key].update(text)
+    return {key: digest_value([kept[key].hexdigest(), rejected[key].hexdigest()]) for key in sorted({*kept, *rejected})}
 
 
-def _texts_by_key(judged: Judged, key_of: KeyOf) -> Iterator[tuple[str, bytes]]:
-    """Return the rows of each partition as text that does not depend on where blocks end."""
+def _kept_by_key(judged: Judged, key_of: KeyOf) -> Iterator[tuple[str, bytes]]:
+    """Return the rows of each partition as text, in the order of the file."""
     for key, rows in _rows_by_key(judged.kept_times, key_of):
         yield key, _csv(take(judged.kept, rows.tolist()))
-    rejects = judged.rejects
+
+
+def _rejected_by_key(rejects: Rejects, key_of: KeyOf) -> Iterator[tuple[str, bytes]]:
+    """Return each rejected row as text, for every partition that it may belong to."""
     for row in range(len(rejects)):
         times = {time for time in (rejects.earliest[row], rejects.latest[row]) if time is not None}
-        text = b"rejected," + _csv(take(rejects.texts, [row]))
+        text = _csv(take(rejects.texts, [row]))
         for key in sorted({key_of(instant_of(time)) for time in times}):
             yield key, text
 

@@ -32,6 +32,9 @@ HOPELESS_ROWS = 100_000
 """More rejected rows than this, if they are most of the rows, end the ingest: the file is not what was declared."""
 
 
+_END_OF_TIME = 2**62
+
+
 class Quarantine:
     """Writes rejected rows to a dataset that is begun with the first of them."""
 
@@ -110,8 +113,10 @@ class Intake:
             self._waiting.append((first_record, _preceded_by(rejects, self._last_time)))
         if judged.last_time is not None:
             self._last_time = judged.last_time
+        if sum(len(rejects) for _, rejects in self._waiting) > HOPELESS_ROWS:  # no later time may come: bound memory
+            self._waiting = [(at, _followed_by(rejects, _END_OF_TIME)) for at, rejects in self._waiting]
         self._place(everything=False)
-        if self.rows_rejected > HOPELESS_ROWS and self.rows_rejected > max(self._tolerated, 0.5) * self.rows_here:
+        if self.rows_rejected > HOPELESS_ROWS and self.rows_rejected > max(self._tolerated, 0.5) * self.rows_read:
             raise self.nothing_fits()
 
     def finish(self) -> None:

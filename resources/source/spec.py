@@ -33,7 +33,7 @@ OPTIONS: dict[Format, frozenset[str]] = {
     "parquet": frozenset(),
     "arrow": frozenset(),
 }
-"""Options of each format; docs/ingest.md explains them."""
+"""Options of each format, as `Source` explains them."""
 
 
 class Source(Declaration):

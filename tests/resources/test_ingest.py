@@ -1,6 +1,8 @@
 """Ingest: a file becomes an immutable snapshot, its bad rows a quarantine, the same bytes the same version."""
 
+import gzip
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,14 +16,15 @@ from hypothesis import strategies as st
 
 from quality.contract import Column, Contract
 from resources.canonical import digest_file
-from resources.errors import ContractError, DeclarationError, SourceError
+from resources.errors import ContractError, DeclarationError, SourceError, StoreError
 from resources.source import EventTime
 from resources.source.ingest import IngestReport, read_table
 from resources.storage.datasets import manifest
 from resources.storage.objects import get_object
+from tests.resources.disks import tiny_disk
 from tests.resources.ingesting import AT, FEBRUARY, JANUARY, RIDES, Workplace, csv_text, hours, workplace
 
-__all__ = ["workplace"]
+__all__ = ["tiny_disk", "workplace"]
 
 
 def test_rows_are_typed_kept_in_order_and_counted(workplace: Workplace):
@@ -308,3 +311,32 @@ def test_a_large_batch_of_one_row_group_is_read_in_parts(workplace: Workplace):
     done = workplace.ingest(path, contract, block_bytes=8_000)
     assert done.ref == workplace.ingest(path, contract).ref
     assert workplace.rows(done)[-1] == {"x": 49_999}
+
+
+def test_a_full_scratch_disk_is_named_and_the_last_version_stays(workplace: Workplace, tiny_disk: Path):
+    good = workplace.ingest(workplace.file("rides.csv", csv_text(hours(10))))
+    noise = pa.table({"b": pa.array([os.urandom(1000) for _ in range(3000)])})
+    pq.write_table(noise, workplace.folder / "b.parquet")
+    packed = workplace.file("b.parquet.gz", gzip.compress((workplace.folder / "b.parquet").read_bytes()))
+    contract = Contract(columns={"b": Column(type="binary")})
+    workplace.scratch = tiny_disk
+    for path, message in ((workplace.folder / "b.parquet", "cannot write to"), (packed, "cannot copy the source to")):
+        with pytest.raises(StoreError, match=f"{message} scratch folder .*/tiny: the disk is full"):
+            workplace.ingest(path, contract)
+    assert list(tiny_disk.iterdir()) == []
+    assert manifest(workplace.store, good.ref.digest).rows == 10
+
+
+def test_many_rows_without_a_time_wait_in_bounded_memory_and_are_not_lost(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+):
+    from resources.source import placing
+
+    monkeypatch.setattr(placing, "HOPELESS_ROWS", 20)
+    untimed = [["no time", "north", 1]] * 100
+    rows = [*hours(24), *untimed, *hours(24, "2011-02-01T00:00:00Z")]
+    path = workplace.file("rides.csv", csv_text(rows))
+    contract = RIDES.model_copy(update={"max_rejected": 0.99})
+    options = {"bounds": FEBRUARY, "event_time": AT, "block_bytes": 200}
+    done = workplace.ingest(path, contract, partition="2011-02", **options)
+    assert (done.report.rows_kept, done.report.rows_unplaced) == (24, 100)

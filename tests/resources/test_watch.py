@@ -284,6 +284,16 @@ def test_a_partition_that_becomes_complete_is_found_in_a_file_that_did_not_chang
     assert found(look(source.url, first.seen, keys=KEYS[:2])) == ["2011-02"]
 
 
+def test_rows_added_to_one_partition_of_a_long_file_with_rejected_rows_touch_no_other(tmp_path):
+    path = tmp_path / "rides.csv"
+    late = [f"2011-{month:02}-05T00:00:00Z,{'x' if row % 50 == 7 else row}" for month in (2, 3) for row in range(300)]
+    padded = "".join(f"{line}{' ' * 30_000}\n" for line in late)  # more than one block of reading
+    write(path, "at,rides\n" + rows("2011-01", 1) + padded)
+    first = look(path)
+    write(path, "at,rides\n" + rows("2011-01", 1) * 20_000 + padded, at=LONG_AGO + 60)
+    assert [found(first), found(look(path, first.seen))] == [list(KEYS), ["2011-01"]]
+
+
 def test_an_unreadable_file_does_not_hold_up_the_others(tmp_path):
     source = OneFileEach(tmp_path)
     source.put({"2011-01": 1}, LONG_AGO)
