@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
-_MOST_ROWS = 131_072
+_MOST_ROWS = 65_536
 _LEAST_ROWS = 16
 _BUFFER_BYTES = 2**20
 
