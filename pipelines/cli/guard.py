@@ -4,6 +4,7 @@
 """
 
 import functools
+import logging
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         signal.signal(signal.SIGTERM, _terminate)
+        _quiet_interrupts()
         try:
             code = command(*args, **kwargs)
         except KeyboardInterrupt:
@@ -54,6 +56,16 @@ def _explain(error: Exception) -> NoReturn:
 def _end(line: str, code: int) -> NoReturn:
     print(line, file=sys.stderr)
     raise typer.Exit(code)
+
+
+def _quiet_interrupts() -> None:
+    """Keep libraries from printing a traceback where the interrupt hits them, such as while a connection is closed."""
+    if logging.lastResort is not None and _is_no_interrupt not in logging.lastResort.filters:
+        logging.lastResort.addFilter(_is_no_interrupt)
+
+
+def _is_no_interrupt(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], KeyboardInterrupt))
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
