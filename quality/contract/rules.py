@@ -4,6 +4,7 @@ Whole columns are judged first (null counts, minimum and maximum); single rows a
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
@@ -40,18 +41,29 @@ def _limits(values: "Array", name: str, column: Column) -> Findings:
     lowest, highest = column.lowest, column.highest
     if lowest is None and highest is None:
         return {}
-    kind = polars_type(column.stored)
     least, most = _ends(values)
     found: Findings = {}
     if lowest is not None:
-        limit = scalar_of(lowest, kind, values.type)
+        limit = _limit(lowest, column.stored, values.type)
         if least < limit.as_py() if isinstance(least, float) else pc.less(least, limit).as_py():
             merge(found, _reasons(values, pc.less(values, limit), name, f"below minimum {column.minimum}"))
     if highest is not None:
-        limit = scalar_of(highest, kind, values.type)
+        limit = _limit(highest, column.stored, values.type)
         if most > limit.as_py() if isinstance(most, float) else pc.greater(most, limit).as_py():
             merge(found, _reasons(values, pc.greater(values, limit), name, f"above maximum {column.maximum}"))
     return found
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _limit(value: object, stored: str, target: "pa.DataType") -> "pa.Scalar[Any]":  # Any: of any type
+    """Return a declared limit as an Arrow scalar; remembered, since every block of a file is asked about it."""
+    return scalar_of(value, polars_type(stored), target)
+
+
+@lru_cache(maxsize=128, typed=True)
+def _value_set(allowed: tuple[object, ...], stored: str, target: "pa.DataType") -> "pa.Array":
+    """Return the allowed values as an Arrow array; remembered likewise."""
+    return array_of(allowed, polars_type(stored)).cast(target)
 
 
 def _ends(values: "Array") -> tuple[Any, Any]:  # Any: floats, or Arrow scalars of the column's type
@@ -67,7 +79,7 @@ def _allowed(values: "Array", name: str, column: Column) -> Findings:
     pc = compute()
     if column.allowed is None:
         return {}
-    known = pc.is_in(values, value_set=array_of(column.allowed, polars_type(column.stored)).cast(values.type))
+    known = pc.is_in(values, value_set=_value_set(column.allowed, column.stored, values.type))
     if known.true_count + values.null_count == len(values):
         return {}
     listed = ", ".join(str(value) for value in column.allowed)

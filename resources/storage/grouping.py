@@ -38,10 +38,8 @@ class RowGrouper:
         rows = pa.concat_tables(self._waiting)
         start = 0
         while rows.num_rows - start >= self._unit_rows:
-            unit = rows.slice(start, min(self._unit_rows, self._group_rows - self._rows))
-            start += unit.num_rows
-            self._append(unit)
-            if self._rows >= self._group_rows or self._bytes >= GROUP_BYTES:
+            start += self._append(rows.slice(start, (rows.num_rows - start) // self._unit_rows * self._unit_rows))
+            if self._is_full():
                 yield self._close()
         self._waiting, self._waiting_rows = [rows.slice(start)], rows.num_rows - start
 
@@ -52,18 +50,29 @@ class RowGrouper:
         rows = pa.concat_tables(self._waiting) if self._waiting else None
         self._waiting, self._waiting_rows, start = [], 0, 0
         while rows is not None and start < rows.num_rows:
-            unit = rows.slice(start, min(self._unit_rows, self._group_rows - self._rows))
-            start += unit.num_rows
-            self._append(unit)
-            if self._rows >= self._group_rows or self._bytes >= GROUP_BYTES:
+            start += self._append(rows.slice(start))
+            if self._is_full():
                 yield self._close()
         if self._rows:
             yield self._close()
 
-    def _append(self, unit: "pa.Table") -> None:
-        self._group.append(unit)
-        self._rows += unit.num_rows
-        self._bytes += unit.num_rows * self._width_bytes + sum(_text_bytes(unit.column(i)) for i in self._texts)
+    def _append(self, rows: "pa.Table") -> int:
+        """Put the first of `rows` to the group, all that are sure not to fill it or else one unit; return how many."""
+        part = rows.slice(0, self._group_rows - self._rows)
+        size = self._size_bytes(part)
+        if part.num_rows > self._unit_rows and self._bytes + size >= GROUP_BYTES:
+            part = part.slice(0, self._unit_rows)
+            size = self._size_bytes(part)
+        self._group.append(part)
+        self._rows += part.num_rows
+        self._bytes += size
+        return part.num_rows
+
+    def _size_bytes(self, rows: "pa.Table") -> int:
+        return rows.num_rows * self._width_bytes + sum(_text_bytes(rows.column(index)) for index in self._texts)
+
+    def _is_full(self) -> bool:
+        return self._rows >= self._group_rows or self._bytes >= GROUP_BYTES
 
     def _close(self) -> "pa.Table":
         import pyarrow as pa

@@ -183,13 +183,29 @@ def test_long_texts_make_short_row_groups(store, scratch):
     assert [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)] == [8192, 4096]
 
 
-def test_texts_that_repeat_get_a_dictionary_and_numbers_do_not(store, scratch):
-    table = pa.table({"city": ["a", "b"] * 500, "name": [f"name {i}" for i in range(1000)], "n": list(range(1000))})
+def test_whole_numbers_are_stored_as_differences_and_what_repeats_as_a_dictionary(store, scratch):
+    columns = {
+        "n": pa.array([5, None, 7, 2**62] * 250),
+        "day": pa.array([dt.date(2011, 1, 1), dt.date(2012, 2, 29)] * 500),
+        "at": pa.array(range(1000), pa.timestamp("us", tz="UTC")),
+        "city": pa.array(["a", "b"] * 500),
+        "fare": pa.array([1.25, 2.5] * 500),
+        "name": pa.array([f"name {i}" for i in range(1000)]),
+        "x": pa.array([i / 7 for i in range(1000)]),
+        "fine": pa.array([True, None] * 500),
+        "pair": pa.array([[1, 2]] * 1000),
+    }
+
+    table = pa.table(columns)
 
     ref = write_table(store, table, scratch=scratch)
 
+    assert_frame_equal(read_frame(store, ref.digest), pl.DataFrame(table))
     group = pq.ParquetFile(shards(store, ref.digest)[0]).metadata.row_group(0)
-    assert [group.column(index).has_dictionary_page for index in range(3)] == [True, False, False]
+    chosen = [set(group.column(index).encodings) - {"RLE"} for index in range(group.num_columns)]
+    assert chosen[:3] == [{"DELTA_BINARY_PACKED"}] * 3
+    assert all("RLE_DICTIONARY" in encodings for encodings in chosen[3:5])
+    assert chosen[5:] == [{"PLAIN"}] * 4
 
 
 def test_an_empty_dataset_keeps_its_schema(store, scratch):
