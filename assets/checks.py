@@ -233,13 +233,14 @@ def _reference(workspace: Workspace, stage: Stage, window: Window | None, partit
 def _drift(
     stage: Stage, workspace: Workspace, spec: Features, ref: DatasetRef, reference: dict[str, str]
 ) -> dg.AssetCheckResult:
+    if not reference:
+        finding = Finding(check="drift", verdict="pass", reason="nothing to compare with: no earlier features")
+        return _found(stage, "drift", finding)
+
     import polars as pl
 
     from quality.drift import drift
 
-    if not reference:
-        finding = Finding(check="drift", verdict="pass", reason="nothing to compare with: no earlier features")
-        return _found(stage, "drift", finding)
     current = read_frame(workspace.store, ref.digest)
     left_out = {*RESERVED, *spec.drift_ignore}
     times = [name for name, kind in current.schema.items() if kind.is_temporal()]

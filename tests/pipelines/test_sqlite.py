@@ -1,9 +1,12 @@
 import sqlite3
 from pathlib import Path
 
+import pytest
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
+from pipelines import sqlite
 from pipelines.sqlite import quick_commits
 
 
@@ -68,3 +71,27 @@ def test_connections_made_afterwards_wait_for_the_disk_again(tmp_path: Path):
     with quick_commits():
         assert synchronous() == 1
     assert synchronous() == before
+
+
+def open_files(folder: Path) -> list[str]:
+    targets = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return [target for target in targets if target.startswith(str(folder))]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count open files")
+def test_databases_of_many_runs_are_not_all_kept_open(tmp_path: Path):
+    engines = [wal_database(tmp_path / f"{number}.db") for number in range(3 * sqlite.KEPT)]
+    with quick_commits():
+        for number, engine in enumerate(engines):
+            insert(engine, number)
+        assert 0 < len(open_files(tmp_path)) <= 4 * sqlite.KEPT  # of a database SQLite opens four
+    assert not open_files(tmp_path)
+    assert [numbers(tmp_path / f"{number}.db") for number in range(len(engines))] == [[n] for n in range(len(engines))]
+
+
+def test_dagster_has_one_engine_a_database_meanwhile_and_its_own_again_afterwards(tmp_path: Path):
+    before = sqlite_event_log.create_engine
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    with quick_commits():
+        assert sqlite_event_log.create_engine(url, poolclass=NullPool) is sqlite_event_log.create_engine(url)
+    assert sqlite_event_log.create_engine is before
