@@ -1,19 +1,18 @@
-"""Measure how often the gate and the drift check err: gate.py [--quick] [--json FILE] [--markdown]
+"""Measure how often the gate and the drift check err: gate.py [--quick] [--json FILE]
 
 Claims: a worse challenger is rarely promoted and an equal one rarely blocked, on independent rows and on rows that err
 alike within a day; clean batches raise no drift alarm, real shifts do. Peers judge the very same draws: a comparison of
 two points, a fixed slack, a bootstrap of rows that forgets the days, one test per column at p < .05, PSI > .1.
 """
 
-import argparse
-import json
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from _report import Row, compared, parser, report
 from numpy.typing import NDArray
 
 from quality.distributions import NORMAL
@@ -33,34 +32,11 @@ DAY_SHARE = 0.5
 HOURS, DAYS, SLICES, COLUMNS = 24, 30, 12, 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One measurement beside its peer on the same draws; ratio is value / peer_value."""
-
-    work: str
-    subject: str
-    value: float
-    peer: str
-    peer_value: float
-    unit: str
-    ratio: float | None
-    target: str
-    met: bool | None
-
-
 def row(work: str, subject: str, peer: str, *, value: float, peer_value: float, most: float | None, unit: str) -> Row:
-    """Return a measurement that should be at most `most`."""
-    return Row(
-        work=work,
-        subject=subject,
-        value=value,
-        peer=peer,
-        peer_value=peer_value,
-        unit=unit,
-        ratio=value / peer_value if peer_value else None,
-        target="" if most is None else f"<= {most:g}",
-        met=None if most is None else value <= most,
-    )
+    """Return a measurement that should be at most `most`, and show it as soon as it is made."""
+    made = compared(work, subject, value, unit, peer=peer, peer_value=peer_value, most=most)
+    print(f"{work}: {value:.4g} {unit} ({peer}: {peer_value:.4g})", file=sys.stderr, flush=True)
+    return made
 
 
 def noise(rng: np.random.Generator, days: int, *, clustered: bool) -> Floats:
@@ -285,35 +261,11 @@ def speed_rows() -> Iterator[Row]:
     yield row(work, "evaluate", "drawing rows (10 drawn)", value=ours, peer_value=theirs, most=1.0, unit="s")
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """Return the measurements as a Markdown table."""
-    lines = ["| what | Penstock | peer | peer's | target | met |", "|---|---|---|---|---|---|"]
-    for found in rows:
-        met = {True: "yes", False: "**no**", None: ""}[found.met]
-        numbers = [
-            f"{value:.2f} s" if found.unit == "s" else f"{value:.3f}" for value in (found.value, found.peer_value)
-        ]
-        lines.append(f"| {found.work} | {numbers[0]} | {found.peer} | {numbers[1]} | {found.target} | {met} |")
-    return "\n".join(lines)
-
-
 def main() -> None:
-    """Print every row as it is measured."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few repetitions: shows that it runs, proves nothing")
-    parser.add_argument("--json", type=Path, help="write the rows to this file")
-    parser.add_argument("--markdown", action="store_true", help="print a table for docs/benchmarks/gate.md at the end")
-    options = parser.parse_args()
-    rows: list[Row] = []
-    for part in (gate_rows(40 if options.quick else 1000), drift_rows(12 if options.quick else 400), speed_rows()):
-        for found in part:
-            rows.append(found)
-            peer = f"{found.peer}: {found.peer_value:.4g}"
-            print(f"{found.work}: {found.value:.4g} {found.unit} ({peer}; target {found.target or 'none'})", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(found) for found in rows], indent=1) + "\n")
-    if options.markdown:
-        print(markdown(rows))
+    """Measure and print every row."""
+    options = parser(__doc__).parse_args()
+    judgements, batches = (40, 12) if options.quick else (1000, 400)
+    report([*gate_rows(judgements), *drift_rows(batches), *speed_rows()], options.json)
 
 
 if __name__ == "__main__":

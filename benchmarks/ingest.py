@@ -1,8 +1,9 @@
 """Ingest of one large file against the bare read and write of the same bytes by pyarrow and by Polars.
 
 Every subject runs in a process of its own, reads a warm file and writes zstd Parquet of level 1. Penstock types, checks
-every rule, hashes source and output, and flushes the output to the disk besides. Run `python benchmarks/ingest.py`
-(1 GB, some minutes) or `--quick` (64 MB); `--json FILE` writes the rows, `--markdown FILE` the table.
+every rule, hashes source and output, and flushes the output to the disk besides.
+
+    python benchmarks/ingest.py [--quick] [--json FILE] [--gigabytes N]
 """
 
 import argparse
@@ -17,14 +18,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from _report import Row, compared, measured, parser, report
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+OURS = "penstock ingest"
 LEVEL = 1
-FULL_BYTES = 10**9
 QUICK_BYTES = 64 * 10**6
-TIMES_TARGET = 1.5
-RSS_TARGET_BYTES = 1.5e9
+MOST_TIMES = 1.5
+MOST_RSS_MB = 1500
 ROWS_PER_PART = 500_000
 BYTES_PER_ROW = {"csv": 86, "parquet": 27}  # of the data below, as measured
 
@@ -144,7 +147,7 @@ def polars_streaming(form: str, source: Path, folder: Path) -> int:
 
 
 SUBJECTS: dict[str, Callable[[str, Path, Path], int]] = {
-    "penstock ingest": penstock,
+    OURS: penstock,
     "pyarrow, batches": pyarrow_streaming,
     "pyarrow, whole table": pyarrow_whole,
     "polars, streaming": polars_streaming,
@@ -189,8 +192,8 @@ def in_own_process(subject: str, form: str, source: Path, scratch: Path) -> dict
         return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def compare(form: str, size_bytes: int, scratch: Path, repeats: int) -> list[dict[str, Any]]:  # Any: JSON values
-    """Return the result rows for one format."""
+def compare(form: str, size_bytes: int, scratch: Path, repeats: int) -> list[Row]:
+    """Return the result rows for one format; of several runs of a subject the quickest counts."""
     source = scratch / f"input.{form}"
     make(form, size_bytes, source)
     work = f"ingest of {source.stat().st_size / 1e9:.2f} GB {form}"
@@ -201,80 +204,36 @@ def compare(form: str, size_bytes: int, scratch: Path, repeats: int) -> list[dic
             if subject not in best or run["wall_s"] < best[subject]["wall_s"]:
                 best[subject] = run
     source.unlink()
-    return _rows(work, best.pop("penstock ingest"), best)
+    return _rows(work, best.pop(OURS), best)
 
 
-def _rows(work: str, ours: dict[str, float], peers: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+def _rows(work: str, ours: dict[str, float], peers: dict[str, dict[str, float]]) -> list[Row]:
     """Return what was measured, and how it compares with the targets."""
-
-    def row(subject: str, value: float, unit: str, **more: Any) -> dict[str, Any]:  # Any: JSON values
-        filled = {"peer": "", "ratio": None, "target": None, "met": None, **more}
-        return {"work": work, "subject": subject, "value": round(value, 3), "unit": unit, **filled}
-
-    rows = []
+    rows = [measured(f"{work}, peak memory", OURS, ours["rss_bytes"] / 1e6, "MB", most=MOST_RSS_MB)]
     for peer, run in peers.items():
-        ratio = round(ours["wall_s"] / run["wall_s"], 3)
-        compared = {"peer": peer, "ratio": ratio, "target": TIMES_TARGET, "met": ratio <= TIMES_TARGET}
-        rows.append(row("penstock ingest", ours["wall_s"], "s", **compared))
-    rss = {"target": RSS_TARGET_BYTES / 1e6, "met": ours["rss_bytes"] <= RSS_TARGET_BYTES}
-    rows += [row("penstock ingest", ours["rss_bytes"] / 1e6, "MB peak", **rss)]
-    rows += [row("penstock ingest", ours["cpu_s"], "CPU s")]
-    for peer, run in peers.items():
-        rows += [row(peer, run["wall_s"], "s"), row(peer, run["cpu_s"], "CPU s")]
-        rows += [row(peer, run["rss_bytes"] / 1e6, "MB peak")]
+        rows += [
+            compared(work, OURS, ours["wall_s"], "s", peer=peer, peer_value=run["wall_s"], most_ratio=MOST_TIMES),
+            compared(f"{work}, CPU", OURS, ours["cpu_s"], "s", peer=peer, peer_value=run["cpu_s"]),
+            measured(f"{work}, peak memory", peer, run["rss_bytes"] / 1e6, "MB"),
+        ]
     return rows
-
-
-def table(rows: list[dict[str, Any]]) -> str:  # Any: JSON values
-    """Return the rows as a Markdown table."""
-    names = ("work", "subject", "peer", "value", "unit", "ratio", "target", "met")
-    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
-    for row in rows:
-        cells = [_cell(row[name]) for name in names]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:
     """Run the comparison and print it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="64 MB instead of 1 GB, once instead of best of two")
-    parser.add_argument("--json", type=Path, help="write the result rows to this file")
-    parser.add_argument("--markdown", type=Path, help="write the result table to this file")
-    parser.add_argument("--scratch", type=Path, help="folder for inputs and outputs, 4 GB free")
-    parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.measure:
-        subject, form, source, folder = arguments.measure
+    arguments = parser(__doc__)
+    arguments.add_argument("--scratch", type=Path, help="folder for inputs and outputs, 4 GB free")
+    arguments.add_argument("--gigabytes", type=float, default=1.0, help="size of each input file (default: 1)")
+    arguments.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
+    options = arguments.parse_args()
+    if options.measure:
+        subject, form, source, folder = options.measure
         print(json.dumps(measure(subject, form, Path(source), Path(folder))))
         return
-    with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
-        size, repeats = (QUICK_BYTES, 1) if arguments.quick else (FULL_BYTES, 2)
+    with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+        size, repeats = (QUICK_BYTES, 1) if options.quick else (int(options.gigabytes * 1e9), 2)
         rows = [row for form in ("csv", "parquet") for row in compare(form, size, Path(folder), repeats)]
-    print(table(rows))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
-    if arguments.markdown:
-        arguments.markdown.write_text(page(rows))
-
-
-def page(rows: list[dict[str, Any]]) -> str:  # Any: JSON values
-    """Return the page docs/benchmarks/ingest.md."""
-    from resources.source.parallel import usable_cores
-
-    summary = (__doc__ or "").strip().replace("\n", " ").split(". Run ")[0]
-    return (
-        f"# Ingest\n\n{summary}.\n\nMeasured on a machine of {usable_cores()} cores by `python benchmarks/ingest.py "
-        f"--markdown docs/benchmarks/ingest.md`; best of two runs each.\n\n{table(rows)}\n"
-    )
+    report(rows, options.json)
 
 
 if __name__ == "__main__":

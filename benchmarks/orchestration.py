@@ -1,12 +1,11 @@
 """What orchestration costs: importing the code location, running trivial stages, and where a real run's time goes.
 
-    python benchmarks/orchestration.py [--quick]
+    python benchmarks/orchestration.py [--quick] [--json FILE] [--partition P]
 
 Peers run side by side in one session, taking turns, each in a process of its own; medians are shown. Needs no network.
 Limits are those the project sets itself; a busy machine can exceed them, so this is no test.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -15,9 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from _report import Row, compared, measured, parser, report
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("great_expectations", "pandas", "sklearn", "lightgbm", "dvc", "mlflow")
@@ -63,6 +64,10 @@ trivial = Pipeline(
 )
 """
 
+EXECUTORS = {
+    "dagster asset materialize, in process": ", executor=dg.in_process_executor",
+    "dagster asset materialize, a process a step (its default)": "",
+}
 IMPORTS = "import dagster"
 LOADS = (
     "import dagster; from pipelines.definitions import defs; (defs() if callable(defs) else defs).resolve_asset_graph()"
@@ -105,70 +110,56 @@ def in_turns(peers: Mapping[str, Callable[[], Cost]], repeats: int) -> dict[str,
     }
 
 
-def show(title: str, costs: Mapping[str, Cost]) -> None:
-    """Print a table of costs."""
-    print(f"\n{title}\n  {'':<50} {'wall s':>8} {'CPU s':>8}")
-    for name, own in costs.items():
-        print(f"  {name:<50} {own.wall_s:>8.2f} {own.cpu_s:>8.2f}")
-
-
-def verdict(what: str, value: float, limit: float, unit: str = "") -> None:
-    """Print a value beside the limit that the project sets itself."""
-    print(f"  -> {what}: {value:.2f}{unit}, limit {limit:g}{unit}: {'within' if value <= limit else 'OVER'}")
-
-
-def importing(environment: Mapping[str, str], repeats: int) -> None:
+def importing(environment: Mapping[str, str], repeats: int) -> Iterator[Row]:
     """Measure what loading the code location adds to importing Dagster, and what it brings along."""
     python = [sys.executable, "-c"]
     peers = {
         "import dagster": lambda: cost([*python, IMPORTS], environment, ROOT),
         "load the code location": lambda: cost([*python, LOADS], environment, ROOT),
     }
-    costs = in_turns(peers, repeats)
-    show("Loading the code location", costs)
-    added = costs["load the code location"].cpu_s - costs["import dagster"].cpu_s
-    verdict("CPU added to import dagster", added, 1.0, " s")
+    bare, loaded = in_turns(peers, repeats).values()
+    work = "loading the code location"
+    yield compared(f"{work}, CPU", "penstock", loaded.cpu_s, "s", peer="import dagster", peer_value=bare.cpu_s)
+    yield measured(f"{work}, CPU more than import dagster", "penstock", loaded.cpu_s - bare.cpu_s, "s", most=1.0)
     done = subprocess.run(
         [*python, LISTS], env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, check=True
     )
-    print(f"  -> of {', '.join(HEAVY)} it imports: {done.stdout.strip() or 'none'}")
+    brought = done.stdout.split()
+    yield measured(f"{work}, imported of {', '.join(HEAVY)}", "penstock", len(brought), "modules", most=0)
 
 
-def trivial_stages(folder: Path, environment: Mapping[str, str], repeats: int) -> None:
+def trivial_stages(folder: Path, environment: Mapping[str, str], repeats: int) -> Iterator[Row]:
     """Measure five trivial stages: Dagster's own command with two executors, and `penstock run`."""
     peers: dict[str, Callable[[], Cost]] = {}
-    executors = {"in process": ", executor=dg.in_process_executor", "process a step (default)": ""}
-    for name, executor in executors.items():
+    for name, executor in EXECUTORS.items():
         file = folder / f"assets_{len(peers)}.py"
         file.write_text(FIVE_ASSETS.replace("{executor}", executor))
         command = [sys.executable, "-m", "dagster", "asset", "materialize", "-f", str(file), "--select", "*"]
-        peers[f"dagster asset materialize, {name}"] = lambda command=command: cost(command, environment, folder)
+        peers[name] = lambda command=command: cost(command, environment, folder)
     declared = folder / "pipelines"  # apart from the files above: every module of the folder is imported
     declared.mkdir()
     (declared / "trivial.py").write_text(TRIVIAL_PIPELINE)
     (declared / "trivial.csv").write_text("x,y\n" + "".join(f"{n},{n}\n" for n in range(400)))
     own = {**environment, "PENSTOCK_PIPELINES": str(declared)}
     run = [str(Path(sys.executable).with_name("penstock")), "run", "trivial", "--quiet"]
-    cost(run, own, folder)  # the work itself, once; from here on every stage finds it done
-    peers["penstock run, five stages and their checks"] = lambda: cost(run, own, folder)
-    peers["penstock run --force, training included"] = lambda: cost([*run, "--force"], own, folder)
+    cost(run, own, folder)  # the work itself, once; from here on every stage but the ingest finds it done
+    forced = "penstock run --force, training included"
+    peers["penstock run"] = lambda: cost(run, own, folder)
+    peers[forced] = lambda: cost([*run, "--force"], own, folder)
     costs = in_turns(peers, repeats)
-    show("Five trivial stages", costs)
-    in_process, processes, penstock, _ = (own.wall_s for own in costs.values())
-    verdict("penstock run against in process", penstock / in_process, 1.15, "x")
-    verdict("penstock run against a process a step", penstock / processes, 0.3, "x")
+    work = "five trivial stages and their checks"
+    for peer, most in zip(EXECUTORS, (1.15, 0.3), strict=True):
+        wall, cpu = costs[peer].wall_s, costs[peer].cpu_s
+        ours = costs["penstock run"]
+        yield compared(work, "penstock run", ours.wall_s, "s", peer=peer, peer_value=wall, most_ratio=most)
+        yield compared(f"{work}, CPU", "penstock run", ours.cpu_s, "s", peer=peer, peer_value=cpu)
+        yield compared(work, forced, costs[forced].wall_s, "s", peer=peer, peer_value=wall)
 
 
-def real_run(environment: Mapping[str, str], partition: str) -> None:
+def real_run(environment: Mapping[str, str], partition: str) -> Iterator[Row]:
     """Show where the wall time of one real partition goes, with the partitions before it already made."""
-    penstock = [
-        str(Path(sys.executable).with_name("penstock")),
-        "run",
-        "bike_demand",
-        "--partition",
-        partition,
-        "--quiet",
-    ]
+    penstock = [str(Path(sys.executable).with_name("penstock")), "run", "bike_demand"]
+    penstock += ["--partition", partition, "--quiet"]
     cost(penstock, environment, ROOT)
     done = subprocess.run(
         [*penstock, "--force", "--timings", "--json"],
@@ -180,19 +171,19 @@ def real_run(environment: Mapping[str, str], partition: str) -> None:
     )
     seconds: dict[str, float] = json.loads(done.stdout)["timings_s"]
     whole = sum(seconds.values())
-    print(f"\npenstock run bike_demand --partition {partition}, warm: {whole:.2f} s")
+    work = f"penstock run bike_demand --partition {partition} --force"
+    yield measured(f"{work}, in all", "all", whole, "s")
     for owner, own in seconds.items():
-        print(f"  {owner:<50} {own:>8.2f} {own / whole:>8.1%}")
-    verdict("Penstock's own share", 100 * seconds["penstock"] / whole, 15, " %")
+        most = 0.15 if owner == "penstock" else None
+        yield measured(f"{work}, {own:.2f} s", owner, own / whole, "share of the wall time", most=most)
 
 
 def main() -> None:
     """Run the parts and print them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one turn instead of five")
-    parser.add_argument("--partition", default="2012-01", help="partition of the real run (default: 2012-01)")
-    arguments = parser.parse_args()
-    repeats = 1 if arguments.quick else 5
+    arguments = parser(__doc__)
+    arguments.add_argument("--partition", default="2012-01", help="partition of the real run (default: 2012-01)")
+    options = arguments.parse_args()
+    repeats = 1 if options.quick else 5
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
         folder = Path(name)
         shutil.copy(ROOT / "dagster.yaml", folder)
@@ -202,9 +193,12 @@ def main() -> None:
             "PYTHONPATH": str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "",  # as on an ordinary machine, for all peers
         }
-        importing(environment, repeats)
-        trivial_stages(folder, environment, repeats)
-        real_run(environment, arguments.partition)
+        rows = [
+            *importing(environment, repeats),
+            *trivial_stages(folder, environment, repeats),
+            *real_run(environment, options.partition),
+        ]
+    report(rows, options.json)
 
 
 if __name__ == "__main__":
