@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import polars as pl
 
 from quality.contract.arrow import array_of, compute, float_ends, null_of, to_arrow, to_series
+from quality.contract.calendar import clock_within_calendar, within_calendar
 from quality.contract.findings import Findings, Reason, rows_where, shown, texts_of
 from quality.contract.spec import Column
 from quality.contract.types import FLOATS, TEXTS, UTC_CLOCK, arrow_type, clock_parts
@@ -29,8 +30,10 @@ _PRECISE_TIME = r"^\d{2}:\d{2}(:\d{2}(\.\d+)?)?$"
 def convert(values: "Array", name: str, column: Column) -> "tuple[Array, Findings]":
     """Return `values` in the stored type of `column`, and the reasons of the cells that do not fit it."""
     plain = _plain(values)
-    typed = _typed(plain, column)
-    findings = _lost(plain, typed, name, f"not {column.type}")
+    parsed = _typed(plain, column)
+    typed = within_calendar(parsed)
+    findings = _lost(plain, parsed, name, f"not {column.type}")
+    findings.update(_lost(parsed, typed, name, "beyond the years 1 to 9999"))
     if column.timezone is not None and clock_parts(column.type):
         typed, more = _localized(typed, name, column.timezone)
         findings.update(more)
@@ -53,16 +56,24 @@ def cast_leniently(values: "Array", cast: "Callable[[Array], Array]") -> "Array"
 
 
 def localize(clock: pl.Series, zone: str) -> pl.Series:
-    """Return naive `clock` as UTC; null where `zone` skips that local time or has it twice."""
-    local = clock.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
-    return local.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    """Return naive `clock` as UTC; null where `zone` skips that local time or has it twice, or the calendar ends."""
+    return _in_utc(clock.dt.replace_time_zone(zone, ambiguous="null", non_existent="null"))
 
 
 def localize_reason(text: str, clock: pl.Series, zone: str) -> Reason:
     """Return why `localize` gave null for the one-row series `clock`."""
     earliest = clock.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    what = f"does not exist in {zone}" if earliest.null_count() else f"is ambiguous in {zone}"
+    if earliest.null_count():
+        what = f"does not exist in {zone}"
+    elif _in_utc(earliest).null_count():
+        what = f"in {zone} is beyond the years 1 to 9999 of UTC"
+    else:
+        what = f"is ambiguous in {zone}"
     return Reason(what, f"{text} {what}")
+
+
+def _in_utc(clock: pl.Series) -> pl.Series:
+    return clock_within_calendar(clock.dt.convert_time_zone("UTC").dt.cast_time_unit("us"))
 
 
 def _plain(values: "Array") -> "Array":
@@ -89,7 +100,7 @@ def _typed(values: "Array", column: Column) -> "Array":
     elif is_text and column.type not in TEXTS:
         typed = _parsed(values, column, target)
     else:
-        typed = cast_leniently(values, lambda cells: cells.cast(target))
+        typed = _without_overflow(values, cast_leniently(values, lambda cells: cells.cast(target)))
     return _without_nan(typed) if column.type in FLOATS else typed
 
 
@@ -150,6 +161,17 @@ def _without_nan(values: "Array") -> "Array":
     if not missing.true_count:
         return values
     return pc.if_else(missing, null_of(values.type), values)
+
+
+def _without_overflow(values: "Array", narrowed: "Array") -> "Array":
+    """Return float32 from float64 without the infinities that were finite; pyarrow makes them without a word."""
+    import pyarrow as pa
+
+    if (values.type, narrowed.type) != (pa.float64(), pa.float32()):
+        return narrowed
+    pc = compute()
+    grown = pc.and_(pc.is_inf(narrowed), pc.is_finite(values))
+    return pc.if_else(grown, null_of(narrowed.type), narrowed)
 
 
 def _localized(values: "Array", name: str, zone: str) -> "tuple[Array, Findings]":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from quality.contract.arrow import compute, to_series
+from quality.contract.calendar import beyond_calendar, far_text, within_calendar
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,12 +54,16 @@ def shown(text: str | None) -> str:
 
 def texts_of(values: "pa.Array") -> list[str | None]:
     """Return each value as text: numbers as short as they read back, clocks in ISO 8601."""
-    series = to_series(values)
+    series = to_series(within_calendar(values))
     if series.dtype.is_temporal():
         series = series.dt.to_string("iso")
     elif series.dtype == pl.Binary:
         series = series.bin.encode("hex")
-    return series.cast(pl.String).to_list()
+    texts = series.cast(pl.String).to_list()
+    far = beyond_calendar(values)
+    for row in () if far is None else rows_where(far):
+        texts[row] = far_text(values, row)
+    return texts
 
 
 def rows_where(mask: "pa.Array") -> list[int]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from quality.contract import Contract
 from quality.contract.arrow import to_arrow
+from quality.contract.calendar import clock_within_calendar
 from quality.contract.convert import localize, localize_reason
 from quality.contract.findings import Findings, Reason
 from quality.contract.types import UTC_CLOCK, arrow_type, clock_parts
@@ -157,7 +158,7 @@ def _in_utc(found: pl.Series, event_time: EventTime) -> tuple[pl.Series, Finding
     if isinstance(found.dtype, pl.Datetime) and found.dtype.time_zone is not None:
         return _as_clock(found), {}
     zone = event_time.timezone or "UTC"
-    local = found.cast(pl.Datetime("us"))
+    local = clock_within_calendar(found.cast(pl.Datetime("us")))
     clock = localize(local, zone)
     findings: Findings = {}
     for row in (clock.is_null() & local.is_not_null()).arg_true().to_list():
@@ -181,7 +182,7 @@ def _evaluated(frame: pl.DataFrame, expression: pl.Expr, rows: int, kind: pl.Dat
 
 def _as_clock(series: pl.Series) -> pl.Series:
     if isinstance(series.dtype, pl.Datetime):
-        return series.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+        return clock_within_calendar(series.dt.convert_time_zone("UTC").dt.cast_time_unit("us"))
     return series.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
 
 

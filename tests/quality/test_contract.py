@@ -188,6 +188,36 @@ def test_typed_columns_are_cast_without_loss_or_their_rows_rejected():
     assert result.rejected["_reason"].to_pylist() == ["small: '200' is not int8", "whole: '2.5' is not int64"]
 
 
+BEYOND_THE_CALENDAR = [
+    (pa.timestamp("us", "UTC"), "timestamp[us, tz=UTC]", -(10**17), "-1199-02-15T14:13:20.000000"),
+    (pa.timestamp("us", "UTC"), "timestamp[us, tz=UTC]", 10**18, "33658-09-27T01:46:40.000000"),
+    (pa.timestamp("ms", "UTC"), "timestamp[us, tz=UTC]", 10**15, "33658-09-27T01:46:40.000000"),
+    (pa.date32(), "date32", 2932897, "10000-01-01"),
+]
+
+
+@pytest.mark.parametrize(("found", "declared", "number", "shown"), BEYOND_THE_CALENDAR)
+def test_a_time_beyond_the_years_1_to_9999_is_rejected(found: pa.DataType, declared: str, number: int, shown: str):
+    table = pa.table({"at": pa.array([0, number], pa.int32() if found == pa.date32() else pa.int64()).cast(found)})
+    result = split(table, Contract(columns={"at": Column(type=declared, minimum="1900-01-01")}))
+    assert result.rejected["_reason"].to_pylist() == [f"at: '{shown}' is beyond the years 1 to 9999"]
+    assert result.rejected["at"].to_pylist()[0] in shown
+    assert len(result.kept) == 1
+
+
+def test_a_local_time_that_leaves_the_calendar_in_utc_is_rejected():
+    contract = Contract(columns={"at": Column(type="timestamp[us]", timezone="America/New_York")})
+    assert reasons(strings(at=["9999-12-31 00:00:00", "9999-12-31 23:00:00"]), contract) == [
+        "at: 9999-12-31 23:00:00 in America/New_York is beyond the years 1 to 9999 of UTC"
+    ]
+
+
+def test_a_number_too_large_for_a_narrower_type_is_rejected_not_made_infinite():
+    contract = Contract(columns={"x": Column(type="float32")})
+    table = pa.table({"x": pa.array([0.1, 1e300, float("inf")])})
+    assert reasons(table, contract) == ["x: '1e+300' is not float32"]
+
+
 def test_local_times_become_utc():
     contract = Contract(columns={"at": Column(type="timestamp[s]", timezone="America/New_York")})
     kept = split(strings(at=["2011-01-01 12:00:00", "2011-07-01 12:00:00"]), contract).kept

@@ -222,6 +222,18 @@ def test_local_event_times_that_a_change_of_clocks_skips_or_repeats_are_rejected
     }
 
 
+def test_event_times_beyond_the_calendar_are_rejected_however_they_came_about(workplace: Workplace):
+    contract = Contract(columns={"day": Column(type="date32")}, max_rejected=0.9)
+    time = EventTime(column="due", expression="day + INTERVAL '1000 days'", timezone="UTC")
+    path = workplace.file("t.csv", "day\n0000-01-01\n9999-12-31\n2011-01-01\n")
+    done = workplace.ingest(path, contract, event_time=time)
+    assert [row["due"] for row in workplace.rows(done)] == [datetime(2013, 9, 27, tzinfo=UTC)]
+    assert workplace.reasons(done) == {
+        1: "day: '0000-01-01' is beyond the years 1 to 9999",
+        2: "due: no event time",
+    }
+
+
 @pytest.mark.parametrize(
     ("column", "time", "message"),
     [
