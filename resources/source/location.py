@@ -21,6 +21,8 @@ _QUERY = re.compile(r"\?[^:\s]*")
 _STAMPS = ("ETag", "etag", "CRC", "md5Hash", "Content-MD5", "Last-Modified", "LastModified", "last_modified", "mtime")
 _PIECE_BYTES = 2**20
 _WEB = ("http://", "https://")
+SILENCE_S = 60.0
+"""So long may a web server keep silent; aiohttp alone would end any download after five minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,23 +156,49 @@ def local_path(url: str) -> Path | None:
 @contextmanager
 def plain_errors(url: str) -> Generator[None]:
     """Turn whatever a file system or an archive raises into a `SourceError` that names the file."""
-    import zipfile
-    import zlib
-
     try:
         yield
     except PenstockError:
         raise
     except FileNotFoundError as error:
-        raise SourceError(f"there is no file at {redacted(url)}: correct the URL, or put the file there") from error
+        raise SourceError(_missing(error, url)) from error
     except PermissionError as error:
         raise SourceError(f"{redacted(url)} may not be read: grant this user read access") from error
-    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise SourceError(f"{redacted(url)} is truncated or damaged ({_brief(error)}): fetch it again") from error
     except ImportError as error:
         raise SourceError(f"{redacted(url)} needs a package that is not installed: {_brief(error)}") from error
     except Exception as error:  # fsspec's file systems raise whatever their client libraries do
-        raise SourceError(f"{redacted(url)} cannot be read ({type(error).__name__}: {_brief(error)})") from error
+        if _tells_damage(error):
+            what, remedy = (
+                f"is truncated or damaged ({_brief(error)})",
+                "fetch it again, or correct the end of its name",
+            )
+        else:
+            what, remedy = f"cannot be read ({type(error).__name__}: {_brief(error)})", "correct its URL, or try again"
+        raise SourceError(f"{redacted(url)} {what}: {remedy}") from error
+
+
+def _missing(error: FileNotFoundError, url: str) -> str:
+    """Return what is to be said of a file that was not found; fsspec says so of whatever a web server answers."""
+    cause = error.__cause__
+    status = getattr(cause, "status", None)
+    if cause is None or not type(cause).__module__.startswith("aiohttp") or status in (404, 410):
+        return f"there is no file at {redacted(url)}: correct the URL, or put the file there"
+    if status in (401, 403):
+        return f"{redacted(url)} may not be read: its server answers {status}: give credentials that may read it"
+    if status:
+        return f"{redacted(url)} cannot be read: its server answers {status}: try again later, or correct the URL"
+    return f"{redacted(url)} cannot be reached ({_brief(cause)}): correct its address, or try again later"
+
+
+def _tells_damage(error: Exception) -> bool:
+    import lzma
+    import zipfile
+    import zlib
+
+    if isinstance(error, EOFError | zipfile.BadZipFile | zlib.error | lzma.LZMAError):
+        return True
+    # gzip, bz2 and pyarrow's zstd tell damage by an OSError that no system call failed with.
+    return isinstance(error, OSError) and error.errno is None and type(error).__name__ in ("OSError", "BadGzipFile")
 
 
 def _scratch_of_settings() -> Path:
@@ -183,11 +211,22 @@ def _scratch_of_settings() -> Path:
 def _filesystem(url: str) -> Generator[tuple[Any, str]]:  # Any: fsspec has no types
     import fsspec
 
-    fs, path = fsspec.url_to_fs(url)
+    fs, path = fsspec.url_to_fs(url, **_patience(url))
     try:
         yield fs, path
     finally:
         _close(fs)
+
+
+def _patience(url: str) -> dict[str, Any]:  # Any: as above
+    """Return options that let a web server take its time for a large file, but not keep silent for ever."""
+    schemes = [scheme for scheme in ("http", "https") if f"{scheme}://" in url]
+    if not schemes:
+        return {}
+    import aiohttp
+
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE_S, sock_read=SILENCE_S)
+    return {scheme: {"client_kwargs": {"timeout": timeout}} for scheme in schemes}
 
 
 @contextmanager
@@ -213,6 +252,8 @@ def _info(fs: Any, path: str, url: str) -> dict[str, Any]:  # Any: as above; eac
     info = fs.info(path)
     if info.get("type") == "directory":
         raise SourceError(f"{redacted(url)} is a folder: name one file, or a template with {{partition}}")
+    if info.get("type") == "other":  # to open a pipe waits for its writer
+        raise SourceError(f"{redacted(url)} is a pipe or a device: write its content to a file first")
     return info
 
 

@@ -30,6 +30,7 @@ _FOREIGN = {
     b"\xfd7zXZ": "xz data: end its name in .xz",
     b"PAR1": "a Parquet file: declare format: parquet",
     b"ARROW1": "an Arrow IPC file: declare format: arrow",
+    b"\xff\xfe\0\0": "UTF-32 text: declare options: {encoding: utf-32}",
     b"\xff\xfe": "UTF-16 text: declare options: {encoding: utf-16}",
     b"\xfe\xff": "UTF-16 text: declare options: {encoding: utf-16}",
 }
@@ -160,9 +161,9 @@ def _opened(kind: str, raw: RawFile) -> Any:  # Any: readers of four libraries, 
 
 
 def _check_kind(first: bytes, url: str, encoding: str) -> None:
-    for magic, what in _FOREIGN.items():
-        if first.startswith(magic) and not (encoding.startswith("utf-16") and "UTF-16" in what):
-            raise SourceError(f"{redacted(url)} is not text but {what}")
+    what = next((what for magic, what in _FOREIGN.items() if first.startswith(magic)), None)
+    if what is not None and not what.startswith(encoding[: len("utf-16")].upper()):
+        raise SourceError(f"{redacted(url)} is not text but {what}")
     if encoding in ("utf-8", "ascii") and b"\0" in first[:1024]:
         raise SourceError(
             f"{redacted(url)} begins with {first[:_SHOWN_BYTES]!r}, which is no UTF-8 text: "

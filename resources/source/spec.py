@@ -138,9 +138,7 @@ def _check_option(name: str, value: object) -> None:
 
 
 def _check_encoding(value: object) -> None:
-    import codecs
-
     try:
-        codecs.lookup(str(value))
-    except LookupError as error:
+        "a".encode(str(value))
+    except (LookupError, UnicodeError) as error:  # of an encoding of bytes too, such as base64
         raise DeclarationError(f"options.encoding {value!r} is unknown; try 'utf-8', 'latin-1', 'utf-16'") from error

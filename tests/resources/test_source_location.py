@@ -4,6 +4,7 @@ import functools
 import gzip
 import http.server
 import os
+import socket
 import tarfile
 import threading
 import zipfile
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from resources.errors import DeclarationError, SourceError
-from resources.source import EventTime, Source
+from resources.source import EventTime, Source, location
 from resources.source.location import file_url, fingerprint, redacted, resolve
 from resources.source.spec import guess_format
 from tests.resources.ingesting import AT, FEBRUARY, Workplace, csv_text, hours, workplace
@@ -45,6 +46,7 @@ def test_the_format_is_told_by_the_file_name(url: str, form: str | None):
         ({"url": "x.csv", "options": {"delimeter": ";"}}, "did you mean 'delimiter'"),
         ({"url": "x.csv", "options": {"delimiter": ";;"}}, "options.delimiter must be one ASCII character"),
         ({"url": "x.csv", "options": {"encoding": "latin-77"}}, "options.encoding 'latin-77' is unknown"),
+        ({"url": "x.csv", "options": {"encoding": "base64"}}, "options.encoding 'base64' is unknown"),
         ({"url": "x.csv", "options": {"null_values": "NA"}}, "options.null_values must be a list of texts"),
         ({"url": "x.parquet", "options": {"delimiter": ";"}}, "'delimiter' is not one of"),
         ({"url": "x.csv", "format": "cvs"}, "did you mean 'csv'"),
@@ -193,6 +195,13 @@ def test_a_replaced_archive_is_seen_at_once(tmp_path: Path):
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        status = self.path.removeprefix("/status/").partition("/")[0]
+        if status.isdecimal():
+            self.send_error(int(status))
+        else:
+            super().do_GET()
+
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
@@ -233,3 +242,34 @@ def test_a_binary_file_of_a_web_server_is_copied_and_the_copy_removed(workplace:
 def test_a_missing_page_is_a_missing_file(workplace: Workplace, served: str):
     with pytest.raises(SourceError, match=r"there is no file at http://127.0.0.1:\d+/nothing.csv"):
         workplace.ingest(f"{served}/nothing.csv")
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (403, "may not be read: its server answers 403: give credentials"),
+        (503, "cannot be read: its server answers 503: try again later"),
+        (410, "there is no file at"),
+    ],
+)
+def test_what_a_web_server_refuses_is_not_called_a_missing_file(
+    workplace: Workplace, served: str, status: int, message: str
+):
+    with pytest.raises(SourceError, match=message):
+        workplace.ingest(f"{served}/status/{status}/rides.csv")
+
+
+def test_a_web_server_that_is_not_there_or_keeps_silent_is_named(workplace: Workplace, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(location, "SILENCE_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/rides.csv"
+        with pytest.raises(SourceError, match=r"rides.csv cannot be reached \(Timeout"):
+            workplace.ingest(url)
+    with pytest.raises(SourceError, match=r"rides.csv cannot be reached \(Cannot connect .* correct its address"):
+        workplace.ingest(url)
+
+
+def test_a_pipe_is_refused_before_anyone_waits_for_its_writer(workplace: Workplace):
+    os.mkfifo(workplace.folder / "pipe.csv")
+    with pytest.raises(SourceError, match="is a pipe or a device: write its content to a file first"):
+        workplace.ingest(workplace.folder / "pipe.csv")
