@@ -28,7 +28,8 @@ def check_columns(names: Iterable[str], contract: Contract, *, source: str = "th
         ContractError: Naming every column that is doubled, lost or gained, with the nearest name.
     """
     found = list(names)
-    faults = _doubled(found) + _lost(found, contract)
+    read = found if contract.extra == "refuse" else [name for name in found if name in contract.columns]
+    faults = _doubled(read) + _lost(found, contract)
     if contract.extra == "refuse":
         faults += _gained(found, contract)
     if faults:
@@ -66,6 +67,8 @@ def _gained(names: list[str], contract: Contract) -> list[str]:
     gained = [name for name in dict.fromkeys(names) if name not in contract.columns]
     if not gained:
         return []
+    if any(not name or name.startswith("_") for name in gained):  # no contract can name them
+        return [f"{_listed(gained)} not in the contract (rename it in the source, or set extra: drop)"]
     return [f"{_listed(gained)} not in the contract (declare it, or set extra: drop)"]
 
 

@@ -5,6 +5,7 @@ Missing values are empty and unquoted unless `null_values` says otherwise; a quo
 
 import csv
 import io
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _OTHER_DELIMITERS = ";\t|,"
+_LINE_END = re.compile(rb"\r\n?|\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,9 +195,11 @@ def _header(
     """Return the column names and the text after them."""
     if given is not None:
         return tuple(given), data
+    data = data.lstrip(b"\r\n")
     end = 0
     while True:
-        end = data.find(b"\n", end) + 1 or len(data)
+        line_end = _LINE_END.search(data, end)
+        end = line_end.end() if line_end else len(data)
         if end == len(data) or data.count(quote.encode(), 0, end) % 2 == 0:
             break
     try:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SAMPLED_LINES = 1000
+_DEEPEST = 100
 _SECOND_VALUE = re.compile(rb"\}[ \t\r]*[^,\]}\s]")
 _NO_NUMBER = re.compile(rb"[:,\[][ \t]*-?(?:Inf|NaN)")
 _MALFORMED = "row: not one JSON object"
@@ -141,7 +142,21 @@ def parse_line(line: bytes) -> Row:
         raise ValueError(f"{type(row).__name__} instead of an object")
     if b"\\u" in line:  # half a surrogate pair is no text
         json.dumps(row, ensure_ascii=False).encode()
+    if line.count(b"[") + line.count(b"{") > _DEEPEST and _depth(row) > _DEEPEST:
+        raise ValueError(f"values nested more than {_DEEPEST} deep")
     return row
+
+
+def _depth(value: Any) -> int:  # Any: a JSON value
+    """Return how deep lists and objects are nested in `value`, without recursion, which ends at some 1,000."""
+    depth, level = 0, _items(value)
+    while level:
+        depth, level = depth + 1, list(chain.from_iterable(map(_items, level)))
+    return depth
+
+
+def _items(value: Any) -> list[Any]:  # Any: JSON values
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 @contextmanager
@@ -189,7 +204,7 @@ def _column(rows: Sequence[Row], name: str, column: Column) -> _Cells:
         fits = value is None or type(value) in kinds
         texts.append(_spelled(value) if fits else None)
         if not fits:
-            text = f"{name}: the JSON value {shown(json.dumps(value, ensure_ascii=False))} is not {column.type}"
+            text = f"{name}: the JSON value {shown(_json(value))} is not {column.type}"
             unfit[number] = [Reason(f"{name}: not {column.type}", text)]
     return _Cells(texts, unfit)
 
@@ -220,6 +235,20 @@ def _may_be_parsed_fast(data: bytes) -> bool:
 def _spelled(value: Any) -> str | None:  # Any: a JSON value
     if value is None or isinstance(value, str):
         return None if value is None else str(value)
+    return _json(value)
+
+
+def _json(value: Any) -> str:  # Any: as above
+    """Return a JSON value as text, its numbers as the file spells them."""
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, dict):
+        items: dict[str, Any] = value
+        return (
+            "{" + ", ".join([f"{json.dumps(name, ensure_ascii=False)}: {_json(items[name])}" for name in items]) + "}"
+        )
+    if isinstance(value, list):
+        return "[" + ", ".join([_json(item) for item in value]) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -269,7 +298,7 @@ def _is_utf8(data: bytes) -> bool:
 
 def _number(text: str) -> Number:
     if math.isinf(float(text)):
-        raise ValueError(f"{text} is too large a number")
+        raise ValueError(f"{shown(text)} is too large a number")
     return Number(text)
 
 

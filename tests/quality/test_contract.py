@@ -252,6 +252,7 @@ def test_dictionary_columns_are_read_like_plain_ones():
         (["hr", "counts"], r"'count' is missing \(the source has 'counts': renamed\?\)"),
         (["hr", "count", "temp"], "'temp' not in the contract"),
         (["hr", "count", "hr"], "'hr' more than once"),
+        (["", "hr", "count"], r"'' not in the contract \(rename it in the source, or set extra: drop\)"),
     ],
 )
 def test_columns_that_are_lost_gained_or_doubled_are_named(names: list[str], message: str):
@@ -262,7 +263,7 @@ def test_columns_that_are_lost_gained_or_doubled_are_named(names: list[str], mes
 
 def test_extra_columns_may_be_dropped():
     contract = Contract(columns={"hr": Column(type="int64")}, extra="drop")
-    check_columns(["hr", "temp"], contract)
+    check_columns(["hr", "temp", "", ""], contract)
     assert split(strings(hr=["1"], temp=["2"]), contract).kept.column_names == ["hr"]
 
 

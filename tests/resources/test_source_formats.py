@@ -70,6 +70,12 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_the_data(workpla
     assert workplace.rows(done) == [{"a": 1, "b": "x"}]
 
 
+@pytest.mark.parametrize("text", ["\n\na,b\n1,x\n2,y\n", "a,b\r1,x\r2,y\r", "a,b\r1,x\n2,y\r\n"])
+def test_no_row_is_lost_to_empty_lines_or_old_line_ends_at_the_head(workplace: Workplace, text: str):
+    done = workplace.ingest(workplace.file("a.csv", text), PAIR)
+    assert [row["b"] for row in workplace.rows(done)] == ["x", "y"]
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "cp1252"])
 def test_a_declared_encoding_is_decoded(workplace: Workplace, encoding: str):
     path = workplace.file("a.csv", "a,b\n1,Café\n2,Œuvre\n".replace("Œ", "O").encode(encoding))
@@ -89,6 +95,12 @@ def test_compressed_text_is_known_by_its_name_and_the_digest_is_of_the_file(
     packed = workplace.ingest(workplace.file(f"rides.csv{suffix}", data))
     assert packed.ref.digest == plain.ref.digest
     assert packed.report.source_digest != plain.report.source_digest
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz", "zst"])
+def test_text_that_only_its_name_calls_compressed_is_refused(workplace: Workplace, suffix: str):
+    with pytest.raises(SourceError, match=r"truncated or damaged \(.*correct the end of its name"):
+        workplace.ingest(workplace.file(f"rides.csv.{suffix}", csv_text(hours(3))))
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
@@ -113,6 +125,7 @@ def test_a_truncated_archive_is_refused(workplace: Workplace, pack: Any):
         ("a.csv", "a,é\n1,x\n".encode("latin-1"), "is not UTF-8: byte 0xe9 .* in its header"),
         ("a.csv", "a,b\n1,x\n".encode("utf-16"), r"is not text but UTF-16 text: declare options: \{encoding: utf-16\}"),
         ("a.csv", "a,b\n1,x\n".encode("utf-16-le"), "is no UTF-8 text"),
+        ("a.csv", "a,b\n1,x\n".encode("utf-32"), r"is not text but UTF-32 text: declare options: \{encoding: utf-32\}"),
         ("a.csv", gzip.compress(b"a,b\n1,x\n", mtime=0), "gzip data: end its name in .gz"),
         ("a.csv", b"PK\x03\x04....", r"a zip archive: name the member, zip://MEMBER::URL"),
         ("a.csv", b"PAR1....", "a Parquet file: declare format: parquet"),
@@ -325,9 +338,17 @@ def test_json_values_of_the_wrong_kind_are_rejected_with_their_spelling(workplac
     assert [row["a"] for row in workplace.rows(done)] == [1, 3, 4]
     assert workplace.reasons(done) == {
         2: "a: the JSON value '\"1\"' is not int64",
-        3: "b: the JSON value '\"5\"' is not string",
+        3: "b: the JSON value '5' is not string",
         4: "row: not one JSON object: NoneType instead of an object",
     }
+
+
+def test_nested_json_is_rejected_as_it_is_spelled_and_however_deep(workplace: Workplace):
+    deep = "[" * 900 + "]" * 900
+    rows = ['{"a": 1, "b": "x"}', '{"a": 2, "b": {"c": [1.50, null]}}', f'{{"a": 3, "b": {deep}}}', '{"a": 4, "b": ""}']
+    done = workplace.ingest(workplace.file("a.jsonl", "\n".join(rows) + "\n"), PAIR)
+    assert [(row["_row"], row["b"]) for row in workplace.rejected(done)] == [(2, '{"c": [1.50, null]}'), (3, None)]
+    assert workplace.reasons(done)[3] == "row: not one JSON object: values nested more than 100 deep"
 
 
 def test_rides_in_json_lines_are_those_in_csv(workplace: Workplace):
