@@ -4,6 +4,7 @@ The runs are ordinary ones: the web UI shows them under the pipeline's job, with
 whoever wants to see progress passes a listener.
 """
 
+import errno
 import logging
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
@@ -72,13 +73,14 @@ def open_instance() -> Generator[dg.DagsterInstance]:
 
     Raises:
         SettingsError: If DAGSTER_HOME is no folder.
+        StoreError: If Dagster cannot write, now or while the instance is in use.
     """
     from dagster._core.instance.ref import InstanceRef  # `DagsterInstance.get` takes no overrides
 
     home = Path(os.environ.get("DAGSTER_HOME", "")).expanduser()
     if not home.is_absolute() or not home.is_dir():
         raise SettingsError(f"DAGSTER_HOME={str(home)!r} is no absolute path of a folder: correct it, or unset it")
-    with quick_commits():
+    with _plain_storage_errors(), quick_commits():
         try:
             instance = dg.DagsterInstance.from_ref(
                 InstanceRef.from_dir(str(home), overrides={"compute_logs": _NO_CAPTURE})
@@ -87,6 +89,27 @@ def open_instance() -> Generator[dg.DagsterInstance]:
             raise SettingsError(f"{home / 'dagster.yaml'}: {error}; correct it") from error
         with instance:
             yield instance
+
+
+@contextmanager
+def _plain_storage_errors() -> Generator[None]:
+    """Turn what Dagster's databases raise on a full or read-only disk into an error that says so."""
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        yield
+    except OperationalError as error:
+        reason = str(error.orig)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        reason = f"{error.filename}: {error.strerror}"
+    else:
+        return
+    raise StoreError(
+        f"Dagster cannot keep its runs ({reason}): free some space and make PENSTOCK_HOME writable, or set it to a "
+        "folder of another disk"
+    )
 
 
 class Runner:

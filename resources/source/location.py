@@ -20,6 +20,12 @@ _CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+@")
 _QUERY = re.compile(r"\?[^:\s]*")
 _STAMPS = ("ETag", "etag", "CRC", "md5Hash", "Content-MD5", "Last-Modified", "LastModified", "last_modified", "mtime")
 _PIECE_BYTES = 2**20
+_REMEDIES = {
+    "NoCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "EndpointConnectionError": "correct AWS_ENDPOINT_URL, or try again later",
+    "ConnectTimeoutError": "correct AWS_ENDPOINT_URL, or try again later",
+    "ReadTimeoutError": "its server keeps silent: try again later",
+}
 _WEB = ("http://", "https://")
 SILENCE_S = 60.0
 """So long may a web server keep silent; aiohttp alone would end any download after five minutes."""
@@ -163,7 +169,10 @@ def plain_errors(url: str) -> Generator[None]:
     except FileNotFoundError as error:
         raise SourceError(_missing(error, url)) from error
     except PermissionError as error:
-        raise SourceError(f"{redacted(url)} may not be read: grant this user read access") from error
+        remedy = (
+            "grant this user read access" if local_path(url) else "give credentials that may read it (AWS_* for S3)"
+        )
+        raise SourceError(f"{redacted(url)} may not be read: {remedy}") from error
     except ImportError as error:
         raise SourceError(f"{redacted(url)} needs a package that is not installed: {_brief(error)}") from error
     except Exception as error:  # fsspec's file systems raise whatever their client libraries do
@@ -173,7 +182,8 @@ def plain_errors(url: str) -> Generator[None]:
                 "fetch it again, or correct the end of its name",
             )
         else:
-            what, remedy = f"cannot be read ({type(error).__name__}: {_brief(error)})", "correct its URL, or try again"
+            what = f"cannot be read ({type(error).__name__}: {_brief(error)})"
+            remedy = _REMEDIES.get(type(error).__name__, "correct its URL, or try again")
         raise SourceError(f"{redacted(url)} {what}: {remedy}") from error
 
 
@@ -219,14 +229,24 @@ def _filesystem(url: str) -> Generator[tuple[Any, str]]:  # Any: fsspec has no t
 
 
 def _patience(url: str) -> dict[str, Any]:  # Any: as above
-    """Return options that let a web server take its time for a large file, but not keep silent for ever."""
-    schemes = [scheme for scheme in ("http", "https") if f"{scheme}://" in url]
-    if not schemes:
-        return {}
+    """Return options that let a server take its time for a large file, but not keep silent for ever."""
+    schemes = [scheme for scheme in ("http", "https", "s3") if f"{scheme}://" in url]
+    return {scheme: _s3_options() if scheme == "s3" else _web_options() for scheme in schemes}
+
+
+def _web_options() -> dict[str, Any]:  # Any: as above
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE_S, sock_read=SILENCE_S)
-    return {scheme: {"client_kwargs": {"timeout": timeout}} for scheme in schemes}
+    return {"client_kwargs": {"timeout": timeout}}
+
+
+def _s3_options() -> dict[str, Any]:  # Any: as above
+    from fsspec.config import conf
+
+    # s3fs tries five times, and botocore five times in each of them: 15 s of silence become six minutes.
+    given: dict[str, Any] = conf.get("s3", {}).get("config_kwargs", {})
+    return {"config_kwargs": {"retries": {"total_max_attempts": 1}, **given}}
 
 
 @contextmanager
