@@ -17,6 +17,7 @@ from typing import Any, Literal
 import dagster as dg
 
 from assets.stage import FORCE_TAG
+from pipelines.abandoned import PROCESS_TAG, end_abandoned, this_process
 from pipelines.build import STAGES, build
 from pipelines.events import CheckOutcome, StageOutcome, Watch
 from pipelines.planning import Step, window_of
@@ -69,7 +70,8 @@ class Outcome:
 def open_instance() -> Generator[dg.DagsterInstance]:
     """Open the Dagster instance of DAGSTER_HOME, without its capture of stdout and stderr.
 
-    The capture costs a run three more processes, and would keep what is printed off the terminal.
+    The capture costs a run three more processes, and would keep what is printed off the terminal. Runs whose process
+    was killed are recorded as failed.
 
     Raises:
         SettingsError: If DAGSTER_HOME is no folder.
@@ -88,6 +90,7 @@ def open_instance() -> Generator[dg.DagsterInstance]:
         except (dg.DagsterInvalidConfigError, dg.DagsterInvariantViolationError) as error:
             raise SettingsError(f"{home / 'dagster.yaml'}: {error}; correct it") from error
         with instance:
+            end_abandoned(instance)
             yield instance
 
 
@@ -205,7 +208,7 @@ class Runner:
         return found
 
     def _tags(self) -> dict[str, str]:
-        tags = {LOCATION_TAG: "__repository__@penstock"}
+        tags = {LOCATION_TAG: "__repository__@penstock", PROCESS_TAG: this_process()}
         return tags | ({FORCE_TAG: "true"} if self._force else {})
 
 

@@ -33,6 +33,11 @@ def lockable_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
     next(with_disk, None)
 
 
+def grow(folder: Path) -> None:
+    """Give a tiny disk enough room, as somebody who deletes other files does."""
+    _run("mount", "-o", "remount,size=64m", str(folder))
+
+
 def _mounted(folder: Path, options: str) -> Iterator[Path]:
     folder.mkdir()
     if shutil.which("mount") is None or not _permitted("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)):
