@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resources.canonical import digest_file, digest_value
+from resources.source.location import patience, tells_absence
 
 PLACE = "{partition}"
 STAMP_DIGITS = 12
@@ -106,8 +107,9 @@ def _probe(url: str, keys: Sequence[str]) -> dict[str, SourceFile]:
     for key in keys:
         try:
             found[key] = file_at(url.replace(PLACE, key))
-        except FileNotFoundError:
-            continue
+        except FileNotFoundError as error:
+            if not tells_absence(error):
+                raise
     return found
 
 
@@ -115,9 +117,10 @@ def _system(url: str) -> tuple[Any, str]:  # Any: fsspec is untyped
     """Return the file system of `url`, with nothing remembered of earlier listings, and the path in it."""
     from fsspec.core import url_to_fs
 
-    inner, _ = url_to_fs(url.rsplit("::", maxsplit=1)[-1])
+    last = url.rsplit("::", maxsplit=1)[-1]
+    inner, path = url_to_fs(last, **patience(last))
     inner.invalidate_cache()
-    return url_to_fs(url) if "::" in url else (inner, _)
+    return url_to_fs(url, **patience(url)) if "::" in url else (inner, path)
 
 
 def _listing(system: Any, pattern: str) -> Mapping[str, Any]:  # Any: fsspec is untyped
@@ -171,7 +174,7 @@ def _digest_remote(url: str) -> str:
     from blake3 import blake3
 
     hasher = blake3()
-    with fsspec.open(url, "rb", expand=False) as stream:
+    with fsspec.open(url, "rb", expand=False, **patience(url)) as stream:
         while block := stream.read(2**20):  # type: ignore[union-attr]
             hasher.update(block)
     return hasher.hexdigest()[:DIGEST_DIGITS]

@@ -189,15 +189,25 @@ def plain_errors(url: str) -> Generator[None]:
 
 def _missing(error: FileNotFoundError, url: str) -> str:
     """Return what is to be said of a file that was not found; fsspec says so of whatever a web server answers."""
-    cause = error.__cause__
-    status = getattr(cause, "status", None)
-    if cause is None or not type(cause).__module__.startswith("aiohttp") or status in (404, 410):
+    if tells_absence(error):
         return f"there is no file at {redacted(url)}: correct the URL, or put the file there"
+    status = _status(error)
     if status in (401, 403):
         return f"{redacted(url)} may not be read: its server answers {status}: give credentials that may read it"
     if status:
         return f"{redacted(url)} cannot be read: its server answers {status}: try again later, or correct the URL"
+    cause = error.__cause__ or error
     return f"{redacted(url)} cannot be reached ({_brief(cause)}): correct its address, or try again later"
+
+
+def tells_absence(error: FileNotFoundError) -> bool:
+    """Return whether `error` tells that there is no file, and not that a web server refused or kept silent."""
+    cause = error.__cause__
+    return cause is None or not type(cause).__module__.startswith("aiohttp") or _status(error) in (404, 410)
+
+
+def _status(error: FileNotFoundError) -> int | None:
+    return getattr(error.__cause__, "status", None)
 
 
 def _tells_damage(error: Exception) -> bool:
@@ -221,14 +231,14 @@ def _scratch_of_settings() -> Path:
 def _filesystem(url: str) -> Generator[tuple[Any, str]]:  # Any: fsspec has no types
     import fsspec
 
-    fs, path = fsspec.url_to_fs(url, **_patience(url))
+    fs, path = fsspec.url_to_fs(url, **patience(url))
     try:
         yield fs, path
     finally:
         _close(fs)
 
 
-def _patience(url: str) -> dict[str, Any]:  # Any: as above
+def patience(url: str) -> dict[str, Any]:  # Any: as above
     """Return options that let a server take its time for a large file, but not keep silent for ever."""
     schemes = [scheme for scheme in ("http", "https", "s3") if f"{scheme}://" in url]
     return {scheme: _s3_options() if scheme == "s3" else _web_options() for scheme in schemes}

@@ -3,6 +3,7 @@
 import functools
 import http.server
 import os
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from quality.contract import Column, Contract
 from resources.errors import SourceError
-from resources.source import EventTime, Source
+from resources.source import EventTime, Source, location
 from resources.source.lookout import Lookout
 from resources.source.watch import Look, Pace, changed_partitions
 from resources.source.watched import Change, Seen, Watched
@@ -442,6 +443,18 @@ def _member(path: Path, text: str, *, at: float) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("rides.csv", text)
     os.utime(path, (at, at))
+
+
+def test_a_web_server_that_keeps_silent_or_is_not_there_is_an_error_and_no_missing_file(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(location, "SILENCE_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        template = f"http://127.0.0.1:{silent.getsockname()[1]}/{{partition}}.csv"
+        with pytest.raises(SourceError, match="cannot be reached"):
+            look(template)
+    with pytest.raises(SourceError, match="cannot be reached"):
+        look(template)
 
 
 class Ranges(http.server.SimpleHTTPRequestHandler):
