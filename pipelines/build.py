@@ -3,9 +3,8 @@
 Every piece is an ordinary Dagster object with nothing hidden behind it; take what you need of it by key.
 """
 
-import inspect
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -29,7 +28,15 @@ from resources.transform.preprocess import BUCKET, LABEL
 from resources.transform.split import BUCKETS
 from resources.wiring import RefIOManager, WorkspaceResource
 
-STAGES = ("raw", "features", "model", "evaluation", "deployment")
+FACTORIES = {
+    "raw": raw_asset,
+    "features": features_asset,
+    "model": model_asset,
+    "evaluation": evaluation_asset,
+    "deployment": deployment_asset,
+}
+"""Stage to what makes its asset."""
+STAGES = tuple(FACTORIES)
 CODE = {
     "raw": ("resources.source", "quality.contract"),
     "features": ("resources.transform",),
@@ -108,7 +115,7 @@ def stage_of(pipeline: Pipeline, name: str) -> Stage:
         partitions=pipeline.partitions,
         owners=pipeline.owners,
         tags=pipeline.tags,
-        metadata=_links(pipeline),
+        metadata=_links(pipeline, FACTORIES[name]),
         automation=upstream_changed() if pipeline.automate and name != "raw" else None,
     )
 
@@ -167,14 +174,14 @@ def _expected_warnings() -> Generator[None]:
         yield
 
 
-def _links(pipeline: Pipeline) -> dict[str, Any]:  # Any: Dagster metadata values
-    """Return links to the lines of the declaration and of the asset factories."""
-    here = [
-        dg.LocalFileCodeReference(file_path=str(inspect.getsourcefile(raw_asset)), line_number=1, label="stage code")
-    ]
+def _links(pipeline: Pipeline, factory: Callable[..., Any]) -> dict[str, Any]:  # Any: an asset; Dagster metadata
+    """Return links to the lines of the declaration and of the factory of the stage's asset."""
+    code = factory.__code__
+    places = [(Path(code.co_filename), code.co_firstlineno, "stage code")]
     declared = pipeline.declared_at
-    if declared is not None and Path(declared[0]).exists():
-        here.insert(
-            0, dg.LocalFileCodeReference(file_path=str(declared[0]), line_number=declared[1], label="declaration")
-        )
-    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=list(here))}
+    if declared is not None and declared[0].exists():
+        places.insert(0, (*declared, "declaration"))
+    references = [
+        dg.LocalFileCodeReference(file_path=str(file), line_number=line, label=label) for file, line, label in places
+    ]
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=list(references))}

@@ -48,9 +48,14 @@ def test_an_asset_shows_group_kinds_owner_version_and_source(bikes, stage):
     assert spec.owners == ["team:demand"]
     assert spec.code_version
     assert spec.description
-    links = spec.metadata["dagster/code_references"].code_references
-    assert links[0].file_path.endswith("bike_demand.py")
-    assert "Pipeline(" in Path(links[0].file_path).read_text().splitlines()[links[0].line_number - 1]
+    declaration, code = spec.metadata["dagster/code_references"].code_references
+    assert declaration.file_path.endswith("bike_demand.py")
+    assert "Pipeline(" in linked_line(declaration)
+    assert linked_line(code).startswith(f"def {stage}_asset(")
+
+
+def linked_line(link: dg.LocalFileCodeReference) -> str:
+    return Path(link.file_path).read_text().splitlines()[link.line_number - 1]
 
 
 def test_the_model_of_a_partition_reads_the_window_before_it_and_never_itself(bikes):
