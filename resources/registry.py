@@ -111,20 +111,6 @@ class Registry:
         entries = self.entries()
         return entries[-1] if entries else None
 
-    def champion_before(self, partition: str) -> Entry | None:
-        """Return the champion as the log would show it, had no model of `partition` or a later one been judged.
-
-        Rollbacks away from such a model are left out with it. For an empty key (an unpartitioned pipeline) it is the
-        champion.
-        """
-        entries = self.entries()
-        kept: Entry | None = None
-        for before, entry in zip((None, *entries), entries, strict=False):
-            away = entry.partition if entry.action == "promote" or before is None else before.partition
-            if not partition or (away < partition and entry.partition < partition):
-                kept = entry
-        return kept
-
     def champion_facing(self, challenger: str, partition: str) -> Entry | None:
         """Return the champion that the model `challenger`, judged on `partition`, has to answer to.
 

@@ -79,7 +79,7 @@ def test_a_new_registry_has_no_champion(registry):
     assert registry.entries() == ()
     assert registry.head() == ""
     assert registry.champion() is None
-    assert registry.champion_before("2011-01") is None
+    assert registry.champion_facing(A.digest, "2011-01") is None
     assert registry.rolled_back() == set()
 
 
@@ -186,32 +186,6 @@ def test_rollback_to_what_never_was_or_already_is_champion_is_refused(registry):
     with pytest.raises(ConflictError, match=r"is the champion .* already"):
         registry.rollback(to=A.digest, reason="")
     assert len(registry.entries()) == 1
-
-
-def test_the_champion_before_a_partition_ignores_that_partition_and_later_ones(registry):
-    for challenger, partition in ((A, "2011-01"), (B, "2011-02"), (C, "2011-03")):
-        promote(registry, challenger, partition)
-
-    before = [registry.champion_before(partition) for partition in ("2011-01", "2011-02", "2011-03", "2011-04")]
-
-    assert [entry and entry.model for entry in before] == [None, A, B, C]
-
-
-def test_a_rollback_away_from_a_later_partition_does_not_change_the_champion_before(registry):
-    promote(registry, A, "2011-01")
-    promote(registry, B, "2011-02")
-    promote(registry, C, "2011-03")
-    registry.rollback(to=A.digest, reason="")
-
-    assert registry.champion_before("2011-03").model == B
-    assert registry.champion_before("2011-04").model == A
-
-
-def test_an_unpartitioned_pipeline_has_one_champion_before(registry):
-    promote(registry, A, "")
-    promote(registry, B, "")
-
-    assert registry.champion_before("").model == B
 
 
 def race(home: str, name: str, barrier: Barrier, outcomes: "multiprocessing.Queue[str]") -> None:
@@ -408,6 +382,6 @@ def test_the_registry_agrees_with_a_plain_list_of_moves(moves):
     ]
     assert {names[digest] for digest in registry.rolled_back()} == gone
     for partition in ("p1", "p2", "p3", "p4"):
-        kept = [name for name, where, about in history if where < partition and about < partition]
-        entry = registry.champion_before(partition)
+        kept = [name for name, where, about in history if where <= partition and about <= partition]
+        entry = registry.champion_facing(model("newcomer").digest, partition)
         assert (names[entry.model.digest] if entry else None) == (kept[-1] if kept else None)
