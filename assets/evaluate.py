@@ -11,9 +11,10 @@ from assets.preprocess import Features, parents, raw_inputs
 from assets.stage import Stage, Work, forced, partition_of, plain_failures
 from quality.gate import Gate
 from quality.metrics import METRICS, metric_named
-from resources.declaration import Declaration, choose
+from resources.declaration import Declaration
 from resources.errors import DeclarationError
 from resources.judgement import Case, Rules, champion_for, judge_challenger
+from resources.names import choose
 from resources.refs import DatasetRef, GateReport, ModelRef
 from resources.storage import refs
 from resources.storage.provenance import Parent

@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 from assets.metadata import dataset_metadata, feature_metadata
 from assets.partitions import lookback
 from assets.stage import Stage, Work, forced, partition_of, plain_failures
-from resources.declaration import Declaration, choose
+from resources.declaration import Declaration
 from resources.errors import DeclarationError
+from resources.names import choose
 from resources.refs import DatasetRef
 from resources.storage.provenance import Parent
 from resources.transform.expressions import check_expression

@@ -10,8 +10,8 @@ from types import ModuleType
 
 from pipelines.spec import Pipeline
 from resources.canonical import digest_bytes
-from resources.declaration import nearest
 from resources.errors import DeclarationError, PenstockError, SettingsError
+from resources.names import nearest
 from resources.settings import Settings, load_settings
 
 CATALOG = Path(__file__).parent / "catalog"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pipelines.build import STAGES
 from pipelines.spec import Pipeline
-from resources.declaration import nearest
 from resources.errors import DeclarationError
+from resources.names import nearest
 
 Made = Mapping[str, Collection[str]]
 """Stage to the partition keys for which it has a value."""

@@ -14,8 +14,8 @@ from typing import Any
 import polars as pl
 
 from quality.contract import Contract
-from resources.declaration import choose
 from resources.errors import ContractError, StoreError
+from resources.names import choose
 from resources.source import EventTime, Source
 from resources.source.spec import guess_format
 from resources.training.bundle import Bundle

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from resources.canonical import parse_json
-from resources.declaration import nearest
 from resources.errors import ObjectMissing
+from resources.names import nearest
 from resources.refs import DatasetRef, GateReport, Ref
 from resources.registry import Entry
 from resources.storage import refs

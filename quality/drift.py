@@ -27,8 +27,8 @@ from quality.distances import (
     total_variation_lower_bound,
 )
 from quality.distributions import chi_square_tail, kolmogorov_tail
-from quality.names import unknown_name
 from resources.errors import DeclarationError
+from resources.names import unknown_name
 
 Test = Literal["ks", "tv", "missing"]
 

@@ -13,9 +13,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from quality.expectation_types import ARGUMENTS, COMMON_ARGUMENTS, FINDS_COLUMNS, SQL_ONLY, arguments
-from quality.names import unknown_name
 from quality.verdicts import Verdict
 from resources.errors import DeclarationError
+from resources.names import unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from quality.names import unknown_name
 from resources.errors import DeclarationError
+from resources.names import unknown_name
 
 if TYPE_CHECKING:  # numpy costs 0.1 CPU s, which a declaration need not pay
     import numpy as np

@@ -4,13 +4,12 @@ It turns pydantic's findings into one `DeclarationError` that names the field, t
 the nearest valid name. It declares nothing itself.
 """
 
-from collections.abc import Collection, Iterable
-from difflib import get_close_matches
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from resources.errors import DeclarationError
+from resources.names import nearest
 
 
 class Declaration(BaseModel):
@@ -39,27 +38,6 @@ class Declaration(BaseModel):
 def explain(model: type[BaseModel], error: ValidationError) -> str:
     """Return every finding of `error` as a line: place, value, expectation, remedy."""
     return "\n".join(_line(model, finding) for finding in error.errors())
-
-
-def nearest(name: str, allowed: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the nearest allowed name, or an empty text.
-
-    >>> nearest("labl", ["label", "window"])
-    "; did you mean 'label'?"
-    """
-    matches = get_close_matches(str(name), list(allowed), n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
-
-
-def choose(field: str, name: str, allowed: Collection[str]) -> str:
-    """Return `name` if it is allowed.
-
-    Raises:
-        DeclarationError: Naming the field, the value, what is allowed and the nearest valid name.
-    """
-    if name in allowed:
-        return name
-    raise DeclarationError(f"{field}: {name!r} is not one of {', '.join(sorted(allowed))}{nearest(name, allowed)}")
 
 
 def _line(model: type[BaseModel], finding: Any) -> str:  # Any: pydantic's ErrorDetails

@@ -5,13 +5,13 @@ Flat types only: numbers, text, bytes, booleans, dates, times. It never imports 
 
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from resources.errors import DeclarationError
+from resources.names import nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,8 +54,7 @@ def type_text(given: object) -> str:
         return _clock_text(clock[1], clock[2])
     if decimal := _DECIMAL.fullmatch(text):
         return _decimal_text(int(decimal[1]), int(decimal[2]))
-    near = get_close_matches(text, _EXAMPLES, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = nearest(text, _EXAMPLES) or "."
     raise DeclarationError(f"{text!r} is no column type{hint} Types: {', '.join(_EXAMPLES)}")
 
 

@@ -8,8 +8,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from quality.contract.types import zone_name
-from resources.declaration import Declaration, choose
+from resources.declaration import Declaration
 from resources.errors import DeclarationError
+from resources.names import choose
 
 Format = Literal["csv", "parquet", "jsonl", "arrow"]
 SUFFIXES: dict[str, Format] = {

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from resources.errors import DeclarationError
+from resources.names import name_error
 from resources.training.protocol import Task
-from resources.transform.names import name_error
 
 
 class Estimator(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from resources.errors import DeclarationError, TrainingError
-from resources.transform.names import name_error
+from resources.names import name_error
 
 REGRESSION_OBJECTIVES = {
     "regression": ("regression_l2", "l2", "mean_squared_error", "mse", "l2_root", "root_mean_squared_error", "rmse"),

@@ -131,9 +131,9 @@ def trainer_named(name: str, *, field: str = "trainer") -> Trainer:
     Raises:
         DeclarationError: If there is none.
     """
+    from resources.names import name_error
     from resources.training.lightgbm import LightGBM
     from resources.training.sklearn import ScikitLearn
-    from resources.transform.names import name_error
 
     trainers: dict[str, Trainer] = {"lightgbm": LightGBM(), "sklearn": ScikitLearn()}
     if name not in trainers:

@@ -11,7 +11,7 @@ import polars as pl
 import polars.selectors as cs
 
 from resources.errors import ContractError, PenstockError
-from resources.transform.names import name_error
+from resources.names import name_error
 from resources.transform.sql_text import check_text, is_row_wise, refused, with_float_literals
 
 _ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, TypeError)

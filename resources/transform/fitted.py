@@ -12,8 +12,8 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from resources.errors import ContractError, DeclarationError, TrainingError
+from resources.names import name_error
 from resources.transform.expressions import apply_columns, check_types, collect, columns_of
-from resources.transform.names import name_error
 from resources.transform.steps import AnyStep, OneHot, Ordinal, State, Step, check_steps, outputs
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from resources.errors import DeclarationError
-from resources.transform.names import name_error
+from resources.names import name_error
 
 
 def _words(text: str) -> frozenset[str]:

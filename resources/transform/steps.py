@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from resources.declaration import Declaration
 from resources.errors import TrainingError
-from resources.transform.names import name_error
+from resources.names import name_error
 
 State = dict[str, Any]  # Any: JSON values
 Scalar = bool | int | float | str

@@ -153,7 +153,7 @@ def test_a_result_is_canonical_json():
 
 def test_a_misspelt_column_and_a_column_of_dates_are_refused():
     frame = pl.DataFrame({"temp": [1.0], "day": [1]}).with_columns(pl.col("day").cast(pl.Date))
-    with pytest.raises(DeclarationError, match="unknown drift column 'tmp': did you mean 'temp'"):
+    with pytest.raises(DeclarationError, match="unknown drift column 'tmp'; did you mean 'temp'"):
         drift(frame, frame, columns=["tmp"])
     with pytest.raises(DeclarationError, match="unknown drift column of type Date 'day'"):
         drift(frame, frame, columns=["day"])

@@ -67,7 +67,7 @@ def test_r2_of_a_constant_label_is_undefined():
 
 
 def test_a_misspelt_metric_is_named_with_its_nearest_neighbour():
-    with pytest.raises(DeclarationError, match="unknown metric 'rsme': did you mean 'rmse'"):
+    with pytest.raises(DeclarationError, match="unknown metric 'rsme'; did you mean 'rmse'"):
         metric_named("rsme")
 
 
