@@ -40,8 +40,8 @@ class Gate(BaseModel):
 
     Attributes:
         metric: Metric that decides, see `quality.metrics.METRICS`.
-        margin: Largest tolerated worsening against the champion, in units of the metric; at 0 the challenger must
-            be better than the champion with certainty.
+        margin: The challenger must be worse than the champion by less than this with certainty, in units of the metric
+            (non-inferiority). At 0 it must be better with certainty (superiority), which an equal one is not.
         unit: Unit of the metric in reasons, such as "rides/h".
         confidence: Two-sided confidence of all intervals; slices have 1 - confidence as their family-wise error.
         min_rows: Fewer judged rows than this are inconclusive.

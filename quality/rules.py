@@ -65,10 +65,11 @@ def enough_rows(evaluation: Evaluation, min_rows: int) -> Finding:
 
 
 def against_champion(evaluation: Evaluation, rule: Rule) -> Finding:
-    """Find whether the challenger is not worse than the champion by more than the margin (non-inferiority).
+    """Find whether the challenger is worse than the champion by less than the margin.
 
-    The whole interval up to the margin passes, with a warning if the challenger is certainly worse within it; the
-    whole interval beyond the margin blocks; anything else is inconclusive.
+    Above 0 this is a test of non-inferiority, at 0 one of superiority: an equal challenger passes the first only. The
+    whole interval below the margin passes, with a warning if the challenger is certainly worse within it; the whole
+    interval at or beyond the margin blocks; anything else is inconclusive.
     """
     found = evaluation.overall.comparisons.get("champion", {}).get(rule.metric.name)
     if found is None:
@@ -79,10 +80,10 @@ def against_champion(evaluation: Evaluation, rule: Rule) -> Finding:
         return Finding(check="champion", verdict="inconclusive", reason=reason, numbers=numbers)
     reason = _compared(rule, found, rule.champion, evaluation.confidence, tolerated=rule.margin)
     verdict: Verdict = "block"
-    if found.low <= rule.margin < found.high:
-        verdict, reason = "inconclusive", f"inconclusive: {reason}; {_needed(evaluation, found, rule.margin)}"
-    elif found.high <= rule.margin:
+    if found.high < rule.margin:
         verdict = "warn" if found.low > 0 else "pass"
+    elif found.low < rule.margin:
+        verdict, reason = "inconclusive", f"inconclusive: {reason}; {_needed(evaluation, found, rule.margin)}"
     return Finding(check="champion", verdict=verdict, reason=reason, numbers=numbers)
 
 
@@ -185,6 +186,9 @@ def _undefined(rule: Rule, against: str) -> str:
 
 def _compared(rule: Rule, found: Comparison, other: str, confidence: float, tolerated: float | None = None) -> str:
     worse, low, high = found.worse or 0.0, found.low or 0.0, found.high or 0.0
+    if worse == low == high == 0:
+        aim = "; the gate asks for a better one" if not tolerated else ""
+        return f"challenger does exactly as well in {rule.metric.title} as {other}{rule.where}{aim}"
     places = wording.decimals(low, high)
     size = wording.with_unit(f"{abs(worse):.{places}f}", rule.unit)
     extent = wording.comparison(worse, low, high, places=places, confidence=confidence)

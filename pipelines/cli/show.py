@@ -53,7 +53,9 @@ def _pairs(found: "Pipeline") -> dict[str, str]:
         "trainer": f"{found.train.trainer}, seed {found.train.seed}",
         "window": f"{window.partitions} partitions before the judged one" if window else "the rows outside the holdout",
         "metrics": ", ".join(found.evaluate.measured()),
-        "gate": f"{gate.metric} not worse by more than {gate.margin:g} {gate.unit}".rstrip(),
+        "gate": f"{gate.metric} not worse by {gate.margin:g} {gate.unit}".rstrip()
+        if gate.margin
+        else f"{gate.metric} better",
         "schedule": found.schedule or "none",
         "owners": ", ".join(found.owners) or "none",
     }

@@ -68,6 +68,33 @@ def test_the_place_of_the_interval_about_the_margin_decides(worse, low, high, ve
     assert judge(measured(part(against(worse, low, high))), GATE).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("worse", "low", "high", "verdict"),
+    [
+        (-3.0, -5.0, -1.0, "pass"),
+        (-3.0, -6.0, 0.0, "inconclusive"),
+        (-3.0, -7.0, 1.0, "inconclusive"),
+        (0.0, 0.0, 0.0, "block"),
+        (3.0, 1.0, 5.0, "block"),
+    ],
+)
+def test_at_margin_0_only_a_challenger_that_is_certainly_better_passes(worse, low, high, verdict):
+    assert judge(measured(part(against(worse, low, high))), Gate(metric="rmse", margin=0)).verdict == verdict
+
+
+@pytest.mark.parametrize(("margin", "verdict"), [(0.0, "block"), (0.001, "pass")])
+def test_a_challenger_equal_to_the_champion_is_not_inferior_and_not_superior(margin, verdict):
+    rng = np.random.default_rng(5)
+    label, guess = rng.normal(size=400), rng.normal(size=400) / 10
+    models = {"challenger": guess, "champion": guess, "baseline": label * 0 + 9}
+
+    judgement = judge(evaluate(label, models, metrics=["rmse"]), Gate(metric="rmse", margin=margin))
+
+    assert judgement.verdict == verdict
+    assert any("exactly as well in RMSE as the champion" in reason for reason in judgement.reasons)
+    assert ("asks for a better one" in judgement.reasons[0]) == (margin == 0)
+
+
 def test_a_block_says_by_how_much_against_whom_and_where():
     judgement = judge(measured(part(against(15.2, 9.1, 21.0))), GATE, champion="3f2a99887766", where="2012-01")
     assert judgement.reasons[0] == (
