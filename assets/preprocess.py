@@ -60,7 +60,6 @@ class Features(Declaration):
         """
         for name, text in self.columns.items():
             check_expression(f"features.columns.{name}", text, available)
-        check_expression("features.label", self.label, available)
         for name in self.drift_ignore:
             choose("features.drift_ignore", name, self.columns)
         for name in self.split_by:

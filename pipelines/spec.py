@@ -14,7 +14,7 @@ from assets.preprocess import Features
 from assets.train import Train
 from resources.declaration import Declaration
 from resources.errors import DeclarationError
-from resources.transform.fitted import check_features
+from resources.transform.fitted import check_features, check_label
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _OWNER = re.compile(r"team:[\w.+-]+|[\w.+-]+@[\w-]+\.[\w.-]+")
@@ -100,6 +100,7 @@ class Pipeline(Declaration):
         columns = self.ingest.columns()
         self.features.check(columns)
         check_features("features", self.features.columns, self.features.steps, self._types())
+        check_label("features.label", self.features.label, self._types())
         if self.partitions is None:
             self._check_unpartitioned()
         else:

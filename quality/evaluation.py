@@ -100,8 +100,8 @@ def evaluate(
 
 
 def slice_masks(values: pl.Series) -> dict[str, Mask]:
-    """Return the mask of each distinct value of a slice column, sorted by its text; null is "(null)"."""
-    text = values.cast(pl.String).fill_null("(null)")
+    """Return the mask of each distinct value of a slice column, sorted by its text; null is "missing"."""
+    text = values.cast(pl.String).fill_null("missing")
     return {value: (text == value).to_numpy() for value in sorted(text.unique().to_list())}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from quality.evaluation import evaluate
+from quality.evaluation import evaluate, slice_masks
 from quality.gate import Gate, judge
 from resources.canonical import canonical_json
 from resources.errors import GateError
@@ -20,7 +20,7 @@ from resources.signing import sign_object
 from resources.storage.datasets import read_frame
 from resources.storage.objects import put_object
 from resources.training.bundle import read_bundle
-from resources.transform.expressions import compile_expression
+from resources.transform.expressions import apply_columns
 from resources.transform.preprocess import BUCKET, LABEL
 from resources.transform.split import BUCKETS
 from resources.workspace import Workspace
@@ -170,13 +170,8 @@ def _clusters(judged: pl.DataFrame, rules: Rules, event_time: str | None) -> Any
 
 
 def _slices(judged: pl.DataFrame, texts: Mapping[str, str]) -> dict[str, dict[str, Any]]:  # Any: numpy bool masks
-    named = judged.lazy().select(
-        compile_expression(text).cast(pl.String).fill_null("missing").alias(name) for name, text in texts.items()
-    )
-    table = named.collect() if texts else pl.DataFrame()
-    return {
-        name: {value: (table[name] == value).to_numpy() for value in sorted(table[name].unique())} for name in texts
-    }
+    named = apply_columns(judged.lazy(), texts).collect() if texts else pl.DataFrame()
+    return {name: slice_masks(named[name]) for name in texts}
 
 
 def _inputs(case: Case) -> dict[str, str]:

@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# A slow example is a busy machine, not a wrong answer; pytest's own timeout ends a test that hangs.
+settings.register_profile("penstock", deadline=None)
+settings.load_profile("penstock")
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRE = "PENSTOCK_TEST_REQUIRE"

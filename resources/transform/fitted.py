@@ -171,6 +171,25 @@ def check_features(field: str, columns: Mapping[str, str], steps: Sequence[AnySt
             raise DeclarationError(f"{field}.columns.{name}: {_no_number(name, kind)}")
 
 
+def check_label(field: str, text: str, types: Mapping[str, str]) -> None:
+    """Refuse a declared label that gives no number.
+
+    Args:
+        field: Name of the declared field, such as `features.label`.
+        text: SQL expression.
+        types: Raw column to its Arrow type text.
+
+    Raises:
+        DeclarationError: If the expression names something unknown, does not fit the types, or gives no number.
+    """
+    place, _, name = field.rpartition(".")
+    kind = check_types(place, {name: text}, types)[name]
+    if not (_is_number(kind) or isinstance(kind, pl.Null)):
+        raise DeclarationError(
+            f"{field}: {text!r} gives {kind}, a model predicts numbers: compute one, 0 and 1 for classes"
+        )
+
+
 def _refuse_other_than_numbers(schema: pl.Schema) -> None:
     for name, kind in schema.items():
         if not _is_number(kind):

@@ -16,7 +16,7 @@ from resources.refs import DatasetRef
 from resources.source.report import IngestReport
 from resources.storage.datasets import read_frame, write_table
 from resources.storage.objects import get_object, put_object
-from resources.transform.expressions import apply_columns, compile_expression
+from resources.transform.expressions import apply_columns, collect
 from resources.transform.split import buckets
 from resources.workspace import Workspace
 
@@ -67,9 +67,8 @@ def preprocess(workspace: Workspace, recipe: Recipe, raw: Sequence[DatasetRef], 
 
 def rows(recipe: Recipe, raw: pl.DataFrame) -> pl.DataFrame:
     """Return event time, features, label and split bucket of every raw row, in the order of the rows."""
-    table = apply_columns(raw.lazy(), recipe.columns).collect()
-    label = raw.lazy().select(compile_expression(recipe.label).cast(pl.Float64).alias(LABEL)).collect()
-    table = table.hstack(label)
+    computed = apply_columns(raw.lazy(), {**recipe.columns, LABEL: recipe.label})
+    table = collect(computed.cast({LABEL: pl.Float64}), doing="label", error=ContractError)
     if recipe.event_time is None:
         split = pl.Series(BUCKET, buckets(raw, recipe.split_by or raw.columns))
         return table.hstack([split])

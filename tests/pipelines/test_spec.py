@@ -92,6 +92,16 @@ def test_an_expression_that_is_no_sql_is_refused_with_its_text():
     assert "temp +" in refusal(features__columns={"warm": "temp +"})
 
 
+def test_a_label_that_gives_text_is_refused():
+    message = refusal(features__label="CASE WHEN cnt > 3 THEN 'many' ELSE 'few' END")
+    assert "features.label: " in message
+    assert "a model predicts numbers" in message
+
+
+def test_a_label_over_an_unknown_column_names_the_nearest_one():
+    assert "features.label: 'cntt': unknown column 'cntt'; did you mean 'cnt'?" in refusal(features__label="cntt")
+
+
 def test_an_unknown_metric_names_the_nearest_one():
     message = refusal(evaluate__metrics=["rsme"])
     assert "rsme" in message

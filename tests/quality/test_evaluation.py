@@ -124,7 +124,7 @@ def test_small_slices_are_pooled_and_no_row_is_left_out():
     found = evaluate(label, guesses, metrics=["rmse"], slices={"place": slice_masks(place)}).slices
     assert [(part.value, part.rows, part.pooled) for part in found] == [
         ("big", 300, ()),
-        ("other", 100, ("(null)", "a", "b")),
+        ("other", 100, ("a", "b", "missing")),
     ]
 
 
