@@ -152,6 +152,8 @@ def training_recipe(pipeline: Pipeline) -> TrainingRecipe:
         parameters=pipeline.train.parameters,
         seed=pipeline.train.seed,
         contract=pipeline.ingest.contract.model_dump(mode="json"),
+        event_time=pipeline.ingest.event_time,
+        options=pipeline.ingest.source.options,
     )
 
 

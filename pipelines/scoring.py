@@ -17,7 +17,7 @@ from quality.contract import Contract
 from resources.errors import ContractError, StoreError
 from resources.names import choose
 from resources.source import EventTime, Source
-from resources.source.spec import guess_format
+from resources.source.spec import OPTIONS, guess_format
 from resources.training.bundle import Bundle
 
 PREDICTION = "prediction"
@@ -30,17 +30,14 @@ WRITERS: Mapping[str, Callable[[pl.DataFrame, Path], Any]] = {  # Any: writers r
 """Suffix of the output to what writes it."""
 
 
-def score(
-    bundle: Bundle, url: str, *, scratch: Path, source: Source | None = None, event_time: EventTime | None = None
-) -> pl.DataFrame:
+def score(bundle: Bundle, url: str, *, scratch: Path, delimiter: str | None = None) -> pl.DataFrame:
     """Return the rows of the file at `url`, typed, with the column `prediction` beside them.
 
     Args:
-        bundle: The model.
+        bundle: The model; it tells how a raw file is read and when a row happened.
         url: A file of raw rows: CSV, Parquet, JSON Lines or Arrow IPC. Windows such as `LAG` see its rows only.
         scratch: Folder for a copy, where the format needs one.
-        source: Gives format and options where the file's name does not tell.
-        event_time: When a row happened, where the model reads a computed time.
+        delimiter: Column separator of a CSV file, where it is not that of the training data.
 
     Raises:
         SourceError: If the file is missing or unreadable.
@@ -48,7 +45,9 @@ def score(
     """
     from resources.source.ingest import read_table
 
-    present = columns_of_file(url, source)
+    source = _source(bundle, url, delimiter)
+    present = columns_of_file(source)
+    event_time = _event_time(bundle, present)
     contract = contract_for(bundle, present, event_time)
     table = read_table(url, contract, scratch=scratch, source=source, event_time=event_time)
     rows = pl.from_arrow(table)
@@ -59,13 +58,6 @@ def score(
     return frame.select(in_order).with_columns(
         pl.Series(PREDICTION, bundle.predict_raw(frame.lazy()) if frame.height else [], pl.Float64)
     )
-
-
-def needs_declaration(bundle: Bundle) -> bool:
-    """Return whether the bundle's rows need the pipeline's own event time: a computed column, or a zone for a clock."""
-    contract = Contract.model_validate(bundle.contract)
-    computed = set(bundle.transform.reads) - set(contract.columns)
-    return bool(computed) or any(column.is_naive_clock for column in contract.columns.values())
 
 
 def contract_for(bundle: Bundle, present: Collection[str], event_time: EventTime | None) -> Contract:
@@ -86,19 +78,33 @@ def contract_for(bundle: Bundle, present: Collection[str], event_time: EventTime
     return contract.model_copy(update={"columns": kept, "unique": ()})
 
 
-def columns_of_file(url: str, source: Source | None = None) -> tuple[str, ...]:
+def columns_of_file(source: Source) -> tuple[str, ...]:
     """Return the column names at the head of a file; none where it cannot be read, which the reader explains better."""
-    form = (source.format if source is not None else None) or guess_format(url)
-    options = source.options if source is not None else {}
+    form = guess_format(source.url)
     with suppress(Exception):  # whatever is wrong with the file, reading it in full raises the error that tells
         if form == "parquet":
             from pyarrow import parquet
 
-            return tuple(parquet.read_schema(url).names)
+            return tuple(parquet.read_schema(source.url).names)
         if form == "arrow":
-            return _arrow_columns(url)
-        return _text_columns(url, form, options)
+            return _arrow_columns(source.url)
+        return _text_columns(source.url, form, source.options)
     return ()
+
+
+def _source(bundle: Bundle, url: str, delimiter: str | None) -> Source:
+    """Return the file as a source, written like the training data as far as its format has such options."""
+    form = guess_format(url)
+    known = {name: value for name, value in bundle.recipe.options.items() if form and name in OPTIONS[form]}
+    return Source(url=url, options=known | ({"delimiter": delimiter} if delimiter else {}))
+
+
+def _event_time(bundle: Bundle, present: Collection[str]) -> EventTime | None:
+    """Return when a row happened, where that is asked for: the model reads it, or the file holds its clock."""
+    found = bundle.recipe.event_time
+    if found is None or found.column in bundle.transform.reads:
+        return found
+    return found if found.expression is None and found.column in present else None
 
 
 def write(frame: pl.DataFrame, path: Path) -> None:

@@ -1,16 +1,9 @@
 """`penstock predict`: score a file with the champion."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-from pipelines.cli.environment import prepare
-
-if TYPE_CHECKING:
-    from resources.source import EventTime, Source
-    from resources.training.bundle import Bundle
-    from resources.workspace import Workspace
 
 
 def predict(
@@ -47,28 +40,9 @@ def predict(
     bundle = read_bundle(opened.store, digest, keyring=opened.keyring)
     if bundle.lineage["pipeline"] != pipeline:
         raise ContractError(f"model {short(digest)} is of pipeline {bundle.lineage['pipeline']!r}, not {pipeline!r}")
-    event_time = _event_time(opened, bundle, pipeline)
-    frame = score(bundle, file, scratch=opened.scratch, source=_source(file, delimiter), event_time=event_time)
+    frame = score(bundle, file, scratch=opened.scratch, delimiter=delimiter)
     write(frame, output)
     if as_json:
         print_json({"model": digest, "pipeline": pipeline, "rows": frame.height, "output": str(output)})
     else:
         print(f"{frame.height:,} rows scored by model {short(digest)} of {pipeline}: {output}")
-
-
-def _source(file: str, delimiter: str | None) -> "Source | None":
-    from resources.source import Source
-
-    return Source(url=file, options={"delimiter": delimiter}) if delimiter else None
-
-
-def _event_time(opened: "Workspace", bundle: "Bundle", pipeline: str) -> "EventTime | None":
-    """Return the pipeline's event time if the model needs it; loading a declaration takes seconds."""
-    from pipelines.scoring import needs_declaration
-
-    if not needs_declaration(bundle):
-        return None
-    prepare()
-    from pipelines.lookup import find
-
-    return find(pipeline, opened.settings).ingest.event_time

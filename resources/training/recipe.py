@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from resources.declaration import Declaration
 from resources.errors import DeclarationError
+from resources.source.spec import EventTime
 from resources.training.protocol import Task, Trainer, trainer_named
 from resources.transform.steps import Step, check_steps
 
@@ -28,6 +29,9 @@ class TrainingRecipe(Declaration):
         parameters: Parameters of the trainer.
         seed: Seed of every random choice.
         contract: The data contract of a raw row, as JSON.
+        event_time: When a raw row happened, where the pipeline says it; kept, like contract and options, so that a
+            bundle alone reads and scores a raw file.
+        options: How a raw text file is written, see `resources.source.Source`.
     """
 
     pipeline: str
@@ -39,6 +43,8 @@ class TrainingRecipe(Declaration):
     parameters: dict[str, Any] = Field(default_factory=dict)  # Any: JSON values, given by the user
     seed: int = Field(default=0, ge=0, lt=2**31)
     contract: dict[str, Any]  # Any: JSON of quality.contract.Contract
+    event_time: EventTime | None = None
+    options: dict[str, Any] = Field(default_factory=dict)  # Any: text or list of text
 
     @field_validator("columns", mode="before")
     @classmethod
