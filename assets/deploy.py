@@ -4,13 +4,15 @@ import dagster as dg
 
 from assets.metadata import deployment_metadata
 from assets.stage import Stage, plain_failures
+from quality.gate import Gate
 from resources.promotion import promote
 from resources.refs import GateReport, ModelRef
 from resources.wiring import WorkspaceResource
 
 
-def deployment_asset(stage: Stage) -> dg.AssetsDefinition:
-    """Build the asset that promotes a challenger; its value is the champion in force afterwards."""
+def deployment_asset(stage: Stage, gate: Gate) -> dg.AssetsDefinition:
+    """Build the asset that promotes a challenger judged by `gate`; its value is the champion in force afterwards."""
+    declared = gate.model_dump(mode="json")
 
     @stage.asset(
         "Champion in force, by the append-only registry.",
@@ -25,7 +27,7 @@ def deployment_asset(stage: Stage) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[ModelRef]:
         with plain_failures():
             opened = workspace.open()
-            promotion = promote(opened, report, model)
+            promotion = promote(opened, report, model, pipeline=stage.pipeline, gate=declared)
             context.log.info("%s: %s", promotion.action, promotion.reason)
             return dg.MaterializeResult(
                 value=promotion.champion,

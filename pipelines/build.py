@@ -81,7 +81,7 @@ def assets_of(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
         evaluation_asset(
             stage["evaluation"], pipeline.evaluate, pipeline.features, event_time=time, seed=pipeline.train.seed
         ),
-        deployment_asset(stage["deployment"]),
+        deployment_asset(stage["deployment"], pipeline.evaluate.gate),
     ]
 
 

@@ -3,13 +3,15 @@
 It stands inside `deploy`, so ad-hoc runs and automation, which skip the blocking checks of other runs, meet it too.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from resources.canonical import canonical_json
 from resources.errors import GateError
 from resources.refs import GateReport, ModelRef
 from resources.registry import Entry, Registry
-from resources.signing import verify_object
+from resources.training.bundle import read_bundle
 from resources.workspace import Workspace
 
 
@@ -31,17 +33,32 @@ class Promotion:
     reason: str
 
 
-def promote(workspace: Workspace, report: GateReport, challenger: ModelRef) -> Promotion:
-    """Make `challenger` champion if `report` allows it.
+def promote(
+    workspace: Workspace,
+    report: GateReport,
+    challenger: ModelRef,
+    *,
+    pipeline: str,
+    gate: Mapping[str, Any],  # Any: JSON values
+) -> Promotion:
+    """Make `challenger` champion of `pipeline` if `report` allows it.
+
+    Args:
+        workspace: Where model and registry lie.
+        report: The judgement of the challenger.
+        challenger: The model.
+        pipeline: Name of the pipeline.
+        gate: The declared gate, as JSON.
 
     Raises:
-        GateError: If the report is about another model, does not pass, judged against a champion no longer
-            in force, or the model was rolled back.
+        GateError: If the report is about another model or pipeline, was judged by another gate, does not pass, compared
+            with a champion no longer in force, or the model was rolled back.
         SignatureError: If the report or the bundle is unsigned, altered or signed by an unknown key.
+        StoreError: If the bundle is damaged or incomplete.
         ConflictError: If another writer moved the alias meanwhile.
     """
-    verify(workspace, report, challenger)
-    registry = workspace.registry(report.pipeline)
+    _verify(workspace, report, challenger, pipeline=pipeline, gate=gate)
+    registry = workspace.registry(pipeline)
     head, entry = registry.head(), registry.champion()
     if entry is not None and entry.model.digest == challenger.digest:
         return _outcome("unchanged", entry, "this model already is champion")
@@ -62,22 +79,27 @@ def promote(workspace: Workspace, report: GateReport, challenger: ModelRef) -> P
     return _outcome("promoted", moved, report.reasons[0])
 
 
-def verify(workspace: Workspace, report: GateReport, challenger: ModelRef) -> None:
-    """Check that `report` is signed by a trusted key, passes, and is about `challenger`, whose bundle is signed too.
-
-    Raises:
-        GateError: If it is about another model or does not pass.
-        SignatureError: If a signature is missing, foreign or false.
-    """
+def _verify(
+    workspace: Workspace,
+    report: GateReport,
+    challenger: ModelRef,
+    *,
+    pipeline: str,
+    gate: Mapping[str, Any],  # Any: JSON values
+) -> None:
+    """Check that the report is signed, current, passing and about this model, whose bundle is signed and whole."""
     workspace.keyring.verify("report", report.digest, report.signature, report.key_id)
+    again = "materialize `evaluation` again, then `deployment`"
     if report.challenger != challenger.digest:
-        raise GateError(
-            f"the gate report judges model {report.challenger[:12]}, not {challenger.digest[:12]}: "
-            "materialize `evaluation` again, then `deployment`"
-        )
+        raise GateError(f"the gate report judges model {report.challenger[:12]}, not {challenger.digest[:12]}: {again}")
+    bundle = read_bundle(workspace.store, challenger.digest, keyring=workspace.keyring)
+    for what, owner in (("gate report", report.pipeline), ("model", bundle.lineage["pipeline"])):
+        if owner != pipeline:
+            raise GateError(f"the {what} is of pipeline {owner!r}, not {pipeline!r}: {again}")
+    if canonical_json(report.gate) != canonical_json(gate):
+        raise GateError(f"the model was judged by another gate than the declared one: {again}")
     if not report.may_deploy:
         raise GateError(f"the gate says {report.verdict}: {'; '.join(report.reasons)}. The champion stays as it is")
-    verify_object(workspace.store, "model", challenger.digest, workspace.keyring)
 
 
 def _refuse_unfit(registry: Registry, report: GateReport, challenger: ModelRef, champion: Entry | None) -> None:

@@ -5,14 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from resources.errors import GateError, ObjectMissing, SignatureError
+from resources.canonical import canonical_json
+from resources.errors import GateError, IntegrityError, ObjectMissing, SignatureError
 from resources.judgement import champion_for, sign_report
-from resources.promotion import promote
+from resources.promotion import Promotion
+from resources.promotion import promote as promote_declared
 from resources.refs import GateReport, ModelRef
 from resources.settings import load_settings
-from resources.signing import sign_object
-from resources.storage.objects import put_object
+from resources.training.bundle import write_bundle
 from resources.workspace import Workspace, open_workspace
+
+GATE = {"metric": "mae", "margin": 2.0}
+
+
+def promote(workspace: Workspace, report: GateReport, challenger: ModelRef) -> Promotion:
+    return promote_declared(workspace, report, challenger, pipeline="rides", gate=GATE)
 
 
 @pytest.fixture
@@ -20,10 +27,9 @@ def workspace(tmp_path: Path) -> Workspace:
     return open_workspace(load_settings({"PENSTOCK_HOME": str(tmp_path)}))
 
 
-def model(workspace: Workspace, name: str, *, signed: bool = True) -> ModelRef:
-    digest = put_object(workspace.store, name.encode())
-    if signed:
-        sign_object(workspace.store, "model", digest, workspace.signer)
+def model(workspace: Workspace, name: str, *, signed: bool = True, pipeline="rides") -> ModelRef:
+    files = {"model.txt": name.encode(), "lineage.json": canonical_json({"pipeline": pipeline})}
+    digest = write_bundle(workspace.store, files, signer=workspace.signer if signed else None)
     return ModelRef(
         digest=digest,
         location=workspace.store.url,
@@ -36,11 +42,17 @@ def model(workspace: Workspace, name: str, *, signed: bool = True) -> ModelRef:
 
 
 def report(
-    workspace: Workspace, challenger: ModelRef, partition: str, champion: ModelRef | None = None, verdict="pass"
+    workspace: Workspace,
+    challenger: ModelRef,
+    partition: str,
+    champion: ModelRef | None = None,
+    verdict="pass",
+    **other,
 ) -> GateReport:
+    fields = {"pipeline": "rides", "gate": GATE, **other}
     unsigned = GateReport(
-        pipeline="rides", partition=partition, verdict=verdict, reasons=("because",), challenger=challenger.digest,
-        champion=champion.digest if champion else None, inputs={}, gate={}, measurements={},
+        **fields, partition=partition, verdict=verdict, reasons=("because",), challenger=challenger.digest,
+        champion=champion.digest if champion else None, inputs={}, measurements={},
     )  # fmt: skip
     return sign_report(workspace, unsigned)
 
@@ -95,6 +107,35 @@ def test_a_report_about_another_model_is_refused(workspace):
     first, second = model(workspace, "first"), model(workspace, "second")
     with pytest.raises(GateError, match="judges model"):
         promote(workspace, report(workspace, first, "2011-02"), second)
+
+
+@pytest.mark.parametrize("of", ["report", "model"])
+def test_a_report_or_model_of_another_pipeline_is_refused(workspace, of):
+    first = model(workspace, "first", pipeline="flights" if of == "model" else "rides")
+    judged = report(workspace, first, "2011-02", pipeline="flights" if of == "report" else "rides")
+    with pytest.raises(GateError, match=f"the (gate )?{of} is of pipeline 'flights', not 'rides'"):
+        promote(workspace, judged, first)
+    assert champion(workspace) is None
+
+
+def test_a_report_of_another_gate_than_the_declared_one_is_refused(workspace):
+    first = model(workspace, "first")
+    judged = report(workspace, first, "2011-02", gate=GATE | {"margin": 200.0})
+    with pytest.raises(GateError, match="another gate than the declared one: materialize `evaluation` again"):
+        promote(workspace, judged, first)
+
+
+@pytest.mark.parametrize("damage", ["altered", "missing"])
+def test_a_model_whose_bundle_was_damaged_after_its_judgement_is_refused(workspace, damage):
+    first = model(workspace, "first")
+    judged = report(workspace, first, "2011-02")
+    part = next(key for key in workspace.store.list("objects") if workspace.store.get(key) == b"first")
+    workspace.store.delete(part)
+    if damage == "altered":
+        workspace.store.put(part, b"worse")
+    with pytest.raises((IntegrityError, ObjectMissing)):
+        promote(workspace, judged, first)
+    assert champion(workspace) is None
 
 
 def test_a_model_whose_bundle_is_unsigned_is_refused(workspace):
