@@ -1,9 +1,10 @@
 """Owns the `evaluation` stage: challenger, champion and naive baseline on rows that none has seen, and the verdict."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from datetime import timedelta
 
 import dagster as dg
+import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from assets.metadata import evaluation_metadata
@@ -14,12 +15,11 @@ from quality.metrics import METRICS, metric_named
 from resources.declaration import Declaration
 from resources.errors import DeclarationError
 from resources.judgement import Case, Rules, champion_for, judge_challenger
-from resources.names import choose
 from resources.refs import DatasetRef, GateReport, ModelRef
 from resources.storage import refs
 from resources.storage.provenance import Parent
 from resources.training.protocol import Task
-from resources.transform.expressions import check_expression
+from resources.transform.expressions import check_types
 from resources.wiring import WorkspaceResource
 from resources.workspace import Workspace
 
@@ -53,7 +53,7 @@ class Evaluate(Declaration):
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(choose("metrics", name, METRICS) for name in names))
+        return tuple(dict.fromkeys(metric_named(name).name for name in names))
 
     @model_validator(mode="after")
     def _metrics_given(self) -> "Evaluate":
@@ -61,20 +61,21 @@ class Evaluate(Declaration):
             raise DeclarationError(f"metrics: name at least one of {', '.join(sorted(METRICS))}")
         return self
 
-    def check(self, available: Collection[str], task: Task) -> None:
-        """Refuse metrics of another task and slices over columns that the features lack.
+    def check(self, available: Mapping[str, str | pl.DataType], task: Task) -> None:
+        """Refuse metrics of another task and slices that the columns of the features, name to type, cannot give.
 
         Raises:
             DeclarationError: Naming the field, the value and what is allowed.
         """
-        for name in self.measured():
-            if task not in metric_named(name).tasks:
-                fitting = sorted(other for other in METRICS if task in metric_named(other).tasks)
-                raise DeclarationError(
-                    f"evaluate.metrics: {name!r} does not fit a {task} trainer; use {', '.join(fitting)}"
-                )
-        for name, text in self.slices.items():
-            check_expression(f"evaluate.slices.{name}", text, available)
+        named = {"gate.metric": (self.gate.metric,), "gate.limits": self.gate.limits, "metrics": self.metrics}
+        for field, names in named.items():
+            for name in names:
+                if task not in metric_named(name).tasks:
+                    fitting = sorted(other for other in METRICS if task in metric_named(other).tasks)
+                    raise DeclarationError(
+                        f"evaluate.{field}: {name!r} does not fit a {task} trainer; use {', '.join(fitting)}"
+                    )
+        check_types("evaluate.slices", self.slices, available)
 
     def measured(self) -> tuple[str, ...]:
         """Return the metrics to measure: the declared ones, the gate's, and those it limits."""

@@ -3,16 +3,16 @@
 from typing import Annotated, Any
 
 import dagster as dg
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from assets.metadata import dataset_metadata, raw_metadata
 from assets.stage import Stage, partition_of, plain_failures, provenance
 from quality.contract import Contract
 from quality.expectations import check_suite
 from resources.declaration import Declaration
-from resources.errors import DeclarationError
 from resources.refs import DatasetRef
 from resources.source import EventTime, Source
+from resources.source.events import clocked_contract
 from resources.wiring import WorkspaceResource
 
 
@@ -35,20 +35,10 @@ class Ingest(Declaration):
     max_age_s: Annotated[float, Field(gt=0)] | None = None
     volume_tolerance: float = Field(default=0.5, gt=0)
 
-    @field_validator("expectations")
-    @classmethod
-    def _known_expectations(cls, suite: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
-        check_suite(list(suite))
-        return suite
-
     @model_validator(mode="after")
-    def _event_time_is_new_or_declared(self) -> "Ingest":
-        time = self.event_time
-        if time is not None and time.expression is None and time.column not in self.contract.columns:
-            raise DeclarationError(
-                f"event_time.column {time.column!r} is not in the contract: name one of "
-                f"{', '.join(self.contract.columns)}, or give event_time.expression"
-            )
+    def _parts_fit(self) -> "Ingest":
+        clocked_contract(self.contract, self.event_time)
+        check_suite(list(self.expectations), columns=self.columns())
         return self
 
     def columns(self) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 """Owns the time partitions of a pipeline: keys, bounds and the training window before a key."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import dagster as dg
 from pydantic import Field, field_validator, model_validator
 
+from quality.contract.types import zone_name
 from resources.declaration import Declaration
 from resources.errors import DeclarationError
 
@@ -32,13 +33,7 @@ class Partitions(Declaration):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, zone: str) -> str:
-        from zoneinfo import ZoneInfo
-
-        try:
-            ZoneInfo(zone)
-        except (ValueError, OSError) as error:
-            raise DeclarationError(f"{zone!r} is no IANA time zone such as 'UTC' or 'America/New_York'") from error
-        return zone
+        return zone_name(zone)
 
     @model_validator(mode="after")
     def _ordered_keys(self) -> "Partitions":
@@ -50,10 +45,17 @@ class Partitions(Declaration):
     def _parse(self, field: str, key: str) -> datetime:
         form = _FORMATS[self.every]
         try:
-            return datetime.strptime(key, form)
+            first = datetime.strptime(key, form)
         except ValueError as error:
             example = datetime(2012, 1, 1).strftime(form)
             raise DeclarationError(f"{field} {key!r} is no {self.every} key; write it like {example!r}") from error
+        sunday = first - timedelta(days=(first.weekday() + 1) % 7)
+        if self.every == "weekly" and first != sunday:
+            raise DeclarationError(
+                f"{field} {key!r} is a {first:%A}, weeks start on Sunday: write {sunday.strftime(form)!r} or "
+                f"{(sunday + timedelta(days=7)).strftime(form)!r}"
+            )
+        return first
 
     def definition(self) -> dg.TimeWindowPartitionsDefinition:
         """Return the Dagster definition of these partitions."""
@@ -76,8 +78,6 @@ class Partitions(Declaration):
 
         local = instant.astimezone(ZoneInfo(self.timezone))
         if self.every == "weekly":
-            from datetime import timedelta
-
             local -= timedelta(days=(local.weekday() + 1) % 7)
         return local.strftime(_FORMATS[self.every])
 

@@ -52,23 +52,22 @@ class Features(Declaration):
                 )
         return self
 
-    def check(self, available: Collection[str]) -> None:
-        """Refuse expressions over columns that `raw` lacks.
+    def check(self, available: Collection[str], event_time: str | None) -> None:
+        """Refuse expressions over columns that `raw` lacks, and a feature in the place of the event time.
 
         Raises:
             DeclarationError: Naming the expression and the nearest valid column.
         """
         for name, text in self.columns.items():
             check_expression(f"features.columns.{name}", text, available)
+        if event_time in (*self.columns, *RESERVED):
+            raise DeclarationError(
+                f"ingest.event_time.column: {event_time!r} is the name of a column of the features too; choose another"
+            )
         for name in self.drift_ignore:
             choose("features.drift_ignore", name, self.columns)
         for name in self.split_by:
             check_expression("features.split_by", f'"{name}"', available)
-
-    def stored_columns(self, event_time: str | None) -> tuple[str, ...]:
-        """Return the columns of the features dataset."""
-        times = (event_time,) if event_time and event_time not in self.columns else ()
-        return (*times, *self.columns, LABEL)
 
     def recipe(self, event_time: str | None) -> Recipe:
         """Return what the row-wise part of the transform needs."""

@@ -15,9 +15,10 @@ from assets.train import Train
 from resources.declaration import Declaration
 from resources.errors import DeclarationError
 from resources.transform.fitted import check_features, check_label
+from resources.transform.preprocess import LABEL
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_OWNER = re.compile(r"team:[\w.+-]+|[\w.+-]+@[\w-]+\.[\w.-]+")
+_TEAM = re.compile(r"team:[\w.+-]+")
 _OURS = (__file__, inspect.getfile(Declaration))
 
 
@@ -90,23 +91,39 @@ class Pipeline(Declaration):
     @field_validator("owners")
     @classmethod
     def _valid_owners(cls, owners: tuple[str, ...]) -> tuple[str, ...]:
+        from dagster._core.utils import is_valid_email
+
         for owner in owners:
-            if not _OWNER.fullmatch(owner):
+            if not (_TEAM.fullmatch(owner) or is_valid_email(owner)):
                 raise DeclarationError(f"{owner!r} is neither 'team:name' nor an e-mail address")
         return owners
+
+    @field_validator("tags")
+    @classmethod
+    def _valid_tags(cls, tags: dict[str, str]) -> dict[str, str]:
+        from dagster._utils.tags import is_valid_strict_tag_value, is_valid_tag_key
+
+        for key, value in tags.items():
+            if not (is_valid_tag_key(key) and is_valid_strict_tag_value(value)):
+                raise DeclarationError(
+                    f"{key!r}: {value!r} is no tag of Dagster: write both with at most 63 letters, digits, _, - and ."
+                )
+        return tags
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Pipeline":
         columns = self.ingest.columns()
-        self.features.check(columns)
-        check_features("features", self.features.columns, self.features.steps, self._types())
-        check_label("features.label", self.features.label, self._types())
+        self.features.check(columns, self.event_time)
+        types = self._types()
+        made = check_features("features", self.features.columns, self.features.steps, types)
+        check_label("features.label", self.features.label, types)
         if self.partitions is None:
             self._check_unpartitioned()
         else:
             self._check_partitioned()
         self.train.check(self.features)
-        self.evaluate.check(self.features.stored_columns(self.event_time), self.train.task)
+        times = {self.event_time: types[self.event_time]} if self.event_time else {}
+        self.evaluate.check({**times, **made, LABEL: "float64"}, self.train.task)
         return self
 
     def _types(self) -> dict[str, str]:
@@ -123,6 +140,8 @@ class Pipeline(Declaration):
             raise DeclarationError(
                 "train.window: needed because the pipeline has time partitions, such as {partitions: 3}"
             )
+        if self.features.split_by:
+            raise DeclarationError("features.split_by: only without time partitions; remove it")
 
     def _check_unpartitioned(self) -> None:
         if self.train.window is not None:

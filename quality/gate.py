@@ -7,21 +7,20 @@ Verdicts are ordered pass < warn < inconclusive < block; only the first two may 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from quality.measurements import Evaluation
 from quality.metrics import metric_named
 from quality.rules import Bounds, Rule, against_baseline, against_champion, enough_rows, within_limits, worse_slices
 from quality.verdicts import VERDICTS, Finding, Verdict, worst
+from resources.declaration import Declaration
 from resources.errors import DeclarationError
 
 __all__ = ["VERDICTS", "Finding", "Gate", "Judgement", "Limit", "Verdict", "judge", "worst"]
 
 
-class Limit(BaseModel):
+class Limit(Declaration):
     """Absolute limits of one metric of the challenger, in units of the metric; both ends are allowed values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     minimum: float | None = Field(default=None, allow_inf_nan=False)
     maximum: float | None = Field(default=None, allow_inf_nan=False)
@@ -29,13 +28,13 @@ class Limit(BaseModel):
     @model_validator(mode="after")
     def _ordered(self) -> "Limit":
         if self.minimum is None and self.maximum is None:
-            raise DeclarationError("limit: give minimum, maximum or both")
+            raise DeclarationError("give minimum, maximum or both")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise DeclarationError(f"limit: minimum {self.minimum} is above maximum {self.maximum}")
+            raise DeclarationError(f"minimum {self.minimum} is above maximum {self.maximum}")
         return self
 
 
-class Gate(BaseModel):
+class Gate(Declaration):
     """The rule that a challenger must meet, declared before anyone sees its numbers.
 
     Attributes:
@@ -50,8 +49,6 @@ class Gate(BaseModel):
         slice_margin: Largest tolerated worsening in any one slice; None takes `margin`.
         min_slice_rows: Slices with fewer rows are pooled into "other".
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     metric: str
     margin: float = Field(ge=0, allow_inf_nan=False)

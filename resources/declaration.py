@@ -57,6 +57,9 @@ def _line(model: type[BaseModel], finding: Any) -> str:  # Any: pydantic's Error
             names = [part.strip("' ") for part in str(context.get("expected_tags", "")).split(",")]
             tag = str(context.get("tag", ""))
             return f"{place}: {tag!r} is not one of {', '.join(names)}{nearest(tag, names)}"
+        case "union_tag_not_found":
+            tag = str(finding.get("ctx", {}).get("discriminator", "")).strip("'")
+            return f"{place}.{tag}: required, but not given"
         case "literal_error":
             allowed = str(finding.get("ctx", {}).get("expected", ""))
             names = [part.strip("' ") for part in allowed.replace(" or ", ", ").split(",")]

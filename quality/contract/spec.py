@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
 
 from quality.contract.types import (
     FLOATS,
@@ -25,6 +25,7 @@ from quality.contract.types import (
     type_text,
     zone_name,
 )
+from resources.declaration import Declaration
 from resources.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ Scalar = StrictBool | StrictInt | StrictFloat | str
 _PARSED_BY_FORMAT = ("date32", "timestamp")
 
 
-class Column(BaseModel):
+class Column(Declaration):
     """What the values of one column must be.
 
     Attributes:
@@ -49,8 +50,6 @@ class Column(BaseModel):
         timezone: IANA zone of a clock that names none.
         description: Meaning and unit, for people.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     type: str
     nullable: bool = False
@@ -182,7 +181,7 @@ def _is_one(type_name: str, value: Scalar) -> bool:
     return type_name in FLOATS and isinstance(value, int | float) and not isinstance(value, bool)
 
 
-class Contract(BaseModel):
+class Contract(Declaration):
     """What rows of a source must be; rows that break it are rejected with a reason, and counted.
 
     Attributes:
@@ -191,8 +190,6 @@ class Contract(BaseModel):
         max_rejected: Largest share of rejected rows before the check blocks; 0 tolerates none.
         unique: Columns that together identify a row; all but the first row of a key are rejected.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: dict[str, Column] = Field(min_length=1)
     extra: Literal["refuse", "drop"] = "refuse"

@@ -6,7 +6,7 @@ Flat types only: numbers, text, bytes, booleans, dates, times. It never imports 
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import polars as pl
 
@@ -68,7 +68,8 @@ def zone_name(name: str) -> str:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         example = "'UTC' or 'America/New_York'"
-        raise DeclarationError(f"{name!r} is no IANA time zone such as {example}") from error
+        hint = nearest(name, available_timezones())
+        raise DeclarationError(f"{name!r} is no IANA time zone such as {example}{hint}") from error
     return name
 
 

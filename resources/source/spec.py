@@ -3,6 +3,7 @@
 It opens nothing: `resources.source.location` does.
 """
 
+import re
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -71,6 +72,14 @@ class Source(Declaration):
         if self.sample is not None and self.url_env is None:
             raise DeclarationError("sample needs url_env: the variable that names the real file")
         return self
+
+    @field_validator("url")
+    @classmethod
+    def _known_placeholder(cls, value: str) -> str:
+        for name in re.findall(r"\{(.*?)\}", value):
+            if name != "partition":
+                raise DeclarationError(f"{value!r} holds {{{name}}}: the only placeholder is {{partition}}")
+        return value
 
     @model_validator(mode="after")
     def _options_fit_the_format(self) -> "Source":

@@ -57,23 +57,26 @@ def check_expression(field: str, text: str, columns: Collection[str]) -> None:
         raise refused(field, text, "reads no column: a constant is no feature")
 
 
-def check_types(field: str, columns: Mapping[str, str], types: Mapping[str, str]) -> dict[str, pl.DataType]:
+def check_types(
+    field: str, columns: Mapping[str, str], types: Mapping[str, str | pl.DataType]
+) -> dict[str, pl.DataType]:
     """Return the type of each computed column.
 
     Args:
         field: Name of the declared field, for the message.
         columns: Name to SQL expression.
-        types: Column that may be read to its Arrow type text, such as `int64` or `timestamp[us, tz=UTC]`.
+        types: Column that may be read to its type: Arrow text such as `int64` or `timestamp[us, tz=UTC]`, or Polars'.
 
     Raises:
         DeclarationError: If an expression does not fit the types of what it reads.
     """
-    empty = pl.LazyFrame(schema={name: polars_type(text) for name, text in types.items()})
+    empty = pl.LazyFrame(schema={n: polars_type(kind) if isinstance(kind, str) else kind for n, kind in types.items()})
     found: dict[str, pl.DataType] = {}
     for name, text in columns.items():
         check_expression(f"{field}.{name}", text, types)
         try:
-            found[name] = _selected(empty, {name: text}, ()).collect_schema()[name]
+            # Computed over no rows, not only resolved: a comparison of a number with text fails no earlier.
+            found[name] = _selected(empty, {name: text}, ()).collect(engine="in-memory").schema[name]
         except _ENGINE_ERRORS as error:
             raise refused(f"{field}.{name}", text, f"does not fit its columns' types: {_first_line(error)}") from None
     return found

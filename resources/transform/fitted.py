@@ -151,8 +151,10 @@ def fit_transform(columns: Mapping[str, str], steps: Sequence[AnyStep], rows: pl
     )
 
 
-def check_features(field: str, columns: Mapping[str, str], steps: Sequence[AnyStep], types: Mapping[str, str]) -> None:
-    """Refuse declared features that could never become a matrix, before any row is read.
+def check_features(
+    field: str, columns: Mapping[str, str], steps: Sequence[AnyStep], types: Mapping[str, str]
+) -> dict[str, pl.DataType]:
+    """Return the types of declared row-wise features, refusing those that could never become a matrix.
 
     Args:
         field: Name of the declared field that holds `columns` and `steps`, for the message.
@@ -169,6 +171,7 @@ def check_features(field: str, columns: Mapping[str, str], steps: Sequence[AnySt
     for name, kind in found.items():
         if not (name in encoded or _is_number(kind) or isinstance(kind, pl.Null)):
             raise DeclarationError(f"{field}.columns.{name}: {_no_number(name, kind)}")
+    return found
 
 
 def check_label(field: str, text: str, types: Mapping[str, str]) -> None:

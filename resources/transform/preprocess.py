@@ -72,8 +72,6 @@ def rows(recipe: Recipe, raw: pl.DataFrame) -> pl.DataFrame:
     if recipe.event_time is None:
         split = pl.Series(BUCKET, buckets(raw, recipe.split_by or raw.columns))
         return table.hstack([split])
-    if recipe.event_time in table.columns:
-        return table
     return table.insert_column(0, raw.get_column(recipe.event_time))
 
 

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from pipelines.spec import Pipeline
+from quality.contract import Column, Contract
+from quality.gate import Gate, Limit
 from resources.errors import DeclarationError
 
 
@@ -40,7 +42,7 @@ def refusal(**changes: Any) -> str:
 def test_a_right_declaration_is_accepted():
     pipeline = Pipeline.parse(declaration())
     assert pipeline.train.task == "regression"
-    assert pipeline.features.stored_columns(pipeline.event_time) == ("at", "warm", "label")
+    assert pipeline.event_time == "at"
 
 
 def test_an_unknown_field_names_the_nearest_valid_one():
@@ -150,7 +152,8 @@ def test_an_event_time_outside_the_contract_is_refused():
 
 
 def test_time_partitions_need_an_event_time_and_a_window():
-    assert "ingest.event_time" in refusal(ingest__event_time=None)
+    zoned = {"columns": {"at": {"type": "timestamp[us, tz=UTC]"}, "temp": "float64", "cnt": "int64"}}
+    assert "ingest.event_time" in refusal(ingest__event_time=None, ingest__contract=zoned)
     assert "train.window" in refusal(train__window=None)
 
 
@@ -179,3 +182,50 @@ def test_several_mistakes_are_reported_together():
     message = refusal(name="Rides", schedule="x")
     assert "name" in message
     assert "schedule" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"evaluate__slices": {"cold": "warm = 'x'"}}, "evaluate.slices.cold: \"warm = 'x'\" does not fit"),
+        ({"evaluate__slices": {"cold": "wram < 3"}}, "evaluate.slices.cold: 'wram < 3': unknown column 'wram'"),
+        ({"evaluate__gate": {"metric": "auc", "margin": 0}}, "evaluate.gate.metric: 'auc' does not fit"),
+        (
+            {"evaluate__gate": {"metric": "mae", "margin": 0, "limits": {"auc": {"minimum": 0}}}},
+            "evaluate.gate.limits: 'auc' does not fit",
+        ),
+        ({"features__columns": {"at": "temp"}}, "ingest.event_time.column: 'at' is the name of a column"),
+        ({"features__split_by": ["temp"]}, "features.split_by: only without time partitions"),
+        ({"features__steps": [{"columns": ["warm"]}]}, "steps.0.kind: required"),
+        ({"ingest__source": {"url": "rides-{partion}.csv"}}, "{partion}: the only placeholder is {partition}"),
+        ({"ingest__event_time": {"column": "at"}}, "contract.columns.at: timestamp[us] is a clock without a zone"),
+        ({"ingest__event_time": {"column": "temp"}}, "event_time.column 'temp' is float64: it must be a timestamp"),
+        (
+            {"ingest__expectations": [{"type": "expect_column_values_to_be_unique", "kwargs": {"column": "tmp"}}]},
+            "'tmp'; did you mean 'temp'?",
+        ),
+        ({"partitions": {"every": "weekly", "start": "2011-01-01"}}, "is a Saturday, weeks start on Sunday"),
+        (
+            {"partitions": {"every": "monthly", "start": "2011-01", "timezone": "Europe/Berln"}},
+            "did you mean 'Europe/Berlin'?",
+        ),
+        ({"tags": {"a b": "c"}}, "'a b': 'c' is no tag of Dagster"),
+        ({"owners": ["a@b.c"]}, "'a@b.c' is neither 'team:name' nor an e-mail address"),
+    ],
+)  # fmt: skip
+def test_what_would_fail_only_when_it_runs_is_refused_when_declared(changes, words):
+    assert words in refusal(**changes)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Gate(metric="mae", margn=1), "Gate.margn: no such field; .* did you mean 'margin'"),
+        (lambda: Limit(minimum=2, maximum=1), "Limit: minimum 2.0 is above maximum 1.0"),
+        (lambda: Column(type="flaot64"), "Column.type: 'flaot64' is no column type; did you mean 'float64'"),
+        (lambda: Contract(colums={}), "Contract.colums: no such field; .* did you mean 'columns'"),
+    ],
+)
+def test_gate_and_contract_explain_their_mistakes_as_every_declaration_does(make, words):
+    with pytest.raises(DeclarationError, match=words):
+        make()
