@@ -35,7 +35,7 @@ class Evaluate(Declaration):
         gate: The promotion gate.
         slices: Name to SQL expression over the features dataset that gives each row's slice, as text.
         baseline_lag_s: The naive baseline predicts the label of this many seconds before, a week by default; the mean
-            label of the training window where that row is missing, and always without time partitions.
+            label of the training window where that row is missing, and always for classes and without time partitions.
         cluster_s: Rows of the same interval of this many seconds are resampled together; a day by default,
             since neighbouring rows err alike. Only with time partitions.
         holdout: Share of rows to judge on where there are no time partitions.

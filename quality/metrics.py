@@ -166,6 +166,13 @@ def _r2(s: "Sums") -> "Floats":
     return 1 - s["squared_error"] / np.where(total > 1e-9 * s["label_squared"], total, np.nan)
 
 
+def _wape(s: "Sums") -> "Floats":
+    """Return the sum of absolute errors over that of labels, undefined where every label is 0."""
+    import numpy as np
+
+    return s["absolute_error"] / np.where(s["label_absolute"] > 0, s["label_absolute"], np.nan)
+
+
 def _auc(s: "Sums") -> "Floats":
     """Return the area under the ROC curve.
 
@@ -190,7 +197,7 @@ _TABLE: "tuple[tuple[str, str, tuple[Task, ...], Better, bool, tuple[str, ...], 
         "lower",
         False,
         ("absolute_error", "label_absolute"),
-        lambda s: s["absolute_error"] / s["label_absolute"],
+        _wape,
     ),
     ("log_loss", "log loss", _BINARY, "lower", False, ("rows", "log_loss"), _mean("log_loss")),
     ("brier", "Brier score", _BINARY, "lower", False, ("rows", "squared_error"), _mean("squared_error")),

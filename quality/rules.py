@@ -54,7 +54,7 @@ def enough_rows(evaluation: Evaluation, min_rows: int) -> Finding:
     """Find whether there are rows and clusters enough for any interval."""
     numbers = {"rows": evaluation.rows, "min_rows": min_rows, "clusters": evaluation.clusters}
     if evaluation.rows < min_rows:
-        reason = f"{evaluation.rows:,} rows to judge, the gate needs {min_rows:,}"
+        reason = f"{wording.count(evaluation.rows, 'row')} to judge, the gate needs {min_rows:,}"
         return Finding(check="rows", verdict="inconclusive", reason=reason, numbers=numbers)
     if not evaluation.overall.judged:
         clusters = wording.count(evaluation.clusters, "cluster")
@@ -76,7 +76,7 @@ def against_champion(evaluation: Evaluation, rule: Rule) -> Finding:
         return Finding(check="champion", verdict="pass", reason="there is no champion yet")
     numbers = {**asdict(found), "margin": rule.margin}
     if found.worse is None or found.low is None or found.high is None:
-        reason = _undefined(rule, f"against {rule.champion}")
+        reason = _undefined(rule, rule.metric, f"against {rule.champion}")
         return Finding(check="champion", verdict="inconclusive", reason=reason, numbers=numbers)
     reason = _compared(rule, found, rule.champion, evaluation.confidence, tolerated=rule.margin)
     verdict: Verdict = "block"
@@ -96,7 +96,11 @@ def against_baseline(evaluation: Evaluation, rule: Rule, *, required: bool) -> F
     alone = "champion" not in evaluation.overall.comparisons
     if found is None or found.worse is None or found.low is None or found.high is None:
         verdict: Verdict = "inconclusive" if required else "warn" if alone else "pass"
-        reason = "there is no naive baseline" if found is None else _undefined(rule, "against the naive baseline")
+        reason = (
+            "there is no naive baseline"
+            if found is None
+            else _undefined(rule, rule.metric, "against the naive baseline")
+        )
         return Finding(check="baseline", verdict=verdict, reason=reason)
     reason = _compared(rule, found, "the naive baseline", evaluation.confidence)
     verdict = "pass"
@@ -180,14 +184,14 @@ def _needed(evaluation: Evaluation, found: Comparison, margin: float) -> str:
     return f"needs about {wording.rounded_up(more)} more rows{clusters if evaluation.clustered else ''}"
 
 
-def _undefined(rule: Rule, against: str) -> str:
-    return f"{rule.metric.title} {against} is undefined on these rows{rule.where}, so nothing is shown"
+def _undefined(rule: Rule, metric: Metric, against: str) -> str:
+    return f"{metric.title} {against} is undefined on these rows{rule.where}, so nothing is shown"
 
 
 def _compared(rule: Rule, found: Comparison, other: str, confidence: float, tolerated: float | None = None) -> str:
     worse, low, high = found.worse or 0.0, found.low or 0.0, found.high or 0.0
     if worse == low == high == 0:
-        aim = "; the gate asks for a better one" if not tolerated else ""
+        aim = "; the gate asks for a better one" if tolerated == 0 else ""
         return f"challenger does exactly as well in {rule.metric.title} as {other}{rule.where}{aim}"
     places = wording.decimals(low, high)
     size = wording.with_unit(f"{abs(worse):.{places}f}", rule.unit)
@@ -202,7 +206,7 @@ def _limit(evaluation: Evaluation, rule: Rule, metric: Metric, bounds: Bounds) -
     numbers = {**asdict(found), **asdict(bounds)}
     check = f"limit {metric.name}"
     if found.value is None or found.low is None or found.high is None:
-        reason = _undefined(rule, "of the challenger")
+        reason = _undefined(rule, metric, "of the challenger")
         return Finding(check=check, verdict="inconclusive", reason=reason, numbers=numbers)
     verdict = _limit_verdict(found.value, found.low, found.high, bounds)
     unit = rule.unit if metric.in_label_units == rule.metric.in_label_units else ""

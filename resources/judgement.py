@@ -20,6 +20,7 @@ from resources.signing import sign_object
 from resources.storage.datasets import read_frame
 from resources.storage.objects import put_object
 from resources.training.bundle import read_bundle
+from resources.training.protocol import Task
 from resources.transform.expressions import apply_columns
 from resources.transform.preprocess import BUCKET, LABEL
 from resources.transform.split import BUCKETS
@@ -93,12 +94,14 @@ def judge_challenger(workspace: Workspace, rules: Rules, case: Case) -> GateRepo
         raise GateError(
             f"no rows to judge on in {case.partition or 'the holdout'}: enlarge the partition or evaluate.holdout"
         )
+    task = read_bundle(workspace.store, case.challenger.digest, keyring=workspace.keyring).schema["task"]
     predictions = {name: _scores(workspace, case, model, unseen) for name, model in _models(case).items()}
-    predictions["baseline"] = _baseline(workspace, rules, case, features, unseen)
+    predictions["baseline"] = _baseline(workspace, rules, case, features, unseen, task=task)
     evaluation = evaluate(
         judged[LABEL].to_numpy(),
         predictions,
         metrics=rules.metrics,
+        task=task,
         clusters=_clusters(judged, rules, case.event_time),
         slices=_slices(judged, rules.slices),
         min_slice_rows=rules.gate.min_slice_rows,
@@ -146,9 +149,12 @@ def _scores(workspace: Workspace, case: Case, model: ModelRef, unseen: pl.Series
 
 
 def _baseline(
-    workspace: Workspace, rules: Rules, case: Case, features: pl.DataFrame, unseen: pl.Series
+    workspace: Workspace, rules: Rules, case: Case, features: pl.DataFrame, unseen: pl.Series, *, task: Task
 ) -> Any:  # Any: numpy array
-    """Return last week's label (the lag is declared), or the mean label of the training rows where there is none."""
+    """Return last week's label (the lag is declared), or the mean label of the training rows where there is none.
+
+    A binary task always has the mean: a class is no probability, and a wrong one costs the log loss of certainty.
+    """
     time = case.event_time
     if time is None:
         known = features.filter(~unseen)
@@ -156,6 +162,8 @@ def _baseline(
     digests = [case.challenger.training_digests[key] for key in sorted(case.challenger.training_digests)]
     history = pl.concat([read_frame(workspace.store, digest, columns=[time, LABEL]) for digest in digests])
     mean = history[LABEL].mean()
+    if task == "binary":
+        return pl.Series([mean]).new_from_index(0, features.height).to_numpy()
     seen = pl.concat([history, features.select(time, LABEL)]).group_by(time).agg(pl.col(LABEL).mean().alias("lagged"))
     lagged = seen.with_columns(pl.col(time) + rules.baseline_lag)
     joined = features.select(time).join(lagged, on=time, how="left", maintain_order="left")

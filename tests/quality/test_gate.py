@@ -169,6 +169,12 @@ def test_an_absolute_limit_is_met_by_the_estimate_and_certain_by_the_interval(va
     assert judge(measured(overall), gate).verdict == verdict
 
 
+def test_an_undefined_limit_names_its_own_metric():
+    gate = Gate(metric="rmse", margin=2.0, limits={"r2": {"minimum": 0.7}})
+    overall = part(against(-9.0, -12.0, -6.0), r2=Estimate(value=None, low=None, high=None))
+    assert judge(measured(overall), gate).reasons[0].startswith("R² of the challenger is undefined")
+
+
 def test_a_significantly_worse_slice_blocks_a_challenger_that_is_fine_overall():
     rain = part(against(20.0, 16.0, 24.0), column="weather", value="rain", rows=90)
     dry = part(against(0.0, -1.0, 1.0), column="weather", value="dry")

@@ -66,6 +66,10 @@ def test_r2_of_a_constant_label_is_undefined():
     assert measured("r2", [5.0, 5.0, 5.0], [4.0, 5.0, 6.0], "regression") is None
 
 
+def test_wape_of_labels_that_are_all_zero_is_undefined():
+    assert measured("wape", [0.0, 0.0], [1.0, 2.0], "regression") is None
+
+
 def test_a_misspelt_metric_is_named_with_its_nearest_neighbour():
     with pytest.raises(DeclarationError, match="unknown metric 'rsme'; did you mean 'rmse'"):
         metric_named("rsme")
