@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 LOCK_FILE = PROJECT_ROOT / "requirements.lock"
 _SHARED = (
     "resources.transform.expressions",
+    "resources.transform.sql_text",
     "resources.transform.steps",
     "resources.transform.fitted",
     "resources.training.train",
     "quality.profile",
+    "quality.histogram",
 )
 _OWN = {
-    "lightgbm": ("resources.training.lightgbm",),
+    "lightgbm": ("resources.training.lightgbm", "resources.training.lightgbm_parameters"),
     "sklearn": ("resources.training.sklearn", "resources.training.skops_file"),
 }
 
