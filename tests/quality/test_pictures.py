@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quality import svg
@@ -127,6 +127,7 @@ def test_any_finite_values_can_be_drawn(values):
 
 @settings(deadline=None)
 @given(st.floats(-1e12, 1e12), st.floats(-1e12, 1e12))
+@example(0.0, 5e-324)
 def test_ticks_are_few_in_order_and_within_the_scale(one, two):
     found = svg.scale([one, two], 0, 100)
     assert 1 <= len(found.ticks) <= 8
