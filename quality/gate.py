@@ -7,18 +7,19 @@ Verdicts are ordered pass < warn < inconclusive < block; only the first two may 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from quality.measurements import Evaluation
 from quality.metrics import metric_named
 from quality.rules import Bounds, Rule, against_baseline, against_champion, enough_rows, within_limits, worse_slices
 from quality.verdicts import VERDICTS, Finding, Verdict, worst
+from resources.declaration import Declaration
 from resources.errors import DeclarationError
 
 __all__ = ["VERDICTS", "Finding", "Gate", "Judgement", "Limit", "Verdict", "judge", "worst"]
 
 
-class Limit(BaseModel):
+class Limit(Declaration):
     """Absolute limits of one metric of the challenger, in units of the metric; both ends are allowed values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,7 +36,7 @@ class Limit(BaseModel):
         return self
 
 
-class Gate(BaseModel):
+class Gate(Declaration):
     """The rule that a challenger must meet, declared before anyone sees its numbers.
 
     Attributes:

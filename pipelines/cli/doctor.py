@@ -12,7 +12,7 @@ def doctor(
     everything: Annotated[bool, typer.Option("--all", "-a", help="Show what is in order too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> int:
-    """Check the installation and find unsafe settings, each with its remedy.
+    """Find what is broken or unsafe, each with its remedy.
 
     Exit codes: 0 nothing broken or unsafe; 3 something is, and is told.
     """

@@ -1,10 +1,10 @@
 """Owns the wording of a run and of a pipeline's state on the terminal; the values are made by `pipelines.summary`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pipelines.cli.console import interval, number, print_table, seconds, short
+from pipelines.cli.console import interval, is_narrow, print_table, seconds, short
 from pipelines.summary import Blocked, Ingested, Judged, Summary
 
 if TYPE_CHECKING:
@@ -68,19 +68,32 @@ def tell_judged(judged: Sequence[Judged]) -> None:
         return
     first = judged[0]
     title = f"{first.metric}{f' in {first.unit}' if first.unit else ''}, with {_confidence()} intervals"
-    header = ("judged on", "rows", "verdict", "challenger", "champion then", "baseline", "model", "")
+    models = ("challenger", "champion", "baseline")
+    if is_narrow():  # values above their intervals; rows and models are left to `penstock summary --json`
+        rows = [
+            (item.partition or WHOLE, item.verdict, *(stacked(item.estimate(model)) for model in models), _action(item))
+            for item in judged
+        ]
+        print_table(("judged on", "verdict", "challenger", "champion then", "baseline", "then"), rows, title=title)
+        return
+    header = ("judged on", "rows", "verdict", "challenger", "champion then", "baseline", "model", "then")
     rows = [
         (
             item.partition or WHOLE,
             f"{item.rows:,}",
             item.verdict,
-            *(interval(item.estimate(model)) for model in ("challenger", "champion", "baseline")),
+            *(interval(item.estimate(model)) for model in models),
             short(item.challenger),
             _action(item),
         )
         for item in judged
     ]
     print_table(header, rows, title=title, right=("rows",))
+
+
+def stacked(estimate: Mapping[str, float | None] | None) -> str:
+    """Return a value above its interval."""
+    return interval(estimate).replace(" (", "\n(")
 
 
 def tell_ingested(ingested: Sequence[Ingested]) -> None:
@@ -118,7 +131,8 @@ def tell_champion(summary: Summary) -> None:
         return
     print(f"Champion of {summary.pipeline}: model {short(entry.model.digest)}, {_trained_on(entry)}")
     where = f"judged on {entry.partition}" if entry.partition else "judged on the holdout"
-    print(f"  {entry.action}d as entry {entry.sequence} by {entry.actor} at {entry.at[:19]}Z, {where}")
+    did = "promoted" if entry.action == "promote" else "returned to"
+    print(f"  {did} as entry {entry.sequence} by {entry.actor} at {entry.at[:19]}Z, {where}")
     print(f"  why: {entry.reason}")
 
 
@@ -161,4 +175,4 @@ def _trained_on(entry: "Entry") -> str:
 
 
 def _confidence() -> str:
-    return f"{number(95)} %"
+    return "95 %"

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
+from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
 
 from quality.contract.types import (
     FLOATS,
@@ -25,6 +25,7 @@ from quality.contract.types import (
     type_text,
     zone_name,
 )
+from resources.declaration import Declaration
 from resources.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ Scalar = StrictBool | StrictInt | StrictFloat | str
 _PARSED_BY_FORMAT = ("date32", "timestamp")
 
 
-class Column(BaseModel):
+class Column(Declaration):
     """What the values of one column must be.
 
     Attributes:
@@ -182,7 +183,7 @@ def _is_one(type_name: str, value: Scalar) -> bool:
     return type_name in FLOATS and isinstance(value, int | float) and not isinstance(value, bool)
 
 
-class Contract(BaseModel):
+class Contract(Declaration):
     """What rows of a source must be; rows that break it are rejected with a reason, and counted.
 
     Attributes:

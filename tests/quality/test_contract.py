@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import csv
-from pydantic import ValidationError
 
 from quality.contract import Column, Contract, check_columns, check_schema, conform, split
 from quality.contract.types import arrow_type, polars_type, type_text
@@ -74,7 +73,7 @@ def test_float_alone_is_refused_because_it_means_32_bits_to_arrow_and_64_to_peop
     ],
 )
 def test_a_column_that_makes_no_sense_is_refused(fields: dict[str, Any], message: str):
-    with pytest.raises(ValidationError) as error:
+    with pytest.raises(DeclarationError) as error:
         Column(**fields)
     assert message in str(error.value)
 
@@ -85,7 +84,7 @@ def test_a_type_alone_declares_a_column():
 
 
 def test_unique_names_columns_of_the_contract():
-    with pytest.raises(ValidationError, match="unique: 'hour' is not in the contract"):
+    with pytest.raises(DeclarationError, match="unique: 'hour' is not in the contract"):
         Contract(columns={"hr": Column(type="int64")}, unique=("hour",))
 
 
