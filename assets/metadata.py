@@ -52,7 +52,7 @@ def raw_metadata(done: "Ingested") -> Metadata:
     shown: Metadata = {
         "source": report.source_url,
         "source_digest": report.source_digest,
-        "rows_read": report.rows_read,
+        "source_rows": report.rows_read,
         "rows_rejected": report.rows_rejected,
         "rejected_share": report.rejected_share,
     }
@@ -156,7 +156,7 @@ def finding_metadata(finding: "Finding") -> Metadata:
 def quarantine_metadata(report: "IngestReport") -> Metadata:
     """Return how many rows broke the contract, and why."""
     shown: Metadata = {
-        "rows_read": report.rows_read,
+        "rows": report.rows_kept + report.rows_rejected,
         "rows_rejected": report.rows_rejected,
         "rejected_share": report.rejected_share,
         "max_rejected": report.max_rejected,

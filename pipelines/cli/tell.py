@@ -49,7 +49,9 @@ def tell_summary(summary: Summary, *, reasons: bool = True) -> None:
     if any(item.look_alike for item in summary.ingested):
         print("The data is a generated look-alike: its numbers say nothing about the real world.")
     tell_judged(summary.judged)
-    tell_ingested([item for item in summary.ingested if item.rejected])
+    if rejected := [item for item in summary.ingested if item.rejected]:
+        print()
+        tell_ingested(rejected)
     if reasons:
         print()
         tell_blocked(summary.blocked)
@@ -98,19 +100,18 @@ def stacked(estimate: Mapping[str, float | None] | None) -> str:
 
 def tell_ingested(ingested: Sequence[Ingested]) -> None:
     """Print the partitions that rows were rejected of."""
-    if ingested:
-        rows = [
-            (
-                item.partition or WHOLE,
-                f"{item.rows:,}",
-                f"{item.rejected:,}",
-                "; ".join(f"{reason} ({count:,})" for reason, count in item.reasons.items()),
-            )
-            for item in ingested
-        ]
-        print_table(
-            ("partition", "rows kept", "rejected", "why"), rows, title="Quarantine", right=("rows kept", "rejected")
+    rows = [
+        (
+            item.partition or WHOLE,
+            f"{item.rows:,}",
+            f"{item.rejected:,}",
+            "; ".join(f"{reason} ({count:,})" for reason, count in item.reasons.items()),
         )
+        for item in ingested
+    ]
+    print_table(
+        ("partition", "rows kept", "rejected", "why"), rows, title="Quarantine", right=("rows kept", "rejected")
+    )
 
 
 def tell_blocked(blocked: Sequence[Blocked]) -> None:

@@ -151,6 +151,11 @@ def test_ticks_are_few_in_order_and_within_the_scale(one, two):
     assert max(one, two, *found.ticks) <= found.high + slack
 
 
+def test_bars_of_whole_numbers_are_labelled_as_whole_numbers():
+    told = [element.text for element in texts(bar_chart("Rejected rows", {"too late": 2, "too early": 1_500}))]
+    assert {"2", "1,500"} <= set(told)
+
+
 def test_a_profile_picture_names_every_column_that_has_values_with_its_range_and_nulls():
     told = [element.text for element in texts(PICTURES["profile"])]
     assert {"temperature", "weather", "constant", "1 null", "0", "24.57", "clear", "mist"} <= set(told)
