@@ -104,7 +104,7 @@ def found_in(file: Path) -> Iterator[Found]:
     try:
         found = _in_yaml(file) if file.suffix == ".yaml" else _in_module(file)
     except Exception as error:  # whatever the code of a pipeline raises when it is imported
-        told = str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
+        told = str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}".replace("\n", " ")
         raise DeclarationError(f"{_place(error, file)}: {told}") from error
     yield from found
 
@@ -142,6 +142,8 @@ def _place(error: Exception, file: Path) -> str:
     """Return `file` with the line in it that raised `error`, if there is one."""
     if isinstance(error, SyntaxError) and error.filename == str(file):
         return f"{file}:{error.lineno}"
+    if (mark := getattr(error, "problem_mark", None)) is not None:  # of a YAML error
+        return f"{file}:{mark.line + 1}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
     return f"{file}:{lines[-1]}" if lines else str(file)
 

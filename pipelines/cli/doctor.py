@@ -1,5 +1,6 @@
 """`penstock doctor`: what is broken or unsafe in this installation."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -21,11 +22,13 @@ def doctor(
     from pipelines.cli.console import print_json
     from pipelines.cli.progress import progress
 
+    given = dict(os.environ)  # before telemetry is silenced for this process: other tools see what the user has set
     prepare()
     from pipelines.doctor import diagnose, is_healthy
 
+    environment = {**given, "DAGSTER_HOME": os.environ["DAGSTER_HOME"]}
     with progress(0, quiet=as_json) as shown:
-        findings = diagnose(progress=lambda name: shown.doing("", name))
+        findings = diagnose(environment=environment, progress=lambda name: shown.doing("", name))
     if as_json:
         print_json([asdict(finding) for finding in findings])
         return DONE if is_healthy(findings) else BLOCKED

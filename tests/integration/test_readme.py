@@ -136,7 +136,7 @@ def interrupt(process: "subprocess.Popen[str]") -> None:
 
 def use_every_day(house: Path) -> None:
     (sample,) = (house / ".penstock").rglob("bike_demand-lookalike.csv")
-    (house / "new.csv").write_text("".join(sample.open().readlines()[:25]))
+    (house / "new.csv").write_text("\n".join(sample.read_text().splitlines()[:25]))
     model = json.loads(shell(house, "penstock models bike_demand --json"))["entries"][-1]["model"]["digest"]
     told = {command: shell(house, command.replace("MODEL", model)) for command in everyday()}
     assert {command.split()[1] for command in told if command.startswith("penstock")} >= {"run", "predict", "doctor"}

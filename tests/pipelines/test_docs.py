@@ -98,3 +98,12 @@ def test_files_and_make_targets_that_a_page_names_exist(page: Path):
         assert re.search(rf"(?m)^{target}:", makefile), target
     for name in re.findall(r"`((?:pipelines|assets|resources|quality|tests|benchmarks|scripts|docs)/[\w./-]+)`", text):
         assert (PROJECT_ROOT / name).exists(), name
+
+
+def test_dagster_parses_every_selection_that_a_page_shows():
+    from dagster import AssetSelection
+
+    shown = [text for page in PAGES for text in re.findall(r"--select '([^']+)'", page.read_text(encoding="utf-8"))]
+    assert len(shown) >= 2
+    for text in shown:
+        assert AssetSelection.from_string(text)
