@@ -254,6 +254,7 @@ dg.materialize([endless], instance=dg.DagsterInstance.get())
 """
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_was_killed_is_found(tmp_path):
     shutil.copy(PROJECT_ROOT / "dagster.yaml", tmp_path)
     environment = {"DAGSTER_HOME": str(tmp_path)}
