@@ -7,7 +7,7 @@ Verdicts are ordered pass < warn < inconclusive < block; only the first two may 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from quality.measurements import Evaluation
 from quality.metrics import metric_named
@@ -21,8 +21,6 @@ __all__ = ["VERDICTS", "Finding", "Gate", "Judgement", "Limit", "Verdict", "judg
 
 class Limit(Declaration):
     """Absolute limits of one metric of the challenger, in units of the metric; both ends are allowed values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     minimum: float | None = Field(default=None, allow_inf_nan=False)
     maximum: float | None = Field(default=None, allow_inf_nan=False)
@@ -51,8 +49,6 @@ class Gate(Declaration):
         slice_margin: Largest tolerated worsening in any one slice; None takes `margin`.
         min_slice_rows: Slices with fewer rows are pooled into "other".
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     metric: str
     margin: float = Field(ge=0, allow_inf_nan=False)

@@ -132,8 +132,8 @@ def tell_champion(summary: Summary) -> None:
         return
     print(f"Champion of {summary.pipeline}: model {short(entry.model.digest)}, {_trained_on(entry)}")
     where = f"judged on {entry.partition}" if entry.partition else "judged on the holdout"
-    did = "promoted" if entry.action == "promote" else "returned to"
-    print(f"  {did} as entry {entry.sequence} by {entry.actor} at {entry.at[:19]}Z, {where}")
+    done = {"promote": "promoted", "rollback": "put back"}[entry.action]
+    print(f"  {done} as entry {entry.sequence} by {entry.actor} at {entry.at[:19]}Z, {where}")
     print(f"  why: {entry.reason}")
 
 

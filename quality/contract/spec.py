@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
-from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
 
 from quality.contract.types import (
     FLOATS,
@@ -50,8 +50,6 @@ class Column(Declaration):
         timezone: IANA zone of a clock that names none.
         description: Meaning and unit, for people.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     type: str
     nullable: bool = False
@@ -192,8 +190,6 @@ class Contract(Declaration):
         max_rejected: Largest share of rejected rows before the check blocks; 0 tolerates none.
         unique: Columns that together identify a row; all but the first row of a key are rejected.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: dict[str, Column] = Field(min_length=1)
     extra: Literal["refuse", "drop"] = "refuse"

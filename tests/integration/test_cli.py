@@ -393,7 +393,7 @@ def test_rollback_returns_to_an_earlier_champion_and_keeps_the_reason(empty: She
     assert (entries[-1]["action"], entries[-1]["reason"]) == ("rollback", "sells too little")
     assert entries[-1]["model"]["digest"] == first
     assert empty("rollback", NAME, "--to", first, "--reason", "again").code == 1
-    assert "returned to as entry 3" in empty("summary", NAME).out
+    assert "put back as entry 3" in empty("summary", NAME).out
 
 
 @slow
