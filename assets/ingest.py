@@ -73,7 +73,13 @@ def raw_asset(stage: Stage, spec: Ingest) -> dg.AssetsDefinition:
             return dg.MaterializeResult(
                 value=done.ref,
                 data_version=dg.DataVersion(done.ref.digest),
-                metadata={**dataset_metadata(opened.store, done.ref), **raw_metadata(done)},
+                metadata={**dataset_metadata(opened.store, done.ref, _meanings(spec)), **raw_metadata(done)},
             )
 
     return raw
+
+
+def _meanings(spec: Ingest) -> dict[str, str]:
+    columns = {name: column.description for name, column in spec.contract.columns.items() if column.description}
+    time = spec.event_time
+    return columns | ({time.column: time.expression} if time and time.expression else {})

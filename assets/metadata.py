@@ -3,7 +3,7 @@
 It computes nothing: it lays out what the stages measured.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -30,17 +30,19 @@ SHORT = 12
 """Digits of a digest that are shown where the whole one stands elsewhere."""
 
 
-def dataset_metadata(store: Store, ref: DatasetRef) -> Metadata:
-    """Return rows, bytes, digest, place, schema and column profile of a dataset."""
+def dataset_metadata(store: Store, ref: DatasetRef, meanings: Mapping[str, str]) -> Metadata:
+    """Return rows, bytes, digest, place, schema and column profile of a dataset; `meanings` describe its columns."""
     shown: Metadata = {
         "dagster/row_count": ref.rows,
         "dagster/uri": f"{ref.location.rstrip('/')}/objects/{ref.digest[:2]}/{ref.digest}",
-        "dagster/column_schema": _schema(store, ref),
+        "dagster/column_schema": _schema(store, ref, meanings),
         "size_bytes": ref.size_bytes,
         "digest": ref.digest,
     }
     if ref.profile_digest is not None:
-        shown["profile"] = dg.MetadataValue.md(_profile_table(parse_json(get_object(store, ref.profile_digest))))
+        profile = parse_json(get_object(store, ref.profile_digest))
+        shown["profile"] = dg.MetadataValue.md(_profile_table(profile))
+        shown["profile_picture"] = dg.MetadataValue.md(_profile_drawn(profile))
     return shown
 
 
@@ -50,7 +52,7 @@ def raw_metadata(done: "Ingested") -> Metadata:
     shown: Metadata = {
         "source": report.source_url,
         "source_digest": report.source_digest,
-        "rows_read": report.rows_read,
+        "source_rows": report.rows_read,
         "rows_rejected": report.rows_rejected,
         "rejected_share": report.rejected_share,
     }
@@ -114,18 +116,15 @@ def evaluation_metadata(report: GateReport, past: Sequence[GateReport], *, reuse
         "reused": reused,
         "metrics": dg.MetadataValue.md(metrics_table(report)),
         "slices": dg.MetadataValue.md(slices_table(report)),
-        "picture": dg.MetadataValue.md(models_picture(report)),
-        "history": dg.MetadataValue.md(history_picture([*past, report])),
+        "champion_against_challenger": dg.MetadataValue.md(models_picture(report)),
+        "metric_history": dg.MetadataValue.md(history_picture([*past, report])),
     }
-    for model, by_metric in overall(report)["metrics"].items():
-        for metric, estimate in by_metric.items():
-            if estimate["value"] is not None:
-                shown[f"{model}_{metric}"] = float(estimate["value"])
-    return shown
+    return shown | _numbers(report, next(iter(overall(report)["metrics"].values()), {}))
 
 
 def deployment_metadata(promotion: "Promotion", report: GateReport, log: Sequence[Any]) -> Metadata:
     """Return what happened to the alias, and the latest entries of the registry; `log` holds registry entries."""
+    latest = list(reversed(log[-10:]))
     rows = [
         (
             str(entry.sequence),
@@ -133,17 +132,18 @@ def deployment_metadata(promotion: "Promotion", report: GateReport, log: Sequenc
             entry.partition or "-",
             f"`{entry.model.digest[:SHORT]}`",
             entry.actor,
-            entry.at,
-            entry.reason,
+            f"{entry.at[:19]}Z",
         )
-        for entry in reversed(log[-10:])
+        for entry in latest
     ]
+    reasons = "\n".join(f"- {entry.sequence}: {entry.reason}" for entry in latest)
     return {
         "action": promotion.action,
         "reason": promotion.reason,
         "champion": promotion.champion.digest,
         "report": report.digest,
-        "registry": dg.MetadataValue.md(table(("#", "action", "partition", "model", "by", "at", "why"), rows)),
+        "registry": dg.MetadataValue.md(table(("#", "action", "judged on", "model", "by", "at"), rows)),
+        "registry_reasons": dg.MetadataValue.md(reasons),
     }
 
 
@@ -156,7 +156,7 @@ def finding_metadata(finding: "Finding") -> Metadata:
 def quarantine_metadata(report: "IngestReport") -> Metadata:
     """Return how many rows broke the contract, and why."""
     shown: Metadata = {
-        "rows_read": report.rows_read,
+        "rows": report.rows_kept + report.rows_rejected,
         "rows_rejected": report.rows_rejected,
         "rejected_share": report.rejected_share,
         "max_rejected": report.max_rejected,
@@ -200,7 +200,7 @@ def drift_table(found: "Sequence[ColumnDrift]") -> dg.MarkdownMetadataValue:
 
 
 def gate_metadata(report: GateReport) -> Metadata:
-    """Return every rule of the gate with its finding."""
+    """Return every rule of the gate with its finding, and the deciding metric of each model."""
     findings = report.measurements["judgement"]["findings"]
     rows = [(finding["check"], finding["verdict"], finding["reason"]) for finding in findings]
     return {
@@ -208,6 +208,7 @@ def gate_metadata(report: GateReport) -> Metadata:
         "findings": dg.MetadataValue.md(table(("rule", "verdict", "why"), rows)),
         "report": report.digest,
         "signed_by": report.key_id,
+        **_numbers(report, (report.gate["metric"],)),
     }
 
 
@@ -290,6 +291,14 @@ def history_picture(reports: Sequence[GateReport]) -> str:
     )
 
 
+def _numbers(report: GateReport, metrics: Iterable[str]) -> Metadata:
+    """Return the value of each metric of each model, under keys that the web UI plots over time."""
+    values = {
+        f"{model}_{metric}": _value(report, model, metric) for model in overall(report)["metrics"] for metric in metrics
+    }
+    return {name: float(value) for name, value in values.items() if value is not None}
+
+
 def _value(report: GateReport, model: str, metric: str) -> float | None:
     return overall(report)["metrics"].get(model, {}).get(metric, {}).get("value")
 
@@ -302,14 +311,25 @@ def _estimate(estimate: Mapping[str, float | None]) -> str:
     return f"{estimate['value']:.4g} ({estimate['low']:.4g} to {estimate['high']:.4g})"
 
 
-def _schema(store: Store, ref: DatasetRef) -> dg.TableSchema:
-    fields = manifest(store, ref.digest).schema
+def _schema(store: Store, ref: DatasetRef, meanings: Mapping[str, str]) -> dg.TableSchema:
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(item.name, str(item.type), constraints=dg.TableColumnConstraints(nullable=item.nullable))
-            for item in fields
+            dg.TableColumn(
+                item.name,
+                str(item.type),
+                description=meanings.get(item.name),
+                constraints=dg.TableColumnConstraints(nullable=item.nullable),
+            )
+            for item in manifest(store, ref.digest).schema
         ]
     )
+
+
+def _profile_drawn(profile: Mapping[str, Any]) -> str:  # Any: JSON of a profile
+    from quality.profile import Profile
+    from quality.profile_picture import profile_picture
+
+    return profile_picture("What the columns hold", Profile.from_json(profile))
 
 
 def _profile_table(profile: Mapping[str, Any]) -> str:  # Any: JSON of a profile

@@ -104,7 +104,7 @@ def features_asset(stage: Stage, spec: Features, *, event_time: str | None) -> d
                 value=done.ref,
                 data_version=dg.DataVersion(done.ref.digest),
                 metadata={
-                    **dataset_metadata(opened.store, done.ref),
+                    **dataset_metadata(opened.store, done.ref, spec.columns | {"label": spec.label}),
                     **feature_metadata(spec.columns, stage, reused=done.reused),
                 },
             )

@@ -1,12 +1,8 @@
 """Finds one pipeline by its name, without importing the others where its file bears its name."""
 
-import importlib
-import importlib.util
-
+from pipelines.names import files_of
 from pipelines.spec import Pipeline
 from resources.settings import Settings
-
-CATALOG = "pipelines.catalog"
 
 
 def find(name: str, settings: Settings) -> Pipeline:
@@ -15,10 +11,11 @@ def find(name: str, settings: Settings) -> Pipeline:
     Raises:
         DeclarationError: If there is none, naming the nearest, or if its declaration is wrong.
     """
-    if name.isidentifier() and importlib.util.find_spec(f"{CATALOG}.{name}") is not None:
-        value = getattr(importlib.import_module(f"{CATALOG}.{name}"), name, None)
-        if isinstance(value, Pipeline) and value.name == name:
-            return value
-    from pipelines.discovery import pipeline_named
+    from pipelines.discovery import found_in, pipeline_named
 
+    files = files_of(name, settings)
+    if len(files) == 1:
+        for item in found_in(files[0]):
+            if item.pipeline.name == name:
+                return item.pipeline
     return pipeline_named(name, settings)

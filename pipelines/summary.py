@@ -7,11 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipelines.names import declared_names
 from resources.canonical import parse_json
 from resources.errors import ObjectMissing
 from resources.names import nearest
 from resources.refs import DatasetRef, GateReport, Ref
 from resources.registry import Entry
+from resources.source.report import IngestReport
 from resources.storage import refs
 from resources.storage.objects import get_object
 from resources.workspace import Workspace
@@ -152,10 +154,25 @@ def check_known(workspace: Workspace, pipeline: str) -> None:
     """
     known = known_pipelines(workspace)
     if pipeline not in known:
+        declared = declared_names(workspace.settings)
+        near = "" if pipeline in declared else nearest(pipeline, {*known, *declared})
         raise ObjectMissing(
             f"nothing of pipeline {pipeline!r} in registry {workspace.registry_name!r} of store {workspace.store.url}"
-            f"{nearest(pipeline, known)}; run it first: penstock run {pipeline}"
+            f"{near or f'; run it first: penstock run {pipeline}'}"
         )
+
+
+def check_partitions(workspace: Workspace, pipeline: str, partitions: Collection[str]) -> None:
+    """Refuse partitions of which the registry of `workspace` holds nothing.
+
+    Raises:
+        ObjectMissing: Naming the nearest that it holds.
+    """
+    known = refs.partitions(workspace.store, workspace.registry_name, (pipeline, "raw"))
+    for key in partitions:
+        if key not in known:
+            held = f"it holds {known[0]} to {known[-1]}" if known else "it holds no partitions"
+            raise ObjectMissing(f"partition {key!r} of pipeline {pipeline!r} was not run; {held}{nearest(key, known)}")
 
 
 def known_pipelines(workspace: Workspace) -> tuple[str, ...]:
@@ -208,17 +225,16 @@ def _values(workspace: Workspace, pipeline: str, stage: str, only: Collection[st
 
 
 def _ingested(workspace: Workspace, partition: str, ref: DatasetRef) -> Ingested:
-    told: Mapping[str, Any] = {}  # Any: JSON of an ingest report
+    report = None
     if ref.report_digest is not None:
-        told = parse_json(get_object(workspace.store, ref.report_digest))
-    rejected, read = int(told.get("rows_rejected", 0)), int(told.get("rows_read", ref.rows))
+        report = IngestReport.from_json(parse_json(get_object(workspace.store, ref.report_digest)))
     return Ingested(
         partition=partition,
         rows=ref.rows,
-        rejected=rejected,
-        reasons=dict(told.get("reasons", {})),
-        blocked=read > 0 and rejected / read > float(told.get("max_rejected", 1.0)),
-        look_alike=bool(told.get("sample", False)),
+        rejected=report.rows_rejected if report else 0,
+        reasons=report.reasons if report else {},
+        blocked=report is not None and report.blocked,
+        look_alike=report is not None and report.sample,
     )
 
 

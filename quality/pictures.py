@@ -73,7 +73,7 @@ def bar_chart(title: str, values: Mapping[str, float], *, unit: str = "") -> str
         return _empty(title)
     left = 20 + min(200.0, max(svg.text_width(name) for name, _ in shown))
     numbers = [value for _, value in shown]
-    step = _digits(numbers, 3)
+    step = 1.0 if all(value == int(value) for value in numbers) else _digits(numbers, 3)
     room = max(svg.text_width(svg.number(value, step)) for value in numbers) + 10
     spread = [0.0, *numbers]
     negative = room if min(spread) < 0 else 0.0

@@ -25,7 +25,9 @@ def backtest(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's own log.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the backtest as JSON.")] = False,
 ) -> int:
-    """Replay the retraining policy through history, in a registry of its own.
+    """Replay the retraining policy through history.
+
+    It has a registry of its own, named backtest-NAME.
 
     Every partition gets its challenger, judged against the champion that the policy would have had then. The champion
     that serves, its log and its data stay untouched. A page with the picture is written below .penstock/reports.
@@ -90,23 +92,26 @@ def _write(opened: "Workspace", replay: "Replay") -> Path:
 
 def _tell(replay: "Replay", page: Path) -> None:
     from pipelines.backtest import MODELS
-    from pipelines.cli.console import interval, number, print_table, short
+    from pipelines.cli.console import interval, is_narrow, number, print_table, short
+    from pipelines.cli.tell import stacked
 
     if any(item.look_alike for item in replay.ingested):
         print("The data is a generated look-alike: its numbers say nothing about the real world.")
     unit = f" in {replay.unit}" if replay.unit else ""
+    narrow = is_narrow()
+    told = stacked if narrow else interval
     rows = [
         (
             step.partition,
             step.action,
             step.judged.verdict if step.judged else "-",
-            *(interval(step.judged.estimate(model) if step.judged else None) for model in MODELS),
-            short(step.champion),
+            *(told(step.judged.estimate(model) if step.judged else None) for model in MODELS),
+            *(() if narrow else (short(step.champion),)),
         )
         for step in replay.steps
     ]
     header = ("partition", "action", "verdict", "challenger", "champion then", "baseline", "champion after")
-    print_table(header, rows, title=f"{replay.pipeline}: {replay.metric}{unit}, with intervals")
+    print_table(header[: len(header) - narrow], rows, title=f"{replay.pipeline}: {replay.metric}{unit}, with intervals")
     for step in replay.steps:
         if step.action in ("refused", "blocked", "failed"):
             print(f"{step.partition} {step.action}: {step.reason}")

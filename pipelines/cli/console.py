@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 SHORT = 12
 """Digits that are shown of a digest."""
+ROOMY = 116
+"""Columns that a table of judgements takes."""
 _PIPE_WIDTH = 200
 """Columns of a table that no terminal limits."""
 
@@ -50,12 +52,18 @@ def print_table(
         title_style="bold",
         pad_edge=False,
         show_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for name in header:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console().print(table)
+
+
+def is_narrow() -> bool:
+    """Return whether the terminal has no room for a table of three intervals beside other columns."""
+    return console().width < ROOMY
 
 
 def print_pairs(pairs: Mapping[str, str]) -> None:
@@ -70,15 +78,15 @@ def short(digest: str | None) -> str:
     return digest[:SHORT] if digest else "-"
 
 
-def number(value: float | None, places: int = 4) -> str:
+def number(value: float | None, places: int = 3) -> str:
     """Return a number with `places` significant digits, or a dash.
 
-    >>> number(123.456), number(0.000123456), number(None)
-    ('123.5', '0.0001235', '-')
+    >>> number(123.456), number(0.000123456), number(30.0), number(1234.5), number(None)
+    ('123', '0.000123', '30.0', '1234', '-')
     """
     if value is None:
         return "-"
-    text = f"{value:.{places}g}"
+    text = f"{value:#.{places}g}".rstrip(".")
     return f"{value:.0f}" if "e+" in text else text
 
 
@@ -86,7 +94,7 @@ def interval(estimate: Mapping[str, Any] | None) -> str:  # Any: JSON of an esti
     """Return a value with its interval.
 
     >>> interval({"value": 41.2345, "low": 38.0, "high": 44.5})
-    '41.23 (38 to 44.5)'
+    '41.2 (38.0 to 44.5)'
     """
     if estimate is None or estimate["value"] is None:
         return "-"

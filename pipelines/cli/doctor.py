@@ -1,5 +1,6 @@
 """`penstock doctor`: what is broken or unsafe in this installation."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ def doctor(
     everything: Annotated[bool, typer.Option("--all", "-a", help="Show what is in order too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> int:
-    """Check the installation and find unsafe settings, each with its remedy.
+    """Find what is broken or unsafe, each with its remedy.
 
     Exit codes: 0 nothing broken or unsafe; 3 something is, and is told.
     """
@@ -21,11 +22,13 @@ def doctor(
     from pipelines.cli.console import print_json
     from pipelines.cli.progress import progress
 
+    given = dict(os.environ)  # before telemetry is silenced for this process: other tools see what the user has set
     prepare()
     from pipelines.doctor import diagnose, is_healthy
 
+    environment = {**given, "DAGSTER_HOME": os.environ["DAGSTER_HOME"]}
     with progress(0, quiet=as_json) as shown:
-        findings = diagnose(progress=lambda name: shown.doing("", name))
+        findings = diagnose(environment=environment, progress=lambda name: shown.doing("", name))
     if as_json:
         print_json([asdict(finding) for finding in findings])
         return DONE if is_healthy(findings) else BLOCKED

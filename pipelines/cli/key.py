@@ -8,7 +8,9 @@ import typer
 def key(
     as_json: Annotated[bool, typer.Option("--json", help="Print id and key as JSON.")] = False,
 ) -> None:
-    """Print the public key that reports, models and the registry are signed with.
+    """Print the public key of what is signed here.
+
+    Reports, models and the registry are signed with its private half.
 
     Whoever puts it into a folder named by PENSTOCK_TRUSTED_KEYS trusts what is signed here.
     """

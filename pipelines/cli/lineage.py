@@ -21,7 +21,10 @@ def lineage(
     full: Annotated[bool, typer.Option("--full", help="Show whole digests.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the tree as JSON.")] = False,
 ) -> None:
-    """Show what a model or dataset came from, down to the raw files."""
+    """Show what a model or dataset came from, or what came of it.
+
+    Upwards it ends at the digests of the raw files.
+    """
     from pipelines.cli.console import console, print_json
     from pipelines.cli.naming import named
     from pipelines.cli.opened import workspace

@@ -39,13 +39,14 @@ def models(
             entry.partition or WHOLE,
             short(entry.model.digest),
             measured[entry.report] or "-",
-            f"{entry.at[:19]}Z",
-            entry.actor,
-            entry.reason,
         )
         for entry in entries
     ]
-    print_table(("#", "action", "judged on", "model", "metric", "when", "who", "why"), rows)
+    print_table(("#", "action", "judged on", "model", "metric"), rows)
+    print()
+    for entry in entries:
+        print(f"{entry.sequence} by {entry.actor} at {entry.at[:19]}Z: {entry.reason}")
+    print()
     count = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
     keys = ", ".join(sorted({entry.key_id for entry in entries}))
     print(f"{count}; chain and signatures verified (key {keys}).")

@@ -6,6 +6,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pipelines.names import declared_names
+from pipelines.summary import check_known, known_pipelines
 from resources.canonical import parse_json
 from resources.errors import IntegrityError, ObjectMissing, PenstockError
 from resources.refs import ModelRef
@@ -39,6 +41,8 @@ def named(workspace: Workspace, text: str) -> Named:
     try:
         digest = resolve(workspace.store, text)
     except ObjectMissing as error:
+        if text in declared_names(workspace.settings):
+            check_known(workspace, text)
         raise ObjectMissing(
             f"{error}. A name is a digest, its first digits, a pipeline (its champion), or an asset such as "
             "bike_demand/raw@2012-01"
@@ -73,8 +77,6 @@ def champion_entry(workspace: Workspace, pipeline: str) -> Entry:
     Raises:
         ObjectMissing: If there is none.
     """
-    from pipelines.summary import check_known
-
     check_known(workspace, pipeline)
     entry = workspace.registry(pipeline).champion()
     if entry is None:
@@ -103,8 +105,6 @@ def kind_of(workspace: Workspace, digest: str) -> Kind:
 
 
 def _is_pipeline(workspace: Workspace, text: str) -> bool:
-    from pipelines.summary import known_pipelines
-
     return text in known_pipelines(workspace)
 
 

@@ -16,14 +16,18 @@ def new(
 ) -> None:
     """Write a commented starter pipeline that runs as it is.
 
-    It is never written over another. A folder outside the project must be named by PENSTOCK_PIPELINES to be seen.
+    A name that is taken is refused. A folder outside the project must be named by PENSTOCK_PIPELINES to be seen.
     """
+    from pipelines.names import files_of
     from pipelines.starter import CATALOG, write
+    from resources.errors import DeclarationError
     from resources.settings import load_settings
 
-    target = (folder or CATALOG).absolute()
+    settings, target = load_settings(), (folder or CATALOG).absolute()
+    if taken := files_of(name, settings, target):
+        raise DeclarationError(f"{taken[0]} is there already: choose another name, or remove it")
     path = write(name, target)
-    seen = target == CATALOG or target in [known.absolute() for known in load_settings().pipelines]
+    seen = target == CATALOG or target in [known.absolute() for known in settings.pipelines]
     print(f"Written: {_near(path)}")
     print("It runs as it is, on data that it generates itself. Next:")
     if not seen:

@@ -11,7 +11,7 @@ def reproduce(
     model: Annotated[str, typer.Argument(help="Digest or first digits of a model, or a pipeline (its champion).")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> int:
-    """Make a model again from its recorded inputs and compare digests.
+    """Make a model again and compare digests.
 
     Exit codes: 0 bit for bit the same; 1 an error; 3 it differs, and what differs is told.
     """

@@ -47,7 +47,9 @@ def run(
     timings: Annotated[bool, typer.Option("--timings", help="Tell where the wall time went.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> int:
-    """Run a pipeline: ingest, check, preprocess, train, evaluate and, where the gate allows, deploy.
+    """Run a pipeline, from raw files to a promoted model.
+
+    Ingest, check, preprocess, train, evaluate and, where the gate allows, deploy.
 
     Without --partition and --from/--to every partition is run that the source holds, in the order of time. Partitions
     of the training window that were never made are made first. Work that was done before is not done again.
@@ -126,7 +128,8 @@ def _tell(done: Done, timings: Timings | None) -> None:
     print()
     tell_summary(done.summary, reasons=False)
     changed = done.champion != done.before
-    print(f"  champion before this command: {short(done.before)}{'' if changed else ', unchanged'}")
+    before = short(done.before) if done.before else "none"
+    print(f"  champion before this command: {before}{'' if changed else ', unchanged'}")
     tell_reasons(done.outcomes)
     if timings is not None:
         print()

@@ -1,5 +1,6 @@
 """`penstock show`: one pipeline, as declared and as it stands."""
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,7 +42,7 @@ def _pairs(found: "Pipeline") -> dict[str, str]:
         "pipeline": found.name,
         "what for": found.description,
         "declared in": f"{at[0]}:{at[1]}" if at else "-",
-        "source": found.ingest.source.url or f"${found.ingest.source.url_env}",
+        "source": _source(found),
         "partitions": f"{parts.every} from {parts.start}{f' to before {parts.end}' if parts.end else ''}"
         if parts
         else "none: split by a stable hash",
@@ -59,6 +60,17 @@ def _pairs(found: "Pipeline") -> dict[str, str]:
         "schedule": found.schedule or "none",
         "owners": ", ".join(found.owners) or "none",
     }
+
+
+def _source(found: "Pipeline") -> str:
+    from resources.source.location import redacted
+
+    source = found.ingest.source
+    if given := os.environ.get(source.url_env or ""):
+        return f"{redacted(given)} (from {source.url_env})"
+    if source.url:
+        return redacted(source.url)
+    return f"a generated look-alike, while {source.url_env} is unset" if source.sample else f"{source.url_env}, unset"
 
 
 def _state(opened: "Workspace", found: "Pipeline") -> dict[str, Any]:  # Any: JSON values

@@ -13,14 +13,18 @@ def summary(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Tell which model is champion and why, what was measured, and what was blocked and why."""
+    """Tell what was measured, promoted and blocked, and why.
+
+    Which model is champion, every judgement with its interval, and what a check or the gate stopped.
+    """
     from pipelines.cli.console import print_json
     from pipelines.cli.opened import workspace
     from pipelines.cli.tell import tell_summary
-    from pipelines.summary import check_known, summarise
+    from pipelines.summary import check_known, check_partitions, summarise
 
     opened = workspace()
     check_known(opened, pipeline)
+    check_partitions(opened, pipeline, partition or ())
     found = summarise(opened, pipeline, partition)
     if as_json:
         print_json(found.to_json())

@@ -1,10 +1,10 @@
 """Owns the wording of a run and of a pipeline's state on the terminal; the values are made by `pipelines.summary`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pipelines.cli.console import interval, number, print_table, seconds, short
+from pipelines.cli.console import interval, is_narrow, print_table, seconds, short
 from pipelines.summary import Blocked, Ingested, Judged, Summary
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def tell_summary(summary: Summary, *, reasons: bool = True) -> None:
     if any(item.look_alike for item in summary.ingested):
         print("The data is a generated look-alike: its numbers say nothing about the real world.")
     tell_judged(summary.judged)
-    tell_ingested([item for item in summary.ingested if item.rejected])
+    if rejected := [item for item in summary.ingested if item.rejected]:
+        print()
+        tell_ingested(rejected)
     if reasons:
         print()
         tell_blocked(summary.blocked)
@@ -68,13 +70,21 @@ def tell_judged(judged: Sequence[Judged]) -> None:
         return
     first = judged[0]
     title = f"{first.metric}{f' in {first.unit}' if first.unit else ''}, with {_confidence()} intervals"
-    header = ("judged on", "rows", "verdict", "challenger", "champion then", "baseline", "model", "")
+    models = ("challenger", "champion", "baseline")
+    if is_narrow():  # values above their intervals; rows and models are left to `penstock summary --json`
+        rows = [
+            (item.partition or WHOLE, item.verdict, *(stacked(item.estimate(model)) for model in models), _action(item))
+            for item in judged
+        ]
+        print_table(("judged on", "verdict", "challenger", "champion then", "baseline", "then"), rows, title=title)
+        return
+    header = ("judged on", "rows", "verdict", "challenger", "champion then", "baseline", "model", "then")
     rows = [
         (
             item.partition or WHOLE,
             f"{item.rows:,}",
             item.verdict,
-            *(interval(item.estimate(model)) for model in ("challenger", "champion", "baseline")),
+            *(interval(item.estimate(model)) for model in models),
             short(item.challenger),
             _action(item),
         )
@@ -83,21 +93,25 @@ def tell_judged(judged: Sequence[Judged]) -> None:
     print_table(header, rows, title=title, right=("rows",))
 
 
+def stacked(estimate: Mapping[str, float | None] | None) -> str:
+    """Return a value above its interval."""
+    return interval(estimate).replace(" (", "\n(")
+
+
 def tell_ingested(ingested: Sequence[Ingested]) -> None:
     """Print the partitions that rows were rejected of."""
-    if ingested:
-        rows = [
-            (
-                item.partition or WHOLE,
-                f"{item.rows:,}",
-                f"{item.rejected:,}",
-                "; ".join(f"{reason} ({count:,})" for reason, count in item.reasons.items()),
-            )
-            for item in ingested
-        ]
-        print_table(
-            ("partition", "rows kept", "rejected", "why"), rows, title="Quarantine", right=("rows kept", "rejected")
+    rows = [
+        (
+            item.partition or WHOLE,
+            f"{item.rows:,}",
+            f"{item.rejected:,}",
+            "; ".join(f"{reason} ({count:,})" for reason, count in item.reasons.items()),
         )
+        for item in ingested
+    ]
+    print_table(
+        ("partition", "rows kept", "rejected", "why"), rows, title="Quarantine", right=("rows kept", "rejected")
+    )
 
 
 def tell_blocked(blocked: Sequence[Blocked]) -> None:
@@ -162,4 +176,4 @@ def _trained_on(entry: "Entry") -> str:
 
 
 def _confidence() -> str:
-    return f"{number(95)} %"
+    return "95 %"

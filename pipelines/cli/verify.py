@@ -14,7 +14,7 @@ def verify(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print what was verified as JSON.")] = False,
 ) -> None:
-    """Verify the signature and every byte of a gate report or model.
+    """Verify signature and bytes of a gate report or model.
 
     A pipeline's name verifies its registry log, its champion and the report that the champion was promoted by.
     Exit codes: 0 verified; 1 not to be trusted, with the reason.

@@ -129,22 +129,19 @@ def code_location(environment: Environment) -> list[Finding]:
         return [Finding("broken", what, "look for work at import time in pipelines/catalog/ and PENSTOCK_PIPELINES")]
     result = re.search(r"^RESULT (\d+) ([\d.]+) ([\d.]+)$", done.stdout, re.MULTILINE)
     if done.returncode or result is None:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1] + _declaring_file(done.stderr, environment)
-        remedy = "correct the declaration that the message names; the whole story: penstock list, or dg check defs"
-        return [Finding("broken", f"the code location does not load: {last}", remedy)]
+        return [_not_loaded(done.stderr)]
     assets, own, base = result.groups()
     return [Finding("ok", f"the code location loads: {assets} assets in {own} s, after {base} s for Dagster itself")]
 
 
-def _declaring_file(traceback: str, environment: Environment) -> str:
-    """Return the last place in a traceback that lies in a folder of pipelines, ready to be appended to a message."""
-    folders = [
-        str(PROJECT_ROOT / "pipelines" / "catalog"),
-        *environment.get("PENSTOCK_PIPELINES", "").split(os.pathsep),
-    ]
-    places = re.findall(r'File "([^"]+)", line (\d+)', traceback)
-    declaring = [place for place in places if any(folder and place[0].startswith(folder) for folder in folders)]
-    return f" ({declaring[-1][0]}:{declaring[-1][1]})" if declaring else ""
+def _not_loaded(traceback: str) -> Finding:
+    """Return the finding that the last error of a traceback is; Penstock's own errors name file and line themselves."""
+    kind, _, told = re.split(r"\n(?=\S)", f"\n{traceback.strip()}")[-1].partition(": ")
+    remedy = "correct what the message names; `penstock list` shows which files load"
+    if kind.endswith("SettingsError"):
+        remedy = "correct the variable, docs/settings.md lists them; then run this again"
+    what = f"the code location does not load: {' '.join(told.split()) or kind or 'no output'}"
+    return Finding("broken", what, remedy)
 
 
 INSTALLATION: Mapping[str, Check] = {

@@ -18,11 +18,14 @@ def signing_key(settings: Settings) -> list[Finding]:
     """Look whether the private key is there, ours, and readable by nobody else."""
     path = settings.key
     try:
-        found = path.lstat()
+        found = path.stat()
     except FileNotFoundError:
         return [Finding("ok", f"no signing key yet; it is made at {path} on first use")]
     except OSError as error:
         return [of(error, remedy=f"give this user access to {path.parent}, or set PENSTOCK_KEY to another file")]
+    if not stat.S_ISREG(found.st_mode):
+        what = f"the signing key {path} is no file"
+        return [Finding("broken", what, "set PENSTOCK_KEY to the file itself")]
     if found.st_uid != os.geteuid():
         what = f"the signing key {path} belongs to user {found.st_uid}, not to you ({os.geteuid()})"
         return [Finding("unsafe", what, f"chown {os.geteuid()} {path}, or set PENSTOCK_KEY to a key of your own")]

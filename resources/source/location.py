@@ -73,7 +73,7 @@ def resolve(source: Source, *, scratch: Path | None = None) -> ResolvedSource:
         SourceError: If there is no URL, or the generator fails.
     """
     given = os.environ.get(source.url_env, "") if source.url_env else ""
-    if given or source.sample is None:
+    if given or source.url or source.sample is None:
         if not (given or source.url):
             raise SourceError(f"no file to read: set {source.url_env} to its URL or path")
         return ResolvedSource(url=given or source.url, sample=False)

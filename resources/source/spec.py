@@ -48,7 +48,7 @@ class Source(Declaration):
         options: Of csv: `delimiter`, `quote`, `null_values`, `encoding`, `columns` (names, for a file without a header
             line). Of jsonl: `encoding`.
         url_env: Environment variable whose value, where set, replaces `url`.
-        sample: `module:function` of a generator that writes a look-alike file when `url_env` is unset.
+        sample: `module:function` of a generator that writes a look-alike file when `url_env` and `url` are unset.
             It is called with a folder and returns the path it wrote; the same call must write the same bytes.
     """
 

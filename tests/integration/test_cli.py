@@ -148,6 +148,13 @@ def test_an_error_is_one_plain_line_without_a_traceback(empty: Shell):
     assert done.err.count("\n") == 1
 
 
+@slow
+def test_what_was_not_run_yet_is_refused_with_the_nearest_pipeline_or_the_command_that_runs_it(empty: Shell):
+    assert "did you mean 'bike_demand'?" in empty("summary", "bike_deman").err
+    for command in ("summary", "lineage", "models", "verify"):
+        assert "run it first: penstock run bike_demand" in empty(command, "bike_demand").err
+
+
 def test_a_wrong_setting_is_named_with_the_nearest(empty: Shell):
     done = empty("models", NAME, PENSTOCK_REGISTRI="x")
     assert done.code == 1
@@ -190,12 +197,23 @@ def test_an_unknown_partition_is_refused_with_the_span(shell: Shell):
 
 
 @slow
-def test_a_bug_in_a_pipeline_keeps_its_traceback_and_says_where_to_turn(empty: Shell):
-    (empty.pipelines / "broken.py").write_text("1 / 0\n")
-    done = empty("run", "broken")
+def test_a_pipeline_that_does_not_load_is_one_line_and_the_others_stay_in_reach(empty: Shell):
+    broken = empty.pipelines / "broken.py"
+    broken.write_text("\n1 / 0\n")
+    told = f"error: {broken}:2: ZeroDivisionError: division by zero\n"
+    run, listed = empty("run", "broken"), empty("list")
+    assert (run.code, run.err) == (1, told)
+    assert (listed.code, listed.err) == (1, told)
+    assert "bike_demand" in listed.out
+    assert empty("show", "bike_demand").code == 0
+
+
+@slow
+def test_new_refuses_the_name_of_a_pipeline_in_another_folder(empty: Shell):
+    done = empty("new", "bike_demand", "--folder", empty.pipelines)
     assert done.code == 1
-    assert "ZeroDivisionError" in done.err
-    assert "please report it" in done.err
+    assert "bike_demand.py is there already" in done.err
+    assert list(empty.pipelines.iterdir()) == []
 
 
 # Runs
@@ -255,6 +273,13 @@ def test_output_of_a_run_tells_stages_metrics_and_champion_and_nothing_of_dagste
 
 
 @slow
+def test_a_summary_of_a_partition_that_was_not_run_is_refused_with_those_that_were(shell: Shell):
+    done = shell("summary", NAME, "--partition", "2024-05")
+    assert done.code == 1
+    assert "was not run; it holds 2024-01 to 2024-03" in done.err
+
+
+@slow
 def test_dagsters_log_is_shown_on_request(shell: Shell):
     assert "RUN_SUCCESS" in shell("run", NAME, "--partition", "2024-03", "--verbose").err
 
@@ -292,6 +317,19 @@ def test_rows_that_break_the_contract_end_with_3_and_hold_back_the_models_traine
     assert {item["stage"]: item["state"] for item in first["stages"]}["features"] == "withheld"
     assert "sold: below minimum 12" in json.dumps(done.json["summary"]["blocked"])
     assert first["status"] == second["status"] == "blocked"
+
+
+@slow
+def test_a_summary_tells_what_the_contract_blocked_in_one_of_many_partitions_of_a_file(empty: Shell, tmp_path: Path):
+    empty.declare(NAME)
+    file = tmp_path / "sold.csv"
+    rows = [f"2024-0{month}-{day:02}T{hour:02}:00:00Z,{hour}.5,false,{-1 if (month, day) == (1, 1) else hour}"
+            for month in range(1, 7) for day in range(1, 29) for hour in range(8, 18)]  # fmt: skip
+    file.write_text("\n".join(["at,temperature,holiday,sold", *rows]) + "\n")
+    done = empty("run", NAME, "--partition", "2024-01", "--json", COFFEE_URL=str(file))
+    assert done.code == 3
+    (blocked,) = done.json["summary"]["blocked"]
+    assert (blocked["partition"], blocked["by"]) == ("2024-01", "contract")
 
 
 @slow
@@ -355,6 +393,7 @@ def test_rollback_returns_to_an_earlier_champion_and_keeps_the_reason(empty: She
     assert (entries[-1]["action"], entries[-1]["reason"]) == ("rollback", "sells too little")
     assert entries[-1]["model"]["digest"] == first
     assert empty("rollback", NAME, "--to", first, "--reason", "again").code == 1
+    assert "put back as entry 3" in empty("summary", NAME).out
 
 
 @slow

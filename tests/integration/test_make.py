@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.integration.checkout import copied
+
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-uv.lock")
 TOOLS = ("sh", "bash", "env", "cat", "cksum", "dirname", "id", "ldconfig", "make", "rm", "sed", "awk", "git", "python3")
@@ -57,13 +59,7 @@ def script(path: Path, text: str) -> None:
 @pytest.fixture
 def checkout(tmp_path):
     """A copy of what git would clone, without .venv and state."""
-    folder = tmp_path / "checkout"
-    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z").stdout.split("\0")
-    for name in filter(None, listed):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    return folder
+    return copied(tmp_path / "checkout")
 
 
 def test_make_alone_lists_every_target_with_what_it_does():

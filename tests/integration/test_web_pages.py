@@ -78,7 +78,13 @@ def test_every_stage_shows_what_it_made_of_a_partition(page, url, stage):
 
 
 @pytest.mark.parametrize(
-    ("stage", "label"), [("model", "feature_importance"), ("evaluation", "picture"), ("evaluation", "history")]
+    ("stage", "label"),
+    [
+        ("features", "profile_picture"),
+        ("model", "feature_importance"),
+        ("evaluation", "champion_against_challenger"),
+        ("evaluation", "metric_history"),
+    ],
 )
 def test_pictures_are_drawn_by_the_browser(page, url, stage, label):
     look(page, partition_of(url, stage), f"before-{label}", label)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.discovery import discover, pipeline_named
+from pipelines.discovery import discover, pipeline_named, survey
+from pipelines.lookup import find
 from resources.errors import DeclarationError, SettingsError
 from resources.settings import load_settings
 
@@ -65,3 +66,40 @@ def test_a_folder_that_does_not_exist_is_refused(tmp_path):
 def test_an_unknown_pipeline_names_the_nearest_one():
     with pytest.raises(DeclarationError, match="did you mean 'bike_demand'"):
         pipeline_named("bike_demnad")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("x = (", "SyntaxError"),
+        ("import nothing_of_that_name", "ModuleNotFoundError"),
+        ("from quality.gate import Gate\nGate(metric='maee', margin=1)", "Gate.metric: unknown metric 'maee'"),
+        ("from quality.contract import Column\nColumn(type='int64', minimun=1)", "did you mean 'minimum'"),
+    ],
+)
+def test_a_module_that_does_not_load_is_named_with_its_line_and_the_others_are_still_found(tmp_path, line, says):
+    (tmp_path / "broken.py").write_text(f"# a comment\n{line}\n")
+    found, wrong = survey(settings_with(tmp_path))
+    last = line.count("\n") + 2
+    assert set(found) == {"bike_demand", "flight_delays"}
+    assert [str(error).startswith(f"{tmp_path / 'broken.py'}:{last}: ") for error in wrong] == [True]
+    assert says in str(wrong[0])
+
+
+def test_yaml_that_is_none_is_named(tmp_path):
+    (tmp_path / "rides").mkdir()
+    (tmp_path / "rides" / "defs.yaml").write_text("type: pipelines.component.PipelineComponent\nattributes: {\n")
+    with pytest.raises(DeclarationError, match=r"rides/defs\.yaml:3: ParserError"):
+        discover(settings_with(tmp_path))
+
+
+def test_a_pipeline_is_found_by_its_file_beside_one_that_does_not_load(tmp_path):
+    (tmp_path / "rides.py").write_text(MODULE.replace("NAME", "rides"))
+    (tmp_path / "broken.py").write_text("x = (\n")
+    assert find("rides", settings_with(tmp_path)).name == "rides"
+
+
+def test_a_name_that_two_files_bear_is_refused(tmp_path):
+    (tmp_path / "bike_demand.py").write_text(MODULE.replace("NAME", "bike_demand"))
+    with pytest.raises(DeclarationError, match="two pipelines are named 'bike_demand'"):
+        find("bike_demand", settings_with(tmp_path))

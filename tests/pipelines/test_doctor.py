@@ -94,6 +94,25 @@ def test_a_pipeline_that_does_not_load_is_named_with_its_file(tmp_path):
     assert f"{tmp_path / 'broken_one.py'}:1" in finding.what
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [("NAME", "broken_one.py:1: SyntaxError"), ("Pipeline(nme='x')", "did you mean 'name'?")],
+)
+def test_what_does_not_load_is_told_in_one_line_with_what_is_wrong(tmp_path, change, says):
+    (tmp_path / "broken_one.py").write_text(f"from pipelines.spec import Pipeline; x = {change}\n".replace("NAME", "("))
+    finding = only(installation.code_location({"PENSTOCK_PIPELINES": str(tmp_path)}))
+    assert says in finding.what
+    assert "\n" not in finding.what
+
+
+@pytest.mark.slow
+def test_a_setting_that_keeps_the_code_location_from_loading_is_named_as_one():
+    finding = only(installation.code_location({"PENSTOCK_STOR": "x"}))
+    assert "PENSTOCK_STORE" in finding.what
+    assert "docs/settings.md" in finding.remedy
+
+
 def test_telemetry_that_is_on_is_unsafe_whether_the_file_says_so_or_says_nothing(tmp_path):
     for text in ("", "telemetry:\n  enabled: true\n", "- not a mapping\n", "telemetry: [\n"):
         (tmp_path / "dagster.yaml").write_text(text)
@@ -177,6 +196,15 @@ def test_a_key_file_that_holds_no_key_is_broken(settings):
     assert only(state.signing_key(settings)).level == "broken"
 
 
+def test_a_folder_in_the_place_of_the_key_is_broken_and_a_link_to_a_key_is_fine(settings):
+    settings.key.mkdir(parents=True)
+    assert only(state.signing_key(settings)).level == "broken"
+    settings.key.rmdir()
+    load_signer(settings.key.with_name("mounted.pem"))
+    settings.key.symlink_to("mounted.pem")
+    assert only(state.signing_key(settings)).level == "ok"
+
+
 def test_folders_that_everybody_may_write_to_are_unsafe(tmp_path, settings):
     settings.home.mkdir()
     settings.home.chmod(0o777)
@@ -226,6 +254,7 @@ dg.materialize([endless], instance=dg.DagsterInstance.get())
 """
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_was_killed_is_found(tmp_path):
     shutil.copy(PROJECT_ROOT / "dagster.yaml", tmp_path)
     environment = {"DAGSTER_HOME": str(tmp_path)}

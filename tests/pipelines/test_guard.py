@@ -9,6 +9,8 @@ INTERRUPTED_IN_A_LIBRARY = """
 import logging, os, signal, time
 from pipelines.cli.guard import guarded
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
+
 def command():
     try:
         os.kill(os.getpid(), signal.{name})

@@ -29,6 +29,7 @@ def expect(kind, severity="critical", **kwargs):
     return {"type": f"expect_{kind}", "kwargs": kwargs, "severity": severity}
 
 
+@pytest.mark.slow  # loads Great Expectations, eight seconds of CPU
 def test_the_table_of_expectations_is_what_the_library_registers():
     code = """
 import os, warnings

@@ -5,22 +5,37 @@ import math
 import re
 from xml.etree import ElementTree as ET
 
+import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quality import svg
 from quality.pictures import bar_chart, histogram_pair, interval_chart, line_chart
+from quality.profile import profile
+from quality.profile_picture import MAX_COLUMNS, profile_picture
 from resources.errors import DeclarationError
 
 MONTHS = [f"{year}-{month:02}" for year in (2011, 2012) for month in range(1, 13)]
 WAVE = [80 + 20 * math.sin(i / 3) for i in range(24)]
+MIXED = pl.DataFrame(
+    {
+        "temperature": [0.123456789 * i for i in range(200)],
+        "a_column_with_a_name_that_is_far_too_long": [None, *range(199)],
+        "weather": ["clear", "mist"] * 100,
+        "constant": [1.0] * 200,
+        "empty": pl.Series([None] * 200, dtype=pl.Float64),
+    }
+)
+WIDE = pl.DataFrame({f"column_{i}": [math.sin(i * k) * 1e6 for k in range(3_000)] for i in range(40)})
 PICTURES = {
     "lines": line_chart(
         "RMSE", MONTHS, {"challenger": WAVE, "champion": WAVE[::-1]}, y_label="RMSE, rides/h", x_label="month"
     ),
     "bars": bar_chart("Importance", {"hour": 1234.5, "temperature": 80.0, "wind": -3.0}, unit="gain"),
     "histograms": histogram_pair("temp", [0, 1, 2, 3], {"reference": [1, 5, 2], "current": [0, 3, 9]}, unit="°C"),
+    "profile": profile_picture("What the columns hold", profile(MIXED)),
+    "wide profile": profile_picture("What the columns hold", profile(WIDE)),
     "intervals": interval_chart(
         "RMSE", {"challenger": (95.2, 88.1, 103.0), "none": (None, None, None)}, unit="rides/h"
     ),
@@ -135,3 +150,18 @@ def test_ticks_are_few_in_order_and_within_the_scale(one, two):
     slack = 1e-6 * (found.high - found.low)
     assert found.low - slack <= min(one, two, *found.ticks)
     assert max(one, two, *found.ticks) <= found.high + slack
+
+
+def test_bars_of_whole_numbers_are_labelled_as_whole_numbers():
+    told = [element.text for element in texts(bar_chart("Rejected rows", {"too late": 2, "too early": 1_500}))]
+    assert {"2", "1,500"} <= set(told)
+
+
+def test_a_profile_picture_names_every_column_that_has_values_with_its_range_and_nulls():
+    told = [element.text for element in texts(PICTURES["profile"])]
+    assert {"temperature", "weather", "constant", "1 null", "0", "24.57", "clear", "mist"} <= set(told)
+    assert "empty" not in told
+
+
+def test_a_profile_picture_of_many_columns_says_how_many_it_leaves_out():
+    assert f"and {40 - MAX_COLUMNS} more" in [element.text for element in texts(PICTURES["wide profile"])]

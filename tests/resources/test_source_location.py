@@ -110,6 +110,15 @@ def make_two(folder: Path) -> Path:
     return make_sample(folder)
 
 
+def test_a_setting_comes_before_a_declared_url_and_that_before_a_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    both = Source(url="real.csv", url_env="RIDES_URL", sample="tests.resources.test_source_location:make_sample")
+    assert (resolve(both, scratch=tmp_path).url, resolve(both, scratch=tmp_path).sample) == ("real.csv", False)
+    monkeypatch.setenv("RIDES_URL", "set.csv")
+    assert resolve(both, scratch=tmp_path).url == "set.csv"
+
+
 def test_a_sample_is_made_once_and_labelled(workplace: Workplace, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("RIDES_URL", raising=False)
     options = {"sample": "tests.resources.test_source_location:make_sample", "url_env": "RIDES_URL"}
