@@ -59,6 +59,9 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
 @pytest.fixture
 def s3_url(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the URL of an empty store on the server, with the environment set to reach it."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()  # each remembers the server of its first use
     for name, value in seaweed.env().items():
         monkeypatch.setenv(name, value)
     return f"s3://{BUCKET}/{secrets.token_hex(6)}"

@@ -86,7 +86,7 @@ def test_the_declaration_in_the_readme_can_be_built():
     from quality.gate import Gate
     from resources.source import EventTime, Source
 
-    columns = {"at": Column(type="timestamp[us, tz=UTC]"), "hr": Column(type="int8"), "cnt": Column(type="int32")}
+    columns = {"at": Column(type="timestamp[us]"), "hr": Column(type="int8"), "cnt": Column(type="int32")}
     names = [Evaluate, EventTime, Features, Gate, Ingest, Partitions, Pipeline, Source, Train, Window]
     (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     known = {**{item.__name__: item for item in names}, "contract": Contract(columns=columns)}
@@ -159,7 +159,12 @@ def test_the_backtest_on_the_real_bikes_shows_what_the_readme_says(house: Path, 
     measured = re.search(r"by ([\d.]+) rides/h \(MAE\), .*? by ([\d.]+), last week's value by ([\d.]+)", text).groups()
     assert "challenger {}, champion {}, baseline {}".format(*measured) in told
     (example,) = re.findall(r"(?m)^> (?:.|\n)*?(?=\n\n)", section("The real data"))
-    assert plain(example) in told
+    assert nameless(plain(example)) in nameless(told)
+
+
+def nameless(text: str) -> str:
+    """Return `text` without digests of models, which other versions of the libraries change."""
+    return re.sub(r"[0-9a-f]{8}…", "…", text)
 
 
 @contextmanager
