@@ -101,5 +101,5 @@ def table(rows: Sequence[Row]) -> str:
 def _number(value: float | None, unit: str) -> str:
     if value is None:
         return ""
-    digits = 3 if unit.startswith("share") else 0 if value >= 100 else 2
+    digits = 3 if unit.startswith("share") else 0 if value >= 100 or unit == "modules" else 2
     return f"{value:,.{digits}f}" + ("" if unit.startswith("share") else f" {unit}")

@@ -150,6 +150,7 @@ def test_nothing_is_printed(capfd):
     assert (told.out, told.err) == ("", "")
 
 
+@pytest.mark.slow
 def test_running_a_suite_calls_nobody():
     code = """
 import sys

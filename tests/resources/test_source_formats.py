@@ -224,6 +224,7 @@ def test_the_readable_one_among_the_malformed_files_is_read(workplace: Workplace
     assert workplace.ingest(path, contract).report.rows_kept == 21_186
 
 
+@pytest.mark.slow
 def test_damaged_files_never_end_the_process_they_are_read_in(tmp_path: Path):
     code = (Path(__file__).parent / "damage.py").read_text()
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
