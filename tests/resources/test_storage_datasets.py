@@ -201,7 +201,9 @@ def test_whole_numbers_are_stored_as_differences_and_what_repeats_as_a_dictionar
     ref = write_table(store, table, scratch=scratch)
 
     assert_frame_equal(read_frame(store, ref.digest), pl.DataFrame(table))
-    group = pq.ParquetFile(shards(store, ref.digest)[0]).metadata.row_group(0)
+    file = pq.ParquetFile(shards(store, ref.digest)[0])
+    assert file.read().equals(table)
+    group = file.metadata.row_group(0)
     chosen = [set(group.column(index).encodings) - {"RLE"} for index in range(group.num_columns)]
     assert chosen[:3] == [{"DELTA_BINARY_PACKED"}] * 3
     assert all("RLE_DICTIONARY" in encodings for encodings in chosen[3:5])
