@@ -159,7 +159,7 @@ def test_a_size_is_bytes_or_a_number_with_a_unit(text, size_bytes):
 
 @pytest.mark.parametrize("text", ["0", "-1", "20G", "GB", "many", "1e9", "20 GBit", "0.1B"])
 def test_what_is_no_size_is_refused_with_how_to_write_one(text):
-    with pytest.raises(SettingsError, match="PENSTOCK_CACHE_BYTES=.*20GB or 20GiB"):
+    with pytest.raises(SettingsError, match=r"PENSTOCK_CACHE_BYTES=.*20GB or 20GiB"):
         load_settings({"PENSTOCK_CACHE_BYTES": text})
 
 
