@@ -1,4 +1,5 @@
 import mmap
+import multiprocessing
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -132,6 +133,20 @@ def test_a_lease_of_another_process_holds_until_that_process_is_killed(cache):
         other.kill()
         other.wait()
     assert read(cache, item := remote(6_000)) == item.data
+
+
+def leased_names(folder: str) -> frozenset[str]:
+    return HostCache(Path(folder))._leases.names()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_none_of_its_parents_leases(cache):
+    item = remote(10)
+    cache.lease(item.digest, item)
+
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(leased_names, (str(cache.root),)) == frozenset()
+    assert leased_names(str(cache.root)) == {item.digest}
 
 
 def test_a_download_that_failed_is_resumed(cache):

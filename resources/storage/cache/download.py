@@ -18,8 +18,8 @@ from resources.storage.verified import new_hasher
 
 RANGE_BYTES = 8 * 2**20
 CONCURRENT_RANGES = 4
-_AHEAD = 6  # ranges in memory at a time: those being fetched, and those that wait to be hashed
-_FLUSH_RANGES = 8
+_AHEAD = 5  # ranges in memory at a time: those being fetched, and those that wait to be hashed
+_FLUSH_RANGES = 4
 
 
 class Remote(Protocol):

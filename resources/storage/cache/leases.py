@@ -27,7 +27,10 @@ _opening = Lock()
 def leases_in(file: Path) -> "Leases":
     """Return the leases of this process on what `file` stands for."""
     with _opening:
-        return _opened.setdefault(os.path.realpath(file), Leases(file))
+        found = _opened.get(name := os.path.realpath(file))
+        if found is None:
+            found = _opened[name] = Leases(file)
+        return found
 
 
 class Leases:
@@ -37,6 +40,7 @@ class Leases:
         self._file = file
         self._descriptor = -1
         self._begin()
+        os.register_at_fork(after_in_child=self._begin)  # the locks stayed with the parent
 
     def take(self, name: str) -> None:
         """Lease `name` once more; a lease may be taken before there is anything under the name.
@@ -44,7 +48,6 @@ class Leases:
         Raises:
             StoreError: If an eviction holds it for a minute.
         """
-        self._own()
         with self._mutex:
             if not self._held[name]:
                 self._share(name)
@@ -52,7 +55,6 @@ class Leases:
 
     def release(self, name: str) -> None:
         """Give back one lease of `name`; without one, do nothing."""
-        self._own()
         with self._mutex:
             if not self._held[name]:
                 return
@@ -63,14 +65,12 @@ class Leases:
 
     def names(self) -> frozenset[str]:
         """Return what this process leases."""
-        self._own()
         with self._mutex:
             return frozenset(self._held)
 
     @contextmanager
     def idle(self, name: str) -> Generator[bool]:
         """Yield whether nobody leases `name`; if so nobody can begin to, until the end of the block."""
-        self._own()
         with self._mutex:
             free = name not in self._held and self._exclude(name)
             try:
@@ -79,12 +79,7 @@ class Leases:
                 if free:
                     self._lock(fcntl.LOCK_UN, name)
 
-    def _own(self) -> None:
-        if self._process != os.getpid():  # forked: these locks stayed with the parent
-            self._begin()
-
     def _begin(self) -> None:
-        self._process = os.getpid()
         self._mutex = Lock()
         self._held: Counter[str] = Counter()
 

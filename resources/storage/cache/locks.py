@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resources.errors import StoreError
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.02
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.05
 
 
 @contextmanager
@@ -46,9 +46,9 @@ def locked(
 def _acquired(file: Path, patience_s: float, done: Callable[[], bool], progress: Callable[[], object]) -> int | None:
     pause_s, seen, deadline = _FIRST_PAUSE_S, progress(), time.monotonic() + patience_s
     while (descriptor := _attempt(file)) is None:
+        time.sleep(pause_s)
         if done():
             return None
-        time.sleep(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         if (now := progress()) != seen:
             seen, deadline = now, time.monotonic() + patience_s
