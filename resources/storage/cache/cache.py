@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
@@ -44,7 +43,7 @@ class HostCache:
         self._leases = leases_in(self._layout.root / "leases")
         self._room = Room(self._layout, self._hits, self._leases, budget_bytes=budget_bytes, patience_s=patience_s)
         self._counting = Lock()
-        self._stats = CacheStats()
+        self._counts: dict[str, float] = {}
 
     @property
     def root(self) -> Path:
@@ -94,7 +93,8 @@ class HostCache:
         if self._layout.root.is_dir():
             with self._explained("the statistics"):
                 held_bytes = self._room.held_bytes()
-        return replace(self._stats, held_bytes=held_bytes)
+        with self._counting:
+            return CacheStats(**self._counts, held_bytes=held_bytes)  # pyright: ignore[reportArgumentType]
 
     def _miss(self, name: str, remote: Remote, path: Path) -> None:
         asked = time.monotonic()
@@ -157,7 +157,8 @@ class HostCache:
 
     def _count(self, **more: float) -> None:
         with self._counting:
-            self._stats = replace(self._stats, **{key: getattr(self._stats, key) + n for key, n in more.items()})
+            for name, number in more.items():
+                self._counts[name] = self._counts.get(name, 0) + number
 
     @contextmanager
     def _explained(self, what: str) -> Generator[None]:

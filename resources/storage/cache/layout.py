@@ -10,6 +10,7 @@ leases, hits, index    who uses what, how often it was read, in which order it g
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from resources.canonical import DIGEST_LENGTH, digest_bytes
@@ -18,6 +19,7 @@ _KEY = "key-"
 _JOURNAL = ".journal"
 
 
+@lru_cache(maxsize=4096)
 def name_of(url: str, key: str) -> str:
     """Return the name of the entry for `key`: the digest where the key ends in one, so that stores share a copy."""
     digest = digest_of(key.rpartition("/")[2])
@@ -49,7 +51,7 @@ class Layout:
 
     def final(self, name: str) -> Path:
         """Return where the whole, verified file lies."""
-        return self.root / "objects" / name[-DIGEST_LENGTH:][:2] / name
+        return _final(self.root, name)
 
     def part(self, name: str, size_bytes: int) -> Path:
         """Return where the file grows while it is fetched."""
@@ -83,6 +85,11 @@ class Layout:
     def _finals(self) -> Iterator[tuple[int, str, int]]:
         for path, status in _files(self.root / "objects"):
             yield status.st_mtime_ns, path.name, status.st_size
+
+
+@lru_cache(maxsize=4096)  # building a path takes as long as looking at the disk
+def _final(root: Path, name: str) -> Path:
+    return root / "objects" / name[-DIGEST_LENGTH:][:2] / name
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
