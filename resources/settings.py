@@ -5,6 +5,7 @@ It opens nothing; `resources.workspace` does.
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,13 @@ from resources.storage.store import check_url
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _PREFIX = "PENSTOCK_"
 _TEST_PREFIX = "PENSTOCK_TEST_"
+_UNITS = {
+    "": 1,
+    "B": 1,
+    **{f"{letter}B": 1000 ** (power + 1) for power, letter in enumerate("KMGTP")},
+    **{f"{letter}IB": 1024 ** (power + 1) for power, letter in enumerate("KMGTP")},
+}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*((?:[KMGTP]I?)?B|)", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,17 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "PENSTOCK_SCRATCH", "$PENSTOCK_HOME/scratch", "Folder for unfinished files; best on the disk of the store."
     ),
+    Setting(
+        "PENSTOCK_CACHE",
+        "$PENSTOCK_SCRATCH/cache",
+        "Folder for local copies of what a remote store holds, on a local disk; all processes of a host may share it.",
+    ),
+    Setting(
+        "PENSTOCK_CACHE_BYTES",
+        "(none)",
+        "Most bytes in that folder: a number, or one with a unit as `20GB` or `20GiB`. Unset, it is half of what is "
+        "free on its disk, the cache itself counted as free, judged anew at each download.",
+    ),
 )
 """Every setting there is; relative paths are relative to the project root."""
 
@@ -62,6 +81,8 @@ class Settings(BaseModel):
         registry: Name of the registry.
         pipelines: Further folders of pipelines.
         scratch: Folder for unfinished files.
+        cache: Folder for local copies of what a remote store holds.
+        cache_bytes: Most bytes in it, or None for a share of the disk.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,6 +94,8 @@ class Settings(BaseModel):
     registry: str = "main"
     pipelines: tuple[Path, ...] = ()
     scratch: Path
+    cache: Path
+    cache_bytes: int | None = None
 
 
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
@@ -89,6 +112,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     def path(name: str, default: Path) -> Path:
         return _path(_PREFIX + name, values[name]) if name in values else default
 
+    scratch = path("SCRATCH", home / "scratch")
     return Settings(
         home=home,
         store=_store(values["STORE"]) if "STORE" in values else str(home / "store"),
@@ -98,7 +122,9 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         pipelines=tuple(
             _path("PENSTOCK_PIPELINES", item) for item in values.get("PIPELINES", "").split(os.pathsep) if item
         ),
-        scratch=path("SCRATCH", home / "scratch"),
+        scratch=scratch,
+        cache=path("CACHE", scratch / "cache"),
+        cache_bytes=_bytes("PENSTOCK_CACHE_BYTES", values["CACHE_BYTES"]) if "CACHE_BYTES" in values else None,
     )
 
 
@@ -129,6 +155,14 @@ def _path(name: str, text: str) -> Path:
         return PROJECT_ROOT / Path(text).expanduser()
     except RuntimeError as error:
         raise SettingsError(f"{name}={text!r}: {error}; write the path out") from error
+
+
+def _bytes(name: str, text: str) -> int:
+    found = _SIZE.fullmatch(text.strip())
+    size_bytes = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
+    if size_bytes <= 0:
+        raise SettingsError(f"{name}={text!r} is no size: give bytes above 0, or a number with a unit as 20GB or 20GiB")
+    return size_bytes
 
 
 def _store(text: str) -> str:

@@ -48,7 +48,7 @@ def open_workspace(settings: Settings, *, registry: str | None = None) -> Worksp
     """
     signer = load_signer(settings.key)
     return Workspace(
-        store=open_store(settings.store, cache=settings.scratch / "cache"),
+        store=open_store(settings.store, cache=settings.cache, cache_bytes=settings.cache_bytes),
         signer=signer,
         keyring=load_keyring(settings.key, settings.trusted_keys),
         registry_name=check_registry_name(registry or settings.registry),

@@ -55,6 +55,7 @@ def folders(settings: Settings) -> list[Finding]:
         settings.home,
         settings.key.parent,
         settings.scratch,
+        settings.cache,
         *local_store,
         *settings.pipelines,
         *trusted,
@@ -86,7 +87,7 @@ def store(settings: Settings) -> list[Finding]:
     key = f"doctor/{secrets.token_hex(8)}"
     content = b"probe of penstock doctor; may be deleted"
     try:
-        opened = open_store(settings.store, cache=settings.scratch / "cache")
+        opened = open_store(settings.store, cache=settings.cache)
         created = opened.create(key, content)
         try:
             sound = created and not opened.create(key, b"") and opened.get(key) == content and opened.list("doctor")
@@ -109,6 +110,12 @@ def disk(settings: Settings) -> list[Finding]:
         if free < LOW_BYTES:
             remedy = f"free some space, or set PENSTOCK_{name.upper()} to a larger disk"
             findings.append(Finding("note", f"only {free / 1e9:.1f} GB are free for {folder}", remedy))
+    disk_bytes = shutil.disk_usage(_existing(settings.cache)).total
+    if (settings.cache_bytes or 0) > disk_bytes:
+        what = (
+            f"PENSTOCK_CACHE_BYTES={settings.cache_bytes:,} exceeds the disk of {settings.cache} ({disk_bytes:,} bytes)"
+        )
+        findings.append(Finding("note", what, "lower it, or set PENSTOCK_CACHE to a larger disk"))
     free = shutil.disk_usage(_existing(settings.home)).free
     return findings or [Finding("ok", f"{free / 1e9:.0f} GB are free for {settings.home}")]
 

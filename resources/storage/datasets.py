@@ -18,7 +18,7 @@ from resources.canonical import canonical_json, digest_bytes, parse_json
 from resources.errors import IntegrityError
 from resources.refs import DatasetRef
 from resources.storage.grouping import plain_schema
-from resources.storage.objects import get_object, object_path, put_object
+from resources.storage.objects import borrowed, get_object, object_path, put_object
 from resources.storage.store import Store
 from resources.storage.writer import ROWS_PER_SHARD, SHARD_BYTES, Shard, ShardWriter
 
@@ -187,6 +187,9 @@ def manifest(store: Store, digest: str) -> Manifest:
 def scan(store: Store, digest: str) -> pl.LazyFrame:
     """Return the dataset `digest` as a lazy frame over its verified shards.
 
+    It may be collected at any time, so shards in the host's cache stay there until this process ends; `read_frame`
+    gives them back.
+
     Raises:
         ObjectMissing: If the manifest or a shard is not there.
         IntegrityError: If the manifest or a shard was altered.
@@ -197,8 +200,9 @@ def scan(store: Store, digest: str) -> pl.LazyFrame:
 
 def read_frame(store: Store, digest: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Return the dataset `digest`, or some of its columns, in memory."""
-    frame = scan(store, digest)
-    return (frame if columns is None else frame.select(columns)).collect()
+    with borrowed(store, [shard.digest for shard in manifest(store, digest).shards]) as paths:
+        frame = pl.scan_parquet(paths, glob=False)
+        return (frame if columns is None else frame.select(columns)).collect()
 
 
 def _to_arrow(frame: pl.DataFrame) -> "pa.Table":

@@ -112,6 +112,9 @@ class FolderStore:
             raise self._missing(key)
         return self._path(key)
 
+    def release_local(self, key: str) -> None:
+        """Do nothing: the stored file itself is never evicted."""
+
     def forget_local(self, key: str) -> bool:
         """Return False: there is no copy beside the store."""
         return False

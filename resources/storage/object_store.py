@@ -1,14 +1,12 @@
 """Owns the store in S3 (or anything that speaks it) and its in-memory twin, both through obstore.
 
 Every call is bounded: a frozen server is an error after about two minutes, never a hang. `memory://name` is one store
-per name and process, for tests. Large objects are fetched in ranges, so memory stays bounded whatever their size.
+per name and process, for tests. Local copies are the cache's: `resources.storage.cache`.
 """
 
 import os
-import secrets
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,16 +14,16 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from resources.canonical import digest_bytes
 from resources.errors import ObjectMissing, StoreError
+from resources.storage.cache.cache import HostCache
+from resources.storage.cache.layout import name_of
 from resources.storage.store import check_key, redact
 
 if TYPE_CHECKING:
     from obstore.store import MemoryStore, S3Store
 
-RANGE_BYTES = 16 * 2**20
-CONCURRENT_RANGES = 4
 PART_BYTES = 16 * 2**20
+CONCURRENT_PARTS = 4
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _CREATE_BYTES = 8 * 2**20  # up to here one conditional request; above, a multipart upload
 _MEMORY: dict[str, "MemoryStore"] = {}
@@ -40,16 +38,19 @@ class ObjectStore:
     Args:
         url: `s3://bucket/prefix` or `memory://name`. Credentials, region and endpoint come from `AWS_*` variables,
             or from the profile that botocore finds.
-        cache: Folder for local copies, one sub-folder per URL.
+        cache: Folder for local copies, shared by all stores and processes of the host.
+        cache_bytes: Most bytes in that folder; None means half of what is free on its disk.
         timeout_s: Longest silence of the server within one request, in seconds.
         retries: How often a failed request is sent again.
     """
 
-    def __init__(self, url: str, *, cache: Path, timeout_s: float = 20.0, retries: int = 3) -> None:
+    def __init__(
+        self, url: str, *, cache: Path, cache_bytes: int | None = None, timeout_s: float = 20.0, retries: int = 3
+    ) -> None:
         parts = urlsplit(url)
         self._url = redact(url).rstrip("/") if parts.netloc else url
         self._prefix = parts.path.strip("/") + "/" if parts.scheme == "s3" and parts.path.strip("/") else ""
-        self._cache = cache / digest_bytes(self._url.encode())[:16]
+        self._cache = HostCache(cache, budget_bytes=cache_bytes)
         self._open: Callable[[], MemoryStore | S3Store] = (
             (lambda: _memory(url)) if parts.scheme == "memory" else (lambda: _s3(parts.netloc, timeout_s, retries))
         )
@@ -60,6 +61,11 @@ class ObjectStore:
     def url(self) -> str:
         """The URL without credentials."""
         return self._url
+
+    @property
+    def cache(self) -> HostCache:
+        """The cache that `local` serves from."""
+        return self._cache
 
     def get(self, key: str) -> bytes:
         """Return the bytes under `key`."""
@@ -92,7 +98,7 @@ class ObjectStore:
         if self.exists(key):
             return False
         with self._explained("create", key):
-            obstore.put(self._store(), self._key(key), path, chunk_size=PART_BYTES, max_concurrency=CONCURRENT_RANGES)
+            obstore.put(self._store(), self._key(key), path, chunk_size=PART_BYTES, max_concurrency=CONCURRENT_PARTS)
         return True
 
     def exists(self, key: str) -> bool:
@@ -125,16 +131,31 @@ class ObjectStore:
             except FileNotFoundError:  # S3 itself does not mind, the memory store does
                 return
 
+    def size_bytes(self, key: str) -> int:
+        """Return how many bytes lie under `key`."""
+        import obstore
+
+        with self._explained("fetch", key):
+            return obstore.head(self._store(), self._key(key))["size"]
+
+    def get_range(self, key: str, start: int, end: int) -> memoryview:
+        """Return the bytes under `key` from `start` to before `end`."""
+        import obstore
+
+        with self._explained("fetch", key):
+            return memoryview(obstore.get_range(self._store(), self._key(key), start=start, end=end))
+
     def local(self, key: str) -> Path:
-        """Return the cached copy of `key`, fetched on first use."""
-        path = self._cache / check_key(key)
-        if not path.exists():
-            self._fetch(key, path)
-        return path
+        """Return the host's copy of `key`, fetched on first use and leased to this process."""
+        return self._cache.lease(name_of(self._url, check_key(key)), _Remote(self, key))
+
+    def release_local(self, key: str) -> None:
+        """Give back one lease of the host's copy."""
+        self._cache.release(name_of(self._url, check_key(key)))
 
     def forget_local(self, key: str) -> bool:
-        """Drop the cached copy of `key`."""
-        (self._cache / check_key(key)).unlink(missing_ok=True)
+        """Drop the host's copy of `key` if it is damaged."""
+        self._cache.drop_damaged(name_of(self._url, check_key(key)))
         return True
 
     def _create(self, key: str, data: bytes) -> bool:
@@ -163,37 +184,6 @@ class ObjectStore:
     def _key(self, key: str) -> str:
         return self._prefix + check_key(key)
 
-    def _fetch(self, key: str, path: Path) -> None:
-        import obstore
-
-        with self._explained("fetch", key):
-            size = obstore.head(self._store(), self._key(key))["size"]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_name(f".{secrets.token_hex(8)}")
-            try:
-                self._fetch_ranges(self._key(key), size, aside)
-                aside.replace(path)
-            finally:
-                aside.unlink(missing_ok=True)
-
-    def _fetch_ranges(self, key: str, size: int, aside: Path) -> None:
-        import obstore
-
-        descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-
-        def fetch(start: int) -> None:
-            end = min(start + RANGE_BYTES, size)
-            data = obstore.get_range(self._store(), key, start=start, end=end)
-            if os.pwrite(descriptor, data, start) != end - start:
-                raise OSError(f"{end - start} bytes at {start} could not be written")
-
-        try:
-            with ThreadPoolExecutor(CONCURRENT_RANGES) as pool:
-                list(pool.map(fetch, range(0, size, RANGE_BYTES)))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
     @contextmanager
     def _explained(self, operation: str, key: str) -> Generator[None]:
         from obstore.exceptions import BaseError
@@ -201,8 +191,6 @@ class ObjectStore:
         try:
             yield
         except (BaseError, OSError) as error:
-            if isinstance(error, OSError) and error.errno:  # obstore's own errors have no number
-                raise self._cache_error(error) from error
             if isinstance(error, FileNotFoundError):
                 raise ObjectMissing(
                     f"no object {key} in store {self._url}: check PENSTOCK_STORE, or make it again"
@@ -212,11 +200,23 @@ class ObjectStore:
                 f"cannot {operation} {key} in store {self._url}: {_first_line(error)}; {_remedy(error)}"
             ) from None
 
-    def _cache_error(self, error: OSError) -> StoreError:
-        return StoreError(
-            f"cannot use local file {error.filename or self._cache} for store {self._url}: {error.strerror}; "
-            "free some space or choose another folder (PENSTOCK_SCRATCH)"
-        )
+
+class _Remote:
+    """One object of a store, as the cache fetches it."""
+
+    def __init__(self, store: ObjectStore, key: str) -> None:
+        self._store = store
+        self._key = key
+
+    @property
+    def name(self) -> str:
+        return f"object {self._key} in store {self._store.url}"
+
+    def size_bytes(self) -> int:
+        return self._store.size_bytes(self._key)
+
+    def read(self, start: int, end: int) -> memoryview:
+        return self._store.get_range(self._key, start, end)
 
 
 def _memory(url: str) -> "MemoryStore":

@@ -1,16 +1,13 @@
 """Owns content-addressed objects: bytes under `objects/<2>/<digest>`, verified whenever they are read."""
 
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-
-from blake3 import blake3
 
 from resources.canonical import DIGEST_LENGTH, digest_bytes
 from resources.errors import IntegrityError, ObjectMissing
 from resources.storage.store import Store
-
-_THREADS_BYTES = 16 * 2**20  # below this, starting threads costs more than it saves
-_Stamp = tuple[int, int, int]
-_verified: dict[tuple[str, str], _Stamp] = {}
+from resources.storage.verified import hash_file, matches
 
 
 def object_key(digest: str) -> str:
@@ -60,37 +57,39 @@ def get_object(store: Store, digest: str) -> bytes:
 def object_path(store: Store, digest: str) -> Path:
     """Return a local file with the bytes named `digest`, hashed once per process and again if the file changes.
 
+    A copy in the host's cache stays there until this process ends; `borrowed` gives it back sooner.
+
     Raises:
         ObjectMissing: If the store has none.
         IntegrityError: If the stored bytes have another digest; a bad local copy is fetched anew first.
     """
     key = object_key(digest)
     path = store.local(key)
-    if _matches(path, digest):
+    if matches(path, digest):
         return path
+    store.release_local(key)
     if store.forget_local(key):
         path = store.local(key)
-        if _matches(path, digest):
+        if matches(path, digest):
             return path
+        store.release_local(key)
     raise _altered(store, digest, hash_file(path))
 
 
-def hash_file(path: Path) -> str:
-    """Return the BLAKE3-256 digest of a file, read through a memory map by all processors."""
-    size = path.stat().st_size
-    hasher = blake3(max_threads=blake3.AUTO if size > _THREADS_BYTES else 1)
-    return (hasher.update_mmap(path) if size else hasher).hexdigest()
+@contextmanager
+def borrowed(store: Store, digests: Iterable[str]) -> Generator[list[Path]]:
+    """Yield `object_path` of each digest; after the block the host's cache may evict the files.
 
-
-def _matches(path: Path, digest: str) -> bool:
-    status = path.stat()
-    stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-    if _verified.get((str(path), digest)) == stamp:
-        return True
-    if hash_file(path) != digest:
-        return False
-    _verified[str(path), digest] = stamp
-    return True
+    Raises:
+        ObjectMissing: If the store lacks one.
+        IntegrityError: If one was altered.
+    """
+    with ExitStack() as leases:
+        paths: list[Path] = []
+        for digest in digests:
+            paths.append(object_path(store, digest))
+            leases.callback(store.release_local, object_key(digest))
+        yield paths
 
 
 def _altered(store: Store, digest: str, found: str) -> IntegrityError:

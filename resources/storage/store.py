@@ -58,20 +58,28 @@ class Store(Protocol):
         ...
 
     def local(self, key: str) -> Path:
-        """Return a readable local file with the bytes under `key`, which must name immutable content."""
+        """Return a readable local file with the bytes under `key`, which must name immutable content.
+
+        The path stays valid until `release_local` was called as often, or this process ends.
+        """
+        ...
+
+    def release_local(self, key: str) -> None:
+        """Let go of one path that `local` returned; what is open or mapped stays readable."""
         ...
 
     def forget_local(self, key: str) -> bool:
-        """Drop the local copy of `key`; return False where there is no copy, because `local` is the store itself."""
+        """Drop a damaged local copy of `key`; return False where there is none, because `local` is the store itself."""
         ...
 
 
-def open_store(url: str, *, cache: Path) -> Store:
+def open_store(url: str, *, cache: Path, cache_bytes: int | None = None) -> Store:
     """Return the store at `url`: a folder, `file://`, `s3://bucket/prefix` or `memory://name`.
 
     Args:
         url: Where the store is. Credentials come from the environment (`AWS_*`), never from the URL.
-        cache: Folder for local copies of what a remote store holds.
+        cache: Folder for local copies of what a remote store holds, shared by all processes of the host.
+        cache_bytes: Most bytes in that folder; None means half of what is free on its disk.
 
     Raises:
         StoreError: If the URL is of another kind, or holds credentials.
@@ -80,7 +88,7 @@ def open_store(url: str, *, cache: Path) -> Store:
     if scheme in ("s3", "memory"):
         from resources.storage.object_store import ObjectStore
 
-        return ObjectStore(url, cache=cache)
+        return ObjectStore(url, cache=cache, cache_bytes=cache_bytes)
     from resources.storage.folder import FolderStore
 
     return FolderStore(Path(unquote(urlsplit(url).path)) if scheme == "file" and "://" in url else Path(url))

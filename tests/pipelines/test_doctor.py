@@ -264,3 +264,14 @@ def test_a_run_whose_process_was_killed_is_found(tmp_path):
     assert killed.returncode == -signal.SIGKILL
     assert finding.level == "note"
     assert finding.what.startswith("1 runs")
+
+
+def test_a_cache_that_may_grow_beyond_its_disk_is_noted(tmp_path):
+    within, beyond = (
+        load_settings({"PENSTOCK_HOME": str(tmp_path), "PENSTOCK_CACHE_BYTES": size}) for size in ("1MB", "100000PB")
+    )
+
+    assert not [finding for finding in state.disk(within) if "PENSTOCK_CACHE_BYTES" in finding.what]
+    (found,) = [finding for finding in state.disk(beyond) if "PENSTOCK_CACHE_BYTES" in finding.what]
+    assert found.level == "note"
+    assert "PENSTOCK_CACHE to a larger disk" in found.remedy

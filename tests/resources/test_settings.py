@@ -39,6 +39,8 @@ def test_every_setting_can_be_given():
             "PENSTOCK_REGISTRY": "staging-2",
             "PENSTOCK_PIPELINES": "/a:/b",
             "PENSTOCK_SCRATCH": "/fast",
+            "PENSTOCK_CACHE": "/nvme",
+            "PENSTOCK_CACHE_BYTES": "20GiB",
         }
     )
 
@@ -50,6 +52,8 @@ def test_every_setting_can_be_given():
         registry="staging-2",
         pipelines=(Path("/a"), Path("/b")),
         scratch=Path("/fast"),
+        cache=Path("/nvme"),
+        cache_bytes=20 * 2**30,
     )
 
 
@@ -140,8 +144,27 @@ def test_the_table_names_every_setting_and_its_true_default():
     for setting in SETTINGS:
         value = getattr(settings, setting.name.removeprefix("PENSTOCK_").lower())
         written = re.sub(r"\$PENSTOCK_HOME", str(settings.home), setting.default_text)
+        written = re.sub(r"\$PENSTOCK_SCRATCH", str(settings.scratch), written)
         assert setting.meaning.endswith(".")
         assert written in (str(value), ".penstock", "(none)")
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [("1", 1), ("20000", 20_000), ("20GB", 20 * 10**9), ("20GiB", 20 * 2**30), ("1.5 tb", 15 * 10**11), ("7B", 7)],
+)
+def test_a_size_is_bytes_or_a_number_with_a_unit(text, size_bytes):
+    assert load_settings({"PENSTOCK_CACHE_BYTES": text}).cache_bytes == size_bytes
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "20G", "GB", "many", "1e9", "20 GBit", "0.1B"])
+def test_what_is_no_size_is_refused_with_how_to_write_one(text):
+    with pytest.raises(SettingsError, match=r"PENSTOCK_CACHE_BYTES=.*20GB or 20GiB"):
+        load_settings({"PENSTOCK_CACHE_BYTES": text})
+
+
+def test_the_cache_lies_beside_scratch_unless_it_is_given():
+    assert load_settings({"PENSTOCK_SCRATCH": "/fast"}).cache == Path("/fast/cache")
 
 
 def test_a_workspace_opens_what_the_settings_name(tmp_path):

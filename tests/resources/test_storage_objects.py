@@ -76,7 +76,9 @@ def test_a_truncated_object_is_detected(store):
 def test_a_bad_local_copy_of_a_remote_object_is_fetched_anew(tmp_path):
     remote = ObjectStore("memory://bad-local-copy", cache=tmp_path)
     digest = put_object(remote, b"truth")
-    object_path(remote, digest).write_bytes(b"a lie")
+    copy = object_path(remote, digest)
+    copy.chmod(0o644)
+    copy.write_bytes(b"a lie")
 
     assert object_path(remote, digest).read_bytes() == b"truth"
 

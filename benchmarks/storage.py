@@ -1,0 +1,350 @@
+"""The cache of a host against other ways from an S3 object to a local file, on a real server (SeaweedFS) on loopback.
+
+Every subject runs in a process of its own, in turns; of several runs the quickest counts. Server and client share the
+processors. Penstock verifies the bytes and flushes file and folder to the disk; the peers do neither, but for one.
+boto3 is left out where it is not installed (`pip install boto3`).
+
+    python benchmarks/storage.py [--quick] [--json FILE] [--gigabytes N] [--processes N] [--scratch FOLDER]
+"""
+
+import argparse
+import json
+import mmap
+import os
+import resource
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from _report import Row, compared, measured, parser, report
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+OURS = "penstock cache"
+BUCKET = "penstock-test"
+SHARD_BYTES = 128 * 10**6
+QUICK_BYTES = 64 * 10**6
+RANGE_BYTES = 8 * 2**20
+THREADS = 4
+MOST_RSS_MB = 128
+
+
+def penstock(digest: str, folder: Path) -> None:
+    """Fetch, verify and publish through the cache."""
+    from resources.storage.objects import object_path
+
+    object_path(_store(folder), digest)
+
+
+def obstore_ranges(digest: str, folder: Path) -> None:
+    """Fetch ranges of the same size with as many threads, verify and flush nothing."""
+    import obstore
+
+    store = _bucket()
+    size = obstore.head(store, _key(digest))["size"]
+    descriptor = os.open(folder / "file", os.O_CREAT | os.O_WRONLY)
+
+    def fetch(start: int) -> None:
+        end = min(start + RANGE_BYTES, size)
+        os.pwrite(descriptor, obstore.get_range(store, _key(digest), start=start, end=end), start)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(fetch, range(0, size, RANGE_BYTES)))
+    os.close(descriptor)
+
+
+def obstore_flushed(digest: str, folder: Path) -> None:
+    """Fetch the same way, and flush the file to the disk at the end."""
+    obstore_ranges(digest, folder)
+    descriptor = os.open(folder / "file", os.O_WRONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def s3fs_get_file(digest: str, folder: Path) -> None:
+    """Fetch as fsspec users do."""
+    import s3fs
+
+    s3fs.S3FileSystem().get_file(f"{BUCKET}/{_key(digest)}", str(folder / "file"))
+
+
+def boto3_download(digest: str, folder: Path) -> None:
+    """Fetch with boto3's own transfer threads."""
+    import boto3
+
+    boto3.client("s3").download_file(BUCKET, _key(digest), str(folder / "file"))
+
+
+PEERS: dict[str, Callable[[str, Path], None]] = {
+    "s3fs.get_file": s3fs_get_file,
+    "boto3 download_file": boto3_download,
+    "obstore ranges, unverified": obstore_ranges,
+    "obstore ranges, unverified, then fsync": obstore_flushed,
+}
+if find_spec("boto3") is None:
+    del PEERS["boto3 download_file"]
+SUBJECTS = {OURS: penstock, **PEERS}
+# At most this many times the peer's wall time and CPU time.
+TARGETS = {
+    "s3fs.get_file": (0.5, 0.6),
+    "boto3 download_file": (0.769, None),
+    "obstore ranges, unverified": (1.11, None),
+    "obstore ranges, unverified, then fsync": (None, None),
+}
+
+
+def _store(folder: Path) -> Any:  # Any: imported by the processes that need it
+    from resources.storage.object_store import ObjectStore
+
+    return ObjectStore(f"s3://{BUCKET}", cache=folder / "cache", cache_bytes=10**11)
+
+
+def _bucket() -> Any:  # Any: as above
+    from obstore.store import S3Store
+
+    return S3Store(BUCKET, endpoint=os.environ["AWS_ENDPOINT_URL"], client_options={"allow_http": True})
+
+
+def _key(digest: str) -> str:
+    return f"objects/{digest[:2]}/{digest}"
+
+
+def measure(subject: str, digest: str, folder: Path) -> dict[str, float]:
+    """Run one subject here; libraries are imported before the clock starts, for all alike."""
+    _import(subject)
+    base = _memory_kb("VmRSS")
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    SUBJECTS[subject](digest, folder)
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"wall_s": wall, "cpu_s": cpu, "rss_mb": (_memory_kb("VmHWM") - base) / 1000}
+
+
+def _import(subject: str) -> None:
+    import obstore.store
+
+    import resources.storage.object_store
+    import resources.storage.objects
+
+    del obstore, resources
+    if subject.startswith("s3fs"):
+        import s3fs  # noqa: F401
+    if subject.startswith("boto3"):
+        import boto3  # noqa: F401
+
+
+def _memory_kb(name: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1])
+
+
+def wait_and_read(digest: str, folder: Path) -> None:
+    """Say that the interpreter is ready, wait for a line, read the object, and say how it went."""
+    from resources.storage.objects import object_path
+
+    _import(OURS)
+    store = _store(folder)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    object_path(store, digest)
+    print(json.dumps({"at": time.time(), "misses": store.cache.stats().misses}), flush=True)
+
+
+def warm(digest: str, folder: Path) -> dict[str, float]:
+    """Open and read a cached object many times, and the same file without the cache in turn."""
+    import numpy as np
+
+    from resources.storage.objects import borrowed, object_path
+
+    def total(path: Path) -> int:
+        with path.open("rb") as file, closing(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)) as mapped:
+            return int(np.frombuffer(memoryview(mapped)[: len(mapped) // 8 * 8], np.uint64).sum())
+
+    def ours() -> int:
+        with borrowed(store, [digest]) as (found,):
+            return total(found)
+
+    def opened() -> None:
+        with borrowed(store, [digest]) as (found,):
+            os.close(os.open(found, os.O_RDONLY))
+
+    store = _store(folder)
+    path = object_path(store, digest)
+    times: dict[str, list[float]] = {"ours": [], "mmap": [], "open": []}
+    for _ in range(25):
+        times["ours"].append(_timed(ours))
+        times["mmap"].append(_timed(lambda: total(path)))
+    times["open"] = [_timed(opened) for _ in range(5_000)]
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def first(digest: str, folder: Path) -> float:
+    """Return how long the first read of a cached object takes in a new process, which hashes it."""
+    from resources.storage.objects import object_path
+
+    _import(OURS)
+    store = _store(folder)
+    return _timed(lambda: object_path(store, digest))
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _command(option: str, *arguments: object) -> list[str]:
+    return [sys.executable, __file__, option, *map(str, arguments)]
+
+
+def _answer(option: str, *arguments: object) -> Any:  # Any: JSON
+    os.sync()
+    return json.loads(subprocess.run(_command(option, *arguments), check=True, stdout=subprocess.PIPE).stdout)
+
+
+def put(size_bytes: int, folder: Path) -> str:
+    """Upload random bytes and return their digest."""
+    from resources.storage.objects import put_file
+
+    file = folder / "object"
+    with file.open("wb") as target:
+        for start in range(0, size_bytes, RANGE_BYTES):
+            target.write(secrets.token_bytes(min(RANGE_BYTES, size_bytes - start)))
+    try:
+        return put_file(_store(folder), file)
+    finally:
+        file.unlink()
+
+
+def cold(size_bytes: int, scratch: Path, repeats: int) -> list[Row]:
+    """Compare ways from a cold object to a file."""
+    digest = put(size_bytes, scratch)
+    best: dict[str, dict[str, float]] = {}
+    for _ in range(repeats):
+        for subject in SUBJECTS:
+            with tempfile.TemporaryDirectory(dir=scratch) as folder:
+                run = _answer("--measure", subject, digest, folder)
+            if subject not in best or run["wall_s"] < best[subject]["wall_s"]:
+                best[subject] = run
+    work, ours = f"cold {size_bytes / 1e9:.2f} GB object to file", best[OURS]
+    rows = [measured(f"{work}, extra memory", OURS, ours["rss_mb"], "MB", most=MOST_RSS_MB)]
+    for peer in PEERS:
+        run, (most_wall, most_cpu) = best[peer], TARGETS[peer]
+        rows += [
+            compared(work, OURS, ours["wall_s"], "s", peer=peer, peer_value=run["wall_s"], most_ratio=most_wall),
+            compared(f"{work}, CPU", OURS, ours["cpu_s"], "s", peer=peer, peer_value=run["cpu_s"], most_ratio=most_cpu),
+            measured(f"{work}, extra memory", peer, run["rss_mb"], "MB"),
+        ]
+    return rows
+
+
+def crowd(processes: int, digest: str, scratch: Path) -> tuple[float, int]:
+    """Let processes that are ready read one cold object; return the wall time to the last, and the downloads."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        readers = [
+            subprocess.Popen(
+                _command("--wait", digest, folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(processes)
+        ]
+        for reader in readers:
+            reader.stdout.readline()
+        os.sync()
+        started = time.time()
+        for reader in readers:
+            reader.stdin.write("go\n")
+            reader.stdin.flush()
+        answers = [json.loads(reader.communicate()[0]) for reader in readers]
+    return max(answer["at"] for answer in answers) - started, sum(answer["misses"] for answer in answers)
+
+
+def shared(size_bytes: int, processes: int, scratch: Path, repeats: int) -> list[Row]:
+    """Compare many processes that want one cold shard with a single one."""
+    digest = put(size_bytes, scratch)
+    alone, together = [], []
+    for _ in range(repeats):
+        alone.append(crowd(1, digest, scratch))
+        together.append(crowd(processes, digest, scratch))
+    work = f"{processes} processes, one cold shard of {size_bytes / 1e6:.0f} MB"
+    many_s, one_s = min(wall for wall, _ in together), min(wall for wall, _ in alone)
+    return [
+        measured(f"{work}, downloads", OURS, max(count for _, count in together), "", most=1),
+        compared(work, OURS, many_s, "s", peer="one process", peer_value=one_s, most_ratio=1.2),
+    ]
+
+
+def cached(size_bytes: int, scratch: Path) -> list[Row]:
+    """Measure opening and reading what is cached already."""
+    digest = put(size_bytes, scratch)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        found = _answer("--warm", digest, folder)
+        first_s = _answer("--first", digest, folder)
+    read = f"warm sequential read of {size_bytes / 1e6:.0f} MB"
+    return [
+        measured("warm open of a cached object, verified before", OURS, found["open"] * 1e6, "us", most=100),
+        measured(f"warm open, first of a process, hashes {size_bytes / 1e6:.0f} MB", OURS, first_s * 1e3, "ms"),
+        compared(
+            read,
+            OURS,
+            found["ours"] * 1e3,
+            "ms",
+            peer="mmap + sum",
+            peer_value=found["mmap"] * 1e3,
+            most_ratio=1.05,
+        ),
+    ]
+
+
+def main() -> None:
+    """Run the comparison and print it."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--scratch", type=Path, help="folder for server and files, three times the object free")
+    arguments.add_argument("--gigabytes", type=float, default=2.0, help="size of the large object (default: 2)")
+    arguments.add_argument("--processes", type=int, default=64, help="readers of one shard (default: 64)")
+    arguments.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
+    for step in ("--wait", "--warm", "--first"):
+        arguments.add_argument(step, nargs=2, help=argparse.SUPPRESS)
+    options = arguments.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.measure[0], options.measure[1], Path(options.measure[2]))))
+    elif options.wait:
+        wait_and_read(options.wait[0], Path(options.wait[1]))
+    elif options.warm:
+        print(json.dumps(warm(options.warm[0], Path(options.warm[1]))))
+    elif options.first:
+        print(json.dumps(first(options.first[0], Path(options.first[1]))))
+    else:
+        report(_rows(options), options.json)
+
+
+def _rows(options: argparse.Namespace) -> list[Row]:
+    from tests.integration.seaweed import run_seaweed
+
+    large, shard, processes, repeats = int(options.gigabytes * 1e9), SHARD_BYTES, options.processes, 3
+    if options.quick:
+        large, shard, processes, repeats = QUICK_BYTES, QUICK_BYTES // 2, 8, 1
+    with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+        scratch = Path(folder)
+        server = run_seaweed(scratch / "server")
+        os.environ.update(next(server).env())
+        os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+        try:
+            rows = cold(large, scratch, repeats)
+            rows += shared(shard, processes, scratch, repeats)
+            return rows + cached(shard, scratch)
+        finally:
+            server.close()
+
+
+if __name__ == "__main__":
+    main()
