@@ -54,7 +54,9 @@ CONTRACT = {"columns": {"hr": {"type": "int64"}}}
 def opened(folder: Path) -> Workspace:
     home = folder / "home"
     return open_workspace(
-        Settings(home=home, store=str(home / "store"), key=home / "key.pem", scratch=home / "scratch")
+        Settings(
+            home=home, store=str(home / "store"), key=home / "key.pem", scratch=home / "scratch", cache=home / "cache"
+        )
     )
 
 
