@@ -11,7 +11,7 @@ import dagster as dg
 from resources.canonical import parse_json
 from resources.refs import DatasetRef, GateReport, ModelRef
 from resources.storage.datasets import manifest
-from resources.storage.objects import get_object
+from resources.storage.objects import get_object, object_key
 from resources.storage.store import Store
 from resources.transform.expressions import columns_of
 
@@ -34,7 +34,7 @@ def dataset_metadata(store: Store, ref: DatasetRef, meanings: Mapping[str, str])
     """Return rows, bytes, digest, place, schema and column profile of a dataset; `meanings` describe its columns."""
     shown: Metadata = {
         "dagster/row_count": ref.rows,
-        "dagster/uri": f"{ref.location.rstrip('/')}/objects/{ref.digest[:2]}/{ref.digest}",
+        "dagster/uri": f"{ref.location.rstrip('/')}/{object_key(ref.digest)}",
         "dagster/column_schema": _schema(store, ref, meanings),
         "size_bytes": ref.size_bytes,
         "digest": ref.digest,

@@ -49,7 +49,7 @@ class Partitions(Declaration):
         except ValueError as error:
             example = datetime(2012, 1, 1).strftime(form)
             raise DeclarationError(f"{field} {key!r} is no {self.every} key; write it like {example!r}") from error
-        sunday = first - timedelta(days=(first.weekday() + 1) % 7)
+        sunday = _sunday(first)
         if self.every == "weekly" and first != sunday:
             raise DeclarationError(
                 f"{field} {key!r} is a {first:%A}, weeks start on Sunday: write {sunday.strftime(form)!r} or "
@@ -78,8 +78,13 @@ class Partitions(Declaration):
 
         local = instant.astimezone(ZoneInfo(self.timezone))
         if self.every == "weekly":
-            local -= timedelta(days=(local.weekday() + 1) % 7)
+            local = _sunday(local)
         return local.strftime(_FORMATS[self.every])
+
+
+def _sunday(day: datetime) -> datetime:
+    """Return the same time on the Sunday that the week of `day` began with."""
+    return day - timedelta(days=(day.weekday() + 1) % 7)
 
 
 class Window(Declaration):

@@ -5,7 +5,8 @@ from pathlib import Path
 import dagster as dg
 
 from pipelines.build import build
-from pipelines.discovery import CATALOG, Found, declared, declared_in_yaml, discover
+from pipelines.discovery import Found, declared, declared_in_yaml, discover
+from pipelines.names import CATALOG
 from resources.settings import load_settings
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from pipelines.names import CATALOG
 from pipelines.spec import Pipeline
 from resources.canonical import digest_bytes
 from resources.errors import DeclarationError, PenstockError, SettingsError
 from resources.names import nearest
 from resources.settings import Settings, load_settings
 
-CATALOG = Path(__file__).parent / "catalog"
 COMPONENT = "pipelines.component.PipelineComponent"
 
 

@@ -8,9 +8,9 @@ import os
 import re
 from pathlib import Path
 
+from pipelines.names import CATALOG
 from resources.errors import DeclarationError, StoreError
 
-CATALOG = Path(__file__).parent / "catalog"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _PLACE = "PIPELINE_NAME"
 

@@ -11,6 +11,7 @@ from typing import Any
 from blake3 import blake3
 
 DIGEST_LENGTH = 64
+_HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 def canonical_json(value: object) -> bytes:
@@ -56,3 +57,8 @@ def parse_json(data: bytes) -> Any:  # Any: JSON text has no static type
         raise ValueError(f"JSON holds {name}; canonical JSON has finite numbers only")
 
     return json.loads(data, parse_constant=refuse)
+
+
+def is_hex(text: str) -> bool:
+    """Return whether `text` has lower-case hex digits only."""
+    return _HEX_DIGITS.issuperset(text)

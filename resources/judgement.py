@@ -19,7 +19,7 @@ from resources.registry import Registry
 from resources.signing import sign_object
 from resources.storage.datasets import read_frame
 from resources.storage.objects import put_object
-from resources.training.bundle import read_bundle
+from resources.training.bundle import Bundle, read_bundle
 from resources.training.protocol import Task
 from resources.transform.expressions import apply_columns
 from resources.transform.preprocess import BUCKET, LABEL
@@ -94,8 +94,12 @@ def judge_challenger(workspace: Workspace, rules: Rules, case: Case) -> GateRepo
         raise GateError(
             f"no rows to judge on in {case.partition or 'the holdout'}: enlarge the partition or evaluate.holdout"
         )
-    task = read_bundle(workspace.store, case.challenger.digest, keyring=workspace.keyring).schema["task"]
-    predictions = {name: _scores(workspace, case, model, unseen) for name, model in _models(case).items()}
+    bundles = {
+        name: read_bundle(workspace.store, model.digest, keyring=workspace.keyring)
+        for name, model in _models(case).items()
+    }
+    task: Task = bundles["challenger"].schema["task"]
+    predictions = _scores(workspace, case, bundles, unseen)
     predictions["baseline"] = _baseline(workspace, rules, case, features, unseen, task=task)
     evaluation = evaluate(
         judged[LABEL].to_numpy(),
@@ -140,12 +144,13 @@ def _models(case: Case) -> dict[str, ModelRef]:
     return models | ({"champion": case.champion} if case.champion else {})
 
 
-def _scores(workspace: Workspace, case: Case, model: ModelRef, unseen: pl.Series) -> Any:  # Any: numpy array
+def _scores(
+    workspace: Workspace, case: Case, bundles: Mapping[str, Bundle], unseen: pl.Series
+) -> dict[str, Any]:  # Any: numpy arrays
     """Score from the raw rows: each model goes through its own whole transform, as it will when it serves."""
-    bundle = read_bundle(workspace.store, model.digest, keyring=workspace.keyring)
     raw = pl.concat([read_frame(workspace.store, case.raw[key].digest) for key in sorted(case.raw)])
-    scores = bundle.predict_raw(raw.lazy())
-    return scores[-case.features.rows :][unseen.to_numpy()]
+    scores = {name: bundle.predict_raw(raw.lazy()) for name, bundle in bundles.items()}
+    return {name: found[-case.features.rows :][unseen.to_numpy()] for name, found in scores.items()}
 
 
 def _baseline(

@@ -18,8 +18,8 @@ def new(
 
     A name that is taken is refused. A folder outside the project must be named by PENSTOCK_PIPELINES to be seen.
     """
-    from pipelines.names import files_of
-    from pipelines.starter import CATALOG, write
+    from pipelines.names import CATALOG, files_of
+    from pipelines.starter import write
     from resources.errors import DeclarationError
     from resources.settings import load_settings
 

@@ -24,7 +24,12 @@ _TICKS = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000}
 def within_calendar(values: "pa.Array") -> "pa.Array":
     """Return dates or clocks with null for each that lies beyond the calendar; any other array as it is."""
     far = beyond_calendar(values)
-    return values if far is None else compute().if_else(far, null_of(values.type), values)
+    return values if far is None else without(values, far)
+
+
+def without(values: "pa.Array", far: "pa.Array") -> "pa.Array":
+    """Return dates or clocks with null for each that `far` marks."""
+    return compute().if_else(far, null_of(values.type), values)
 
 
 def beyond_calendar(values: "pa.Array") -> "pa.Array | None":

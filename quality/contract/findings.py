@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from quality.contract.arrow import compute, to_series
-from quality.contract.calendar import beyond_calendar, far_text, within_calendar
+from quality.contract.calendar import beyond_calendar, far_text, without
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,13 +54,13 @@ def shown(text: str | None) -> str:
 
 def texts_of(values: "pa.Array") -> list[str | None]:
     """Return each value as text: numbers as short as they read back, clocks in ISO 8601."""
-    series = to_series(within_calendar(values))
+    far = beyond_calendar(values)
+    series = to_series(values if far is None else without(values, far))
     if series.dtype.is_temporal():
         series = series.dt.to_string("iso")
     elif series.dtype == pl.Binary:
         series = series.bin.encode("hex")
     texts = series.cast(pl.String).to_list()
-    far = beyond_calendar(values)
     for row in () if far is None else rows_where(far):
         texts[row] = far_text(values, row)
     return texts

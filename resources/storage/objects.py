@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from resources.canonical import DIGEST_LENGTH, digest_bytes
+from resources.canonical import DIGEST_LENGTH, digest_bytes, is_hex
 from resources.errors import IntegrityError, ObjectMissing
 from resources.storage.store import Store
 from resources.storage.verified import hash_file, matches
@@ -16,7 +16,7 @@ def object_key(digest: str) -> str:
     Raises:
         ObjectMissing: If `digest` is not 64 hex digits.
     """
-    if len(digest) != DIGEST_LENGTH or not set(digest) <= set("0123456789abcdef"):
+    if len(digest) != DIGEST_LENGTH or not is_hex(digest):
         raise ObjectMissing(f"{digest!r} names no object: a digest has {DIGEST_LENGTH} lower-case hex digits")
     return f"objects/{digest[:2]}/{digest}"
 

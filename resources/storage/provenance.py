@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from resources.canonical import DIGEST_LENGTH, canonical_json, digest_value, parse_json
+from resources.canonical import DIGEST_LENGTH, canonical_json, digest_value, is_hex, parse_json
 from resources.errors import IntegrityError, ObjectMissing
 from resources.storage.store import Store
 
@@ -117,7 +117,7 @@ def resolve(store: Store, prefix: str) -> str:
         ObjectMissing: If none or several start so; the message names the nearest.
     """
     wanted = prefix.strip().lower()
-    if not _SHORTEST_PREFIX <= len(wanted) <= DIGEST_LENGTH or not set(wanted) <= set("0123456789abcdef"):
+    if not _SHORTEST_PREFIX <= len(wanted) <= DIGEST_LENGTH or not is_hex(wanted):
         raise ObjectMissing(f"{prefix!r} is no digest: give its first {_SHORTEST_PREFIX} or more hex digits")
     known = _known(store, wanted[:2])
     matching = [digest for digest in known if digest.startswith(wanted)]

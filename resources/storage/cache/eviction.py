@@ -20,10 +20,6 @@ class Queues(Protocol):
         """Return the bytes of a queue."""
         ...
 
-    def count(self) -> int:
-        """Return the number of entries in both queues."""
-        ...
-
     def oldest(self, queue: Queue) -> tuple[str, int] | None:
         """Return name and bytes of the first entry."""
         ...

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from resources.canonical import DIGEST_LENGTH, digest_bytes
+from resources.canonical import DIGEST_LENGTH, digest_bytes, is_hex
+from resources.storage.objects import object_key
 
 _KEY = "key-"
 _JOURNAL = ".journal"
@@ -23,14 +24,14 @@ _JOURNAL = ".journal"
 def name_of(url: str, key: str) -> str:
     """Return the name of the entry for `key`: the digest where the key ends in one, so that stores share a copy."""
     digest = digest_of(key.rpartition("/")[2])
-    if digest and key == f"objects/{digest[:2]}/{digest}":
+    if digest and key == object_key(digest):
         return digest
     return _KEY + digest_bytes(f"{url}\0{key}".encode())
 
 
 def digest_of(name: str) -> str | None:
     """Return the digest that the bytes under `name` must have, or None where the name does not say."""
-    return name if len(name) == DIGEST_LENGTH and set(name) <= set("0123456789abcdef") else None
+    return name if len(name) == DIGEST_LENGTH and is_hex(name) else None
 
 
 def number_of(name: str) -> int:
