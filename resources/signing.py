@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resources.canonical import canonical_json, digest_bytes, parse_json
+from resources.durable import sync
 from resources.errors import SettingsError, SignatureError
 from resources.storage.store import Store
 
@@ -162,7 +163,7 @@ def _make_key(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.link(aside, path)  # never replaces the key that another process made meanwhile
-        _sync_folder(path.parent)
+        sync(path.parent)
     except FileExistsError:
         return
     except OSError as error:
@@ -181,14 +182,6 @@ def _is_there(path: Path) -> bool:
         raise SettingsError(
             f"cannot look at the key {path}: {error.strerror}; check the rights on its folder"
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read_private(path: Path) -> "Ed25519PrivateKey":

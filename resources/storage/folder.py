@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from resources.durable import sync, sync_folder
 from resources.errors import ObjectMissing, StoreError
 from resources.storage.store import check_key
 
@@ -68,7 +69,7 @@ class FolderStore:
             _write(aside, data)
             self._make_folder(target.parent)
             aside.replace(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
 
     def upload(self, key: str, path: Path) -> bool:
         """Link the finished file `path` under `key`, or copy it from another file system."""
@@ -76,7 +77,7 @@ class FolderStore:
         with self._explained("create", key):
             if _exists(target):
                 return _exists_durably(target)
-            _sync(path)
+            sync(path)
             try:
                 return self._link(path, target)
             except OSError as error:
@@ -84,7 +85,7 @@ class FolderStore:
                     raise
             with self._aside() as aside:
                 shutil.copyfile(path, aside)
-                _sync(aside)
+                sync(aside)
                 return self._link(aside, target)
 
     def exists(self, key: str) -> bool:
@@ -104,7 +105,7 @@ class FolderStore:
         with self._explained("delete", key):
             if _exists(path):
                 path.unlink(missing_ok=True)
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
 
     def local(self, key: str) -> Path:
         """Return the stored file itself."""
@@ -153,14 +154,14 @@ class FolderStore:
             os.link(source, target)
         except FileExistsError:
             return _exists_durably(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
         return True
 
     def _make_folder(self, folder: Path) -> None:
         if not folder.is_dir():
             self._make_folder(folder.parent)
             folder.mkdir(exist_ok=True)
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -170,25 +171,9 @@ def _write(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        _sync(folder)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):  # some network file systems flush no folders
-            raise
-
-
 def _exists_durably(target: Path) -> bool:
     # The other writer may not have flushed the folder yet; whoever relies on the object must not outlive it.
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
     return False
 
 

@@ -4,13 +4,13 @@ It knows no store: what is fetched is a `Remote`. A hit opens no connection, wai
 """
 
 import errno
-import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
+from resources.durable import sync
 from resources.errors import IntegrityError, StoreError
 from resources.storage.cache.download import Remote, download
 from resources.storage.cache.hits import Hits
@@ -179,11 +179,7 @@ def _publish(part: Path, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     part.rename(path)
     for folder in (path.parent, path.parent.parent):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(folder)
 
 
 def _altered(remote: Remote, found: str) -> IntegrityError:
