@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 
@@ -52,22 +52,10 @@ def compared(
 ) -> Row:
     """Return a value beside a peer's; the value should be at most `most`, or `most_ratio` times the peer's."""
     ratio = value / peer_value if peer_value else None
-    target, met = "", None
-    if most is not None:
-        target, met = f"<= {most:g}", value <= most
-    elif most_ratio is not None and ratio is not None:
-        target, met = f"<= {most_ratio:g}x", ratio <= most_ratio
-    return Row(
-        work=work,
-        subject=subject,
-        value=value,
-        unit=unit,
-        peer=peer,
-        peer_value=peer_value,
-        ratio=ratio,
-        target=target,
-        met=met,
-    )
+    row = replace(measured(work, subject, value, unit, most=most), peer=peer, peer_value=peer_value, ratio=ratio)
+    if most_ratio is None or ratio is None:
+        return row
+    return replace(row, target=f"<= {most_ratio:g}x", met=ratio <= most_ratio)
 
 
 def parser(docstring: str) -> argparse.ArgumentParser:

@@ -9,16 +9,15 @@ every rule, hashes source and output, and flushes the output to the disk besides
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from _report import Row, compared, measured, parser, report
+from _usage import peak_rss_bytes, timed
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -166,20 +165,13 @@ def measure(subject: str, form: str, source: Path, folder: Path) -> dict[str, fl
 
     del polars, pyarrow
     contract()
-    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    rows = SUBJECTS[subject](form, source, folder)
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall_s": wall, "cpu_s": cpu, "rss_bytes": peak_rss_bytes(), "rows": rows}
+    rows = 0
 
+    def work() -> None:
+        nonlocal rows
+        rows = SUBJECTS[subject](form, source, folder)
 
-def peak_rss_bytes() -> float:
-    """Return the largest resident size of this process; `ru_maxrss` would begin with that of its parent."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {**timed(work), "rss_bytes": peak_rss_bytes(), "rows": rows}
 
 
 def in_own_process(subject: str, form: str, source: Path, scratch: Path) -> dict[str, float]:

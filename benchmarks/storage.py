@@ -11,7 +11,6 @@ import argparse
 import json
 import mmap
 import os
-import resource
 import secrets
 import statistics
 import subprocess
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from _report import Row, compared, measured, parser, report
+from _usage import peak_rss_bytes, status_bytes, timed
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -116,18 +116,17 @@ def _bucket() -> Any:  # Any: as above
 
 
 def _key(digest: str) -> str:
-    return f"objects/{digest[:2]}/{digest}"
+    from resources.storage.objects import object_key
+
+    return object_key(digest)
 
 
 def measure(subject: str, digest: str, folder: Path) -> dict[str, float]:
     """Run one subject here; libraries are imported before the clock starts, for all alike."""
     _import(subject)
-    base = _memory_kb("VmRSS")
-    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    SUBJECTS[subject](digest, folder)
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall_s": wall, "cpu_s": cpu, "rss_mb": (_memory_kb("VmHWM") - base) / 1000}
+    base = status_bytes("VmRSS")
+    cost = timed(lambda: SUBJECTS[subject](digest, folder))
+    return {**cost, "rss_mb": (peak_rss_bytes() - base) / 1e6}
 
 
 def _import(subject: str) -> None:
@@ -141,11 +140,6 @@ def _import(subject: str) -> None:
         import s3fs  # noqa: F401
     if subject.startswith("boto3"):
         import boto3  # noqa: F401
-
-
-def _memory_kb(name: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return int(next(line for line in lines if line.startswith(name)).split()[1])
 
 
 def wait_and_read(digest: str, folder: Path) -> None:

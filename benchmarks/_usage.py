@@ -1,0 +1,31 @@
+"""Owns what a piece of work costs the process that does it: wall time, processor time, memory."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_STATUS = Path("/proc/self/status")
+
+
+def timed(work: Callable[[], object]) -> dict[str, float]:
+    """Do `work` and return its wall and CPU seconds."""
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    work()
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"wall_s": wall, "cpu_s": cpu}
+
+
+def peak_rss_bytes() -> int:
+    """Return the largest resident size of this process; `ru_maxrss` would begin with that of its parent."""
+    if _STATUS.exists():
+        return status_bytes("VmHWM")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def status_bytes(name: str) -> int:
+    """Return a size that Linux tells of this process, such as `VmRSS`, what is resident now."""
+    lines = _STATUS.read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) * 1024
