@@ -37,6 +37,7 @@ class Judged:
         rows: Rows judged.
         metric: Metric that decides.
         unit: Its unit.
+        confidence: Two-sided confidence of the intervals.
         metrics: Model (challenger, champion, baseline) to metric to `{value, low, high}`.
     """
 
@@ -51,6 +52,7 @@ class Judged:
     rows: int
     metric: str
     unit: str
+    confidence: float
     metrics: Mapping[str, Mapping[str, Mapping[str, float | None]]]
 
     def estimate(self, model: str) -> Mapping[str, float | None] | None:
@@ -196,6 +198,7 @@ def judged(report: GateReport, promoted: bool) -> Judged:
         rows=int(overall["rows"]),
         metric=str(report.gate["metric"]),
         unit=str(report.gate.get("unit", "")),
+        confidence=float(report.gate["confidence"]),
         metrics=overall["metrics"],
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.cli.console import interval, is_narrow, print_table, seconds, short
 from pipelines.summary import Blocked, Ingested, Judged, Summary
+from quality.wording import percent
 
 if TYPE_CHECKING:
     from pipelines.running import Outcome
@@ -69,7 +70,7 @@ def tell_judged(judged: Sequence[Judged]) -> None:
             _tell_metrics(item)
         return
     first = judged[0]
-    title = f"{first.metric}{f' in {first.unit}' if first.unit else ''}, with {_confidence()} intervals"
+    title = f"{first.metric}{f' in {first.unit}' if first.unit else ''}, with {percent(first.confidence)} intervals"
     models = ("challenger", "champion", "baseline")
     if is_narrow():  # values above their intervals; rows and models are left to `penstock summary --json`
         rows = [
@@ -173,7 +174,3 @@ def _action(item: Judged) -> str:
 def _trained_on(entry: "Entry") -> str:
     keys = sorted(key for key in entry.model.training_digests if key)
     return f"trained on {keys[0]} to {keys[-1]}" if keys else "trained on the rows outside the holdout"
-
-
-def _confidence() -> str:
-    return "95 %"

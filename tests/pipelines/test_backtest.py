@@ -30,7 +30,7 @@ def judged(
     return Judged(
         partition=key, verdict=verdict, reasons=(f"why <{key}> & so",), objections=(),
         challenger=f"model-{key}", champion=None,
-        report="r", promoted=promoted, rows=100, metric="mae", unit="rides/h", metrics=metrics,
+        report="r", promoted=promoted, rows=100, metric="mae", unit="rides/h", confidence=0.95, metrics=metrics,
     )  # fmt: skip
 
 
