@@ -68,6 +68,7 @@ def show(page: "Page", label: str) -> None:
     if (link := row.get_by_text("[Show Markdown]")).count():
         link.click()
     page.locator("img[src^='data:image']").first.wait_for(timeout=20_000)
+    page.wait_for_function("[...document.querySelectorAll('img')].every(picture => picture.complete)")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -97,16 +98,15 @@ def test_pictures_are_drawn_by_the_browser(page, url, stage, label):
 
 def test_the_gate_is_shown_as_a_blocking_check_with_its_verdict(page, url):
     look(page, f"{url}/assets/bike_demand/evaluation?view=checks&checkDetail=gate", "gate", "gate")
-    page.get_by_text("Latest execution").wait_for(timeout=60_000)
-    assert "This is a blocking asset check" in page.inner_text("body")
+    for expected in ("Latest execution", "This is a blocking asset check"):
+        page.get_by_text(expected).first.wait_for(timeout=60_000)
     page.get_by_text("Passed", exact=True).first.wait_for(timeout=60_000)
 
 
 def test_the_page_of_an_asset_names_owner_schedule_sensor_and_source(page, url):
     look(page, f"{url}/assets/bike_demand/model", "overview", "Owners")
-    text = page.inner_text("body")
     for expected in ("demand", "bike_demand_source", "on day 1 of the month", "lightgbm", "penstock"):
-        assert expected in text, expected
+        page.get_by_text(expected).first.wait_for(timeout=60_000)
 
 
 def test_both_examples_are_in_the_lineage(page, url):
