@@ -9,11 +9,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from resources.errors import SettingsError, StoreError
 from resources.storage.store import check_url
+from resources.storage.verified import Mode
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _PREFIX = "PENSTOCK_"
@@ -66,6 +68,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Most bytes in that folder: a number, or one with a unit as `20GB` or `20GiB`. Unset, it is half of what is "
         "free on its disk, the cache itself counted as free, judged anew at each download.",
     ),
+    Setting(
+        "PENSTOCK_VERIFY",
+        "first",
+        "When a process hashes local copies and the files of a folder store: at their `first` read (and again if time, "
+        "size or inode change), `always`, or `never`. What comes over the network is verified in any case.",
+    ),
 )
 """Every setting there is; relative paths are relative to the project root."""
 
@@ -83,6 +91,7 @@ class Settings(BaseModel):
         scratch: Folder for unfinished files.
         cache: Folder for local copies of what a remote store holds.
         cache_bytes: Most bytes in it, or None for a share of the disk.
+        verify: When local files are hashed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,6 +105,7 @@ class Settings(BaseModel):
     scratch: Path
     cache: Path
     cache_bytes: int | None = None
+    verify: Mode = "first"
 
 
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
@@ -125,6 +135,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         scratch=scratch,
         cache=path("CACHE", scratch / "cache"),
         cache_bytes=_bytes("PENSTOCK_CACHE_BYTES", values["CACHE_BYTES"]) if "CACHE_BYTES" in values else None,
+        verify=_verify(values.get("VERIFY", "first")),
     )
 
 
@@ -163,6 +174,13 @@ def _bytes(name: str, text: str) -> int:
     if size_bytes <= 0:
         raise SettingsError(f"{name}={text!r} is no size: give bytes above 0, or a number with a unit as 20GB or 20GiB")
     return size_bytes
+
+
+def _verify(text: str) -> Mode:
+    for mode in get_args(Mode):
+        if text == mode:
+            return mode
+    raise SettingsError(f"PENSTOCK_VERIFY={text!r}: give first, always or never")
 
 
 def _store(text: str) -> str:

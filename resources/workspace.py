@@ -7,6 +7,7 @@ from resources.registry import Registry
 from resources.settings import Settings, check_registry_name
 from resources.signing import Keyring, Signer, load_keyring, load_signer
 from resources.storage.store import Store, open_store
+from resources.storage.verified import use_mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ def open_workspace(settings: Settings, *, registry: str | None = None) -> Worksp
         SettingsError: If the key is unsafe, or a setting cannot be used.
     """
     signer = load_signer(settings.key)
+    use_mode(settings.verify)
     return Workspace(
         store=open_store(settings.store, cache=settings.cache, cache_bytes=settings.cache_bytes),
         signer=signer,

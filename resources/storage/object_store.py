@@ -173,8 +173,8 @@ class ObjectStore:
         self._cache.release(file.digest)
 
     def forget_local(self, file: StoredFile) -> bool:
-        """Drop the host's copy of `file` if it is damaged."""
-        self._cache.drop_damaged(file.digest)
+        """Put a good copy of `file` in the place of the host's if that is damaged."""
+        self._cache.mend(file.digest, _Remote(self, file))
         return True
 
     def _put_if(self, key: str, data: bytes, mode: "PutMode") -> bool:
@@ -190,6 +190,7 @@ class ObjectStore:
             except GenericError:
                 if attempt == self._retries:
                     raise
+                self._cache.count(retries=1)
                 time.sleep(min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S) * random.uniform(0.5, 1.5))
             else:
                 break

@@ -97,7 +97,7 @@ class Store(Protocol):
         ...
 
     def forget_local(self, file: StoredFile) -> bool:
-        """Drop a damaged copy; return False where there is none, because `local` is the store itself."""
+        """Replace or drop a damaged copy; return False where there is none, because `local` is the store itself."""
         ...
 
 

@@ -1,15 +1,29 @@
 """Owns the knowledge of which local files this process has found to have the digest that names them.
 
-A file is hashed once per process and again whenever its time, size or inode changes.
+Unless the mode says otherwise, a file is hashed once per process and again whenever its time, size or inode changes.
 """
 
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from resources.storage.content import digest_of_file
 
+Mode = Literal["first", "always", "never"]
 _Stamp = tuple[int, int]
 _verified: dict[tuple[int, int, str], _Stamp] = {}
+_mode: list[Mode] = ["first"]
+_hashed_s: list[float] = []
+
+
+def use_mode(mode: Mode) -> None:
+    """Have this process hash local files at their first read, at each, or never.
+
+    What comes from a store over the network is verified in every mode.
+    """
+    _mode[0] = mode
 
 
 def matches(path: Path, digest: str) -> bool:
@@ -17,14 +31,24 @@ def matches(path: Path, digest: str) -> bool:
     status = path.stat()
     if knows(status, digest):
         return True
-    if digest_of_file(path) != digest:
+    if not has_digest(path, digest):
         return False
     _verified[_key(status, digest)] = _stamp(status)
     return True
 
 
+def has_digest(path: Path, digest: str) -> bool:
+    """Return whether the file has the digest, read for it in any mode."""
+    began = time.perf_counter()
+    found = digest_of_file(path)
+    _hashed_s.append(time.perf_counter() - began)
+    return found == digest
+
+
 def knows(status: os.stat_result, digest: str) -> bool:
-    """Return whether this process has found that the file with this status has the digest."""
+    """Return whether the file with this status need not be hashed for this process to rely on its digest."""
+    if _mode[0] != "first":
+        return _mode[0] == "never"
     return _verified.get(_key(status, digest)) == _stamp(status)
 
 
@@ -32,6 +56,15 @@ def trust(path: Path, digest: str) -> None:
     """Remember that the file, as it is now, was hashed on the way to its place."""
     status = path.stat()
     _verified[_key(status, digest)] = _stamp(status)
+
+
+def take_hashed_s() -> float:
+    """Return the seconds spent on hashing since this was last asked."""
+    spent_s = 0.0
+    with suppress(IndexError):  # another thread took the last
+        while _hashed_s:
+            spent_s += _hashed_s.pop()
+    return spent_s
 
 
 def _key(status: os.stat_result, digest: str) -> tuple[int, int, str]:

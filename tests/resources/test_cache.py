@@ -1,5 +1,6 @@
 import mmap
 import multiprocessing
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -277,10 +278,82 @@ def test_a_copy_that_another_process_has_mended_is_kept(cache):
     item = remote(100)
     cache.lease(item.digest, item)
 
-    cache.drop_damaged(item.digest)
+    cache.mend(item.digest, item)
 
     assert read(cache, item) == item.data
     assert cache.stats().misses == 1
+
+
+def test_a_damaged_copy_is_replaced_under_its_name_which_never_vanishes(cache):
+    item = MemoryRemote(remote(4 * RANGE).data, lambda _number, data: (seen.append(path.exists()), data)[1])
+    seen: list[bool] = []
+    path = cache.root
+    path = cache.lease(item.digest, item)
+    flip(path, 7)
+    seen.clear()
+
+    cache.mend(item.digest, item)
+
+    assert seen == [True] * 4
+    assert path.read_bytes() == item.data
+    assert bytes_on_disk(cache.root) == cache.stats().held_bytes == 4 * RANGE
+    assert (cache.stats().damaged, cache.stats().evictions) == (1, 0)
+
+
+def test_a_replacement_has_room_of_its_own_within_the_budget(cache):
+    for _ in range(3):
+        read(cache, remote(3 * RANGE))
+    item = MemoryRemote(remote(RANGE).data, lambda _number, data: (held.append(bytes_on_disk(cache.root)), data)[1])
+    held: list[int] = []
+    flip(cache.lease(item.digest, item), 0)
+
+    cache.mend(item.digest, item)
+
+    assert read(cache, item) == item.data
+    assert held == [10_000, 8_000]
+    assert cache.stats().evictions == 1
+
+
+def test_where_there_is_no_room_for_two_copies_the_damaged_one_goes_first(cache):
+    item = remote(6 * RANGE)
+    path = cache.lease(item.digest, item)
+    flip(path, 7)
+
+    cache.mend(item.digest, item)
+
+    assert not path.exists()
+    assert read(cache, item) == item.data
+
+
+def test_a_copy_that_cannot_be_replaced_is_neither_served_nor_lost_to_who_leases_it(tmp_path):
+    store = ObjectStore("memory://no-replacement", cache=tmp_path, cache_bytes=10_000)
+    file = put_bytes(store, b"truth" * 100)
+    path = file_path(store, file)
+    flip(path, 7)
+    store.put(file.key, b"lies!" * 100)
+
+    with pytest.raises(IntegrityError, match="was altered"):
+        file_path(store, file)
+    assert path.exists()
+    store.put(file.key, b"truth" * 100)
+    assert file_path(store, file).read_bytes() == b"truth" * 100
+
+
+def test_a_damaged_copy_is_dropped_unless_others_lease_it_who_then_notice(tmp_path):
+    store = ObjectStore("memory://dropped", cache=tmp_path, cache_bytes=10_000)
+    files = [put_bytes(store, bytes([number]) * 600) for number in range(3)]
+    leased, free, good = (file_path(store, file) for file in files)
+    for file in files[1:]:
+        store.release_local(file)
+    for path in (leased, free):
+        status = path.stat()
+        flip(path, 7)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # so that nobody notices
+
+    assert [store.cache.drop_damaged(file.digest) for file in files] == [True, True, False]
+
+    assert (leased.exists(), free.exists(), good.exists()) == (True, False, True)
+    assert [file_path(store, file).read_bytes()[0] for file in files] == [0, 1, 2]
 
 
 def test_two_stores_share_the_copy_of_one_object(tmp_path):

@@ -3,28 +3,27 @@
 It knows no store: what is fetched is a `Remote`. A hit opens no connection, waits for nobody and scans nothing.
 """
 
-import errno
 import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from threading import Lock
 
-from resources.durable import sync
-from resources.errors import IntegrityError, ObjectMissing, StoreError
-from resources.storage.cache.download import Remote, download
+from resources.errors import StoreError
+from resources.storage.cache.counters import Counters, host_counts
+from resources.storage.cache.download import Remote
+from resources.storage.cache.fetch import FULL, Fetcher
 from resources.storage.cache.hits import Hits
-from resources.storage.cache.layout import Layout
+from resources.storage.cache.layout import Layout, spare_name
 from resources.storage.cache.leases import leases_in
 from resources.storage.cache.locks import locked
 from resources.storage.cache.room import Room
-from resources.storage.cache.stats import CacheStats
-from resources.storage.verified import matches, trust
+from resources.storage.cache.stats import CacheStats, stats_of
+from resources.storage.verified import has_digest, trust
 
 PATIENCE_S = 300.0
 """Longest silence of another process in seconds: a store gives up on a frozen server sooner."""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class HostCache:
@@ -43,8 +42,8 @@ class HostCache:
         self._hits = Hits(self._layout.root / "hits")
         self._leases = leases_in(self._layout.root / "leases")
         self._room = Room(self._layout, self._hits, self._leases, budget_bytes=budget_bytes, patience_s=patience_s)
-        self._counting = Lock()
-        self._counts: dict[str, float] = {}
+        self._counters = Counters(self._layout.counters)
+        self._fetcher = Fetcher(self._layout, self._room, self._leases, self._counters)
 
     @property
     def root(self) -> Path:
@@ -67,10 +66,9 @@ class HostCache:
             self._leases.take(name)
             try:
                 path = self._layout.final(name)
-                if path.exists():
-                    self._hits.add(name)
-                    self._count(hits=1)
-                else:
+                try:
+                    self._hit(name, path.stat().st_size)
+                except FileNotFoundError:
                     self._miss(name, remote, path)
             except BaseException:
                 self._leases.release(name)
@@ -86,38 +84,84 @@ class HostCache:
         except OSError as error:
             with self._explained(name):
                 raise error
-        self._hits.add(name)
-        self._count(hits=1)
+        self._hit(name, os.fstat(descriptor).st_size)
         return descriptor
 
     def release(self, name: str) -> None:
         """Give back one lease; the file may then be evicted, but stays valid where it is open or mapped."""
         self._leases.release(name)
+        self._counters.add_verified()
 
-    def drop_damaged(self, name: str) -> None:
-        """Remove the copy of `name` unless its bytes have the digest after all, since another process fetched it."""
+    def mend(self, name: str, remote: Remote) -> None:
+        """Put a good copy in the place of that of `name` if its bytes are damaged.
+
+        The name stays, since others may have leased it: they find the one file or the other under it. Only where there
+        is no room for both it goes first.
+
+        Raises:
+            ObjectMissing: If the store has no such object.
+            IntegrityError: If the store's bytes do not have the digest, twice.
+            StoreError: If the store or the disk fails.
+        """
+        with self._explained(remote.name), self._turn(name):
+            if self._is_damaged(name):  # or another process was first
+                self._fetcher.replace(name, remote)
+
+    def drop_damaged(self, name: str) -> bool:
+        """Remove the copy of `name` if its bytes are damaged; return whether they were.
+
+        Where others have leased it, its name must stay: its time is changed instead, upon which each of them hashes it
+        anew when it next asks for it, and mends it.
+        """
         with self._explained(name), self._turn(name):
-            path = self._layout.final(name)
-            if path.exists() and not matches(path, name):
-                self._room.forget(name)
+            damaged = self._is_damaged(name)
+            if damaged and not self._room.forget_idle(name):
+                os.utime(self._layout.final(name))
+            return damaged
+
+    def count(self, **more: float) -> None:
+        """Count more of what `CacheStats` names."""
+        self._counters.add(**more)
 
     def stats(self) -> CacheStats:
         """Return what this process did, and what the folder holds."""
-        held_bytes = 0
-        if self._layout.root.is_dir():
-            with self._explained("the statistics"):
-                held_bytes = self._room.held_bytes()
-        with self._counting:
-            return CacheStats(**self._counts, held_bytes=held_bytes)  # pyright: ignore[reportArgumentType]
+        return replace(self._counters.stats(), held_bytes=self._held_bytes())
+
+    def host_stats(self) -> CacheStats:
+        """Return what all processes did so far, and what the folder holds.
+
+        Raises:
+            StoreError: If the folder cannot be used, or another process keeps its locks for long.
+        """
+        self._counters.add_verified()
+        with self._explained("the statistics"):
+            return stats_of(host_counts(self._layout.counters), held_bytes=self._held_bytes())
+
+    def _held_bytes(self) -> int:
+        if not self._layout.root.is_dir():
+            return 0
+        with self._explained("the statistics"):
+            return self._room.held_bytes()
+
+    def _hit(self, name: str, size_bytes: int) -> None:
+        self._hits.add(name)
+        self.count(hits=1, hit_bytes=size_bytes)
+
+    def _is_damaged(self, name: str) -> bool:
+        try:
+            damaged = not has_digest(self._layout.final(name), name)
+        except FileNotFoundError:  # perhaps evicted just now
+            return False
+        self.count(damaged=int(damaged))
+        return damaged
 
     def _miss(self, name: str, remote: Remote, path: Path) -> None:
         asked = time.monotonic()
         with self._turn(name) as mine:
             if mine and not path.exists():
-                self._count(misses=1)
-                self._fetch(name, remote, path)
+                self._fetcher.fetch(name, remote)
                 return
-        self._count(waits=1, waited_s=time.monotonic() - asked)
+        self.count(waits=1, waited_s=time.monotonic() - asked)
         trust(path, name)  # it was hashed by the process that published it while this one waited
 
     @contextmanager
@@ -135,46 +179,14 @@ class HostCache:
             yield mine
 
     def _progress(self, name: str) -> object:
-        try:
-            return self._layout.journal(name).stat().st_mtime_ns
-        except FileNotFoundError:
-            return None
-
-    def _fetch(self, name: str, remote: Remote, path: Path) -> None:
-        """Download, verify and publish; the caller holds the lock and a lease of `name`."""
-        self._count(evictions=self._room.reserve(name, remote.name, remote.size_bytes))
-        part, journal = self._layout.part(name, remote.size_bytes), self._layout.journal(name)
-        try:
-            found = self._download(remote, part, journal)
-            if found != name:
-                journal.unlink(missing_ok=True)
-                found = self._download(remote, part, journal)
-            if found != name:
-                raise _altered(remote, found)
-            _publish(part, path)
-        except (OSError, IntegrityError, ObjectMissing) as error:
-            if not isinstance(error, OSError) or error.errno in _FULL:
-                self._room.forget(name)
-            raise
-        journal.unlink(missing_ok=True)
-        trust(path, name)
-
-    def _download(self, remote: Remote, part: Path, journal: Path) -> str:
-        done = download(remote, part, journal)
-        self._count(fetched_bytes=done.fetched_bytes)
-        return done.digest
-
-    def _count(self, **more: float) -> None:
-        with self._counting:
-            for name, number in more.items():
-                self._counts[name] = self._counts.get(name, 0) + number
+        return [_changed(self._layout.journal(entry)) for entry in (name, spare_name(name))]
 
     @contextmanager
     def _explained(self, what: str) -> Generator[None]:
         try:
             yield
         except OSError as error:
-            full = error.errno in _FULL
+            full = error.errno in FULL
             remedy = "free some space, lower PENSTOCK_CACHE_BYTES," if full else "make it a writable folder,"
             raise StoreError(
                 f"cannot use local file {error.filename or self.root} for {what}: {error.strerror or error}; "
@@ -182,17 +194,8 @@ class HostCache:
             ) from error
 
 
-def _publish(part: Path, path: Path) -> None:
-    """Give a flushed and verified file its final name, for good."""
-    part.chmod(part.stat().st_mode & 0o555)
-    path.parent.mkdir(exist_ok=True)
-    part.rename(path)
-    for folder in (path.parent, path.parent.parent):
-        sync(folder)
-
-
-def _altered(remote: Remote, found: str) -> IntegrityError:
-    return IntegrityError(
-        f"{remote.name} was altered: its bytes, fetched twice, have digest {found}; "
-        "delete it there and make it again, or restore it from a backup"
-    )
+def _changed(file: Path) -> int | None:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None

@@ -4,6 +4,7 @@ objects/ab/<digest>      whole and verified
 parts/<digest>.<bytes>   being fetched; reserves <bytes> from the moment it exists
 parts/<digest>.journal   one byte for each range that is finished; a hint
 locks/<digest>           held by the one process that fetches
+counters/                what each process counted
 leases, hits, index      who uses what, how often it was read, in which order it goes
 """
 
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from resources.canonical import digest_bytes
+
 _JOURNAL = ".journal"
 
 
@@ -21,11 +24,21 @@ def number_of(name: str) -> int:
     return int(name[:15], 16)
 
 
+def spare_name(name: str) -> str:
+    """Return the name under which a copy is reserved and fetched that shall replace a damaged one of `name`."""
+    return digest_bytes(f"in place of {name}".encode())
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The files of the cache in the folder `root`."""
 
     root: Path
+
+    @property
+    def counters(self) -> Path:
+        """Return the folder of what each process counted."""
+        return self.root / "counters"
 
     def make(self) -> None:
         """Make the folders."""

@@ -37,7 +37,7 @@ class Room:
         self._patience_s = patience_s
         self._index = Index(layout, patience_s=patience_s)
 
-    def reserve(self, name: str, what: str, size_bytes: int) -> int:
+    def reserve(self, name: str, what: str, size_bytes: int, *, patience_s: float | None = None) -> int:
         """Reserve room for `name` and return how many entries were evicted for it.
 
         The caller holds lock and lease of `name`. What a killed process reserved for the same is taken over.
@@ -46,11 +46,12 @@ class Room:
             name: Name of the entry.
             what: What it is, for people.
             size_bytes: Bytes to reserve.
+            patience_s: Longest wait for others, in seconds; None means that of all waits.
 
         Raises:
             StoreError: If it can never fit, or others use all the rest for too long.
         """
-        deadline, evicted = time.monotonic() + self._patience_s, 0
+        deadline, evicted = time.monotonic() + (self._patience_s if patience_s is None else patience_s), 0
         while True:
             with self._index.opened() as table:
                 reserved, more = self._attempt(table, name, what, size_bytes)
@@ -66,6 +67,14 @@ class Room:
         with self._index.opened() as table:
             self._layout.remove(name, table.size_of(name) or 0)
             table.remove(name)
+
+    def forget_idle(self, name: str) -> bool:
+        """Do so unless somebody leases `name`; return whether it was done."""
+        with self._index.opened() as table:
+            if not self._dropped(name, table.size_of(name) or 0):
+                return False
+            table.remove(name)
+            return True
 
     def held_bytes(self) -> int:
         """Return the bytes held and reserved by all processes."""

@@ -1,26 +1,62 @@
-"""Owns what a cache counts."""
+"""Owns what a cache counts, and what of it is shown of one run."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheStats:
-    """What one process did with the cache, and what the folder holds.
+    """What was done with the cache, by one process or by all of a host so far, and what the folder holds.
 
     Attributes:
         hits: Reads answered by what was there.
-        misses: Downloads begun by this process.
-        fetched_bytes: Bytes that came from stores.
+        hit_bytes: Bytes of the files that they found.
+        misses: Downloads begun.
+        fetched_bytes: Bytes that downloads brought from stores.
+        range_bytes: Bytes that came from stores for reads of parts, past the cache.
         waits: Reads that waited for a download by somebody else.
         waited_s: Seconds that they waited, in all.
-        evictions: Entries that this process evicted.
+        verify_s: Seconds spent on hashing whole copies again; what is hashed on its way here is not counted.
+        evictions: Entries that were evicted.
+        damaged: Copies whose bytes were found wrong.
+        retries: Requests that were sent again because the answer was wrong or missing.
+        hedges: Second requests for what was slow to come.
         held_bytes: Bytes that all processes hold and have reserved; 0 if nobody has asked the folder.
     """
 
     hits: int = 0
+    hit_bytes: int = 0
     misses: int = 0
     fetched_bytes: int = 0
+    range_bytes: int = 0
     waits: int = 0
     waited_s: float = 0.0
+    verify_s: float = 0.0
     evictions: int = 0
+    damaged: int = 0
+    retries: int = 0
+    hedges: int = 0
     held_bytes: int = 0
+
+
+COUNTED = tuple(field.name for field in fields(CacheStats) if field.name != "held_bytes")
+"""What is counted, in the order in which it is kept: new ones go last."""
+_SECONDS = ("waited_s", "verify_s")
+
+
+def stats_of(counts: dict[str, float], *, held_bytes: int = 0) -> CacheStats:
+    """Return `counts` by name as statistics; what is not there is 0, what nobody knows any more is left out."""
+    known = {name: counts.get(name, 0.0) for name in COUNTED}
+    return CacheStats(
+        **{name: number if name in _SECONDS else round(number) for name, number in known.items()},  # pyright: ignore[reportArgumentType]
+        held_bytes=held_bytes,
+    )
+
+
+def cache_metadata(before: CacheStats, after: CacheStats) -> dict[str, float]:
+    """Return what was done between two moments of one process, under the stable keys `cache_<what>`.
+
+    >>> cache_metadata(CacheStats(hits=3), CacheStats(hits=5))["cache_hits"]
+    2
+    """
+    first, last = asdict(before), asdict(after)
+    return {f"cache_{name}": last[name] - first[name] for name in COUNTED}
