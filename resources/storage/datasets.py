@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class SnapshotWriter:
     """Writes one dataset from batches of any size; equal rows give equal bytes however they are batched.
 
-    Encoding, hashing and flushing run beside the caller in two threads; memory stays bounded by a few row groups. Use
+    Encoding, hashing and flushing run beside the caller in threads; memory stays bounded by a few row groups. Use
     it as a context manager: leaving it without `commit` removes the scratch files and stores no dataset.
 
     Args:

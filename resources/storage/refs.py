@@ -66,7 +66,7 @@ def partitions(store: Store, registry: str, asset: Sequence[str]) -> list[str]:
     return sorted(unquote(name.removesuffix(".json")[1:]) for name in names if name.startswith("p") and "/" not in name)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class RefName:
     """What a ref is called: registry, asset key, and partition key, None for an unpartitioned asset."""
 
@@ -83,7 +83,7 @@ class RefName:
 def listed(store: Store, registry: str | None = None) -> list[RefName]:
     """Return the names of all refs, or of those in one registry, sorted; their values are not read."""
     keys = store.list("refs" if registry is None else f"refs/{quote(registry, safe='')}")
-    return sorted(_name(key) for key in keys)
+    return sorted(map(_name, keys), key=lambda name: (name.registry, name.asset, name.partition or ""))
 
 
 def _name(key: str) -> RefName:
