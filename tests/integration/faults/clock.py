@@ -5,17 +5,23 @@ for them. What S3 says to a client whose clock is wrong, the proxy says.
 """
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from itertools import count
 
 JUMPS_S = (90.0, 3 * 3_600.0, 26 * 3_600.0, 400 * 86_400.0, -90.0, -3 * 3_600.0, -26 * 3_600.0, -400 * 86_400.0)
 
 
-def jump(by_s: float, *, after_calls: int) -> None:
+@contextmanager
+def jumping(by_s: float, *, after_calls: int) -> Generator[None]:
     """Let `time.time` and `time.time_ns` jump by `by_s` seconds once they were called `after_calls` times in all."""
-    real, calls = time.time_ns, count()
+    real, real_ns, calls = time.time, time.time_ns, count()
 
     def now_ns() -> int:
-        return real() + (round(by_s * 1e9) if next(calls) >= after_calls else 0)
+        return real_ns() + (round(by_s * 1e9) if next(calls) >= after_calls else 0)
 
-    time.time_ns = now_ns
-    time.time = lambda: now_ns() / 1e9
+    time.time, time.time_ns = lambda: now_ns() / 1e9, now_ns
+    try:
+        yield
+    finally:
+        time.time, time.time_ns = real, real_ns

@@ -1,7 +1,7 @@
 """Local files that go wrong on purpose, at the file operation that a fault names; and bits that flip on the disk.
 
 `DiskLayer` replaces the functions of `os`, `open` and `pyarrow.OSFile` in this process, for files below one folder.
-What native code does by itself (SQLite, the reading of Parquet) passes unseen: for that there are kills at random times.
+What native code does by itself (SQLite, the reading of Parquet) passes unseen; kills at random times hit that, too.
 """
 
 import builtins
@@ -45,7 +45,7 @@ class DiskFault:
 
 
 class DiskLayer:
-    """The operations of this process on files below `root`; it is in place for the rest of the process.
+    """The operations of this process on files below `root`, from entering the context to leaving it.
 
     Args:
         root: Folder whose files it watches.
@@ -64,30 +64,28 @@ class DiskLayer:
             name: getattr(os, name) for name in (*_BY_PATH, *_BY_DESCRIPTOR, "open", "close") if hasattr(os, name)
         }
         self._real_open = io.open
+        self._real_arrow: Any = None  # Any: a class of pyarrow
 
-    def install(self) -> None:
-        """Put the layer in place."""
+    def __enter__(self) -> "DiskLayer":
+        import pyarrow as pa
+
         for name in _BY_PATH:
             setattr(os, name, self._by_path(name))
         for name in set(_BY_DESCRIPTOR) & self._real.keys():
             setattr(os, name, self._by_descriptor(name))
-        os.open, os.close = self._open, self._close  # type: ignore[assignment]
-        io.open = builtins.open = self._open_file  # type: ignore[assignment]
+        os.open, os.close = self._open, self._close
+        io.open = builtins.open = self._open_file
+        self._real_arrow, pa.OSFile = pa.OSFile, self._open_arrow
+        return self
+
+    def __exit__(self, *_: object) -> None:
         import pyarrow as pa
 
-        real = pa.OSFile
-        pa.OSFile = lambda path, mode: (
-            pa.PythonFile(_File(self, path, mode), mode=mode[0]) if self._watches(path) else real(path, mode)
-        )
-
-    def lift(self) -> None:
-        """Let nothing go wrong any more."""
-        with self._lock:
-            self._fault = None
-
-    def count(self, kind: Kind) -> int:
-        """Return how many of the operations so far a fault of `kind` can hit."""
-        return sum(eligible(kind, operation) for operation in self.operations)
+        self._fault = None  # for what stays open
+        for name, function in self._real.items():
+            setattr(os, name, function)
+        io.open = builtins.open = self._real_open
+        pa.OSFile = self._real_arrow
 
     def strike(self, operation: str, path: str, do: Callable[[], Any], half: Callable[[], Any] | None = None) -> Any:
         """Do an operation, or what the fault makes of it."""
@@ -98,10 +96,11 @@ class DiskLayer:
             if fault.half:
                 (half or do)()
             os.kill(os.getpid(), signal.SIGKILL)
-        if fault.half and half is not None and not self.struck:
-            self.struck = True
-            return half()
-        self.struck = True
+        first, self.struck = not self.struck, True
+        if fault.half and half is not None and first:
+            written = half()
+            if fault.kind == "full":  # what fitted is told by the count, the error comes with the rest
+                return written
         if fault.kind == "error" and operation == "fsync":
             self._lose_block(path)
         number = errno.ENOSPC if fault.kind == "full" else errno.EIO
@@ -177,6 +176,13 @@ class DiskLayer:
         both = raw.readable() and raw.writable()
         kind = io.BufferedRandom if both else io.BufferedWriter if raw.writable() else io.BufferedReader
         return kind(raw) if "b" in mode else io.TextIOWrapper(kind(raw), *arguments, **options)
+
+    def _open_arrow(self, path: str, mode: str) -> Any:  # Any: a file of pyarrow
+        import pyarrow as pa
+
+        if not self._watches(path):
+            return self._real_arrow(path, mode)
+        return pa.PythonFile(_File(self, path, mode), mode=mode[0])
 
     def _lose_block(self, path: str) -> None:
         """Do what a disk does that failed to flush: what was written last is gone, and reads say nothing about it."""
