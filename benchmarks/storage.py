@@ -39,50 +39,50 @@ THREADS = 4
 MOST_RSS_MB = 128
 
 
-def penstock(digest: str, folder: Path) -> None:
+def penstock(name: str, folder: Path) -> None:
     """Fetch, verify and publish through the cache."""
-    from resources.storage.objects import object_path
+    from resources.storage.files import file_path
 
-    object_path(_store(folder), digest)
+    file_path(_store(folder), named(name))
 
 
-def obstore_ranges(digest: str, folder: Path) -> None:
+def obstore_ranges(name: str, folder: Path) -> None:
     """Fetch ranges of the same size with as many threads, verify and flush nothing."""
     import obstore
 
     store = _bucket()
-    size = obstore.head(store, _key(digest))["size"]
+    size = obstore.head(store, named(name).key)["size"]
     descriptor = os.open(folder / "file", os.O_CREAT | os.O_WRONLY)
 
     def fetch(start: int) -> None:
         end = min(start + RANGE_BYTES, size)
-        os.pwrite(descriptor, obstore.get_range(store, _key(digest), start=start, end=end), start)
+        os.pwrite(descriptor, obstore.get_range(store, named(name).key, start=start, end=end), start)
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(fetch, range(0, size, RANGE_BYTES)))
     os.close(descriptor)
 
 
-def obstore_flushed(digest: str, folder: Path) -> None:
+def obstore_flushed(name: str, folder: Path) -> None:
     """Fetch the same way, and flush the file to the disk at the end."""
-    obstore_ranges(digest, folder)
+    obstore_ranges(name, folder)
     descriptor = os.open(folder / "file", os.O_WRONLY)
     os.fsync(descriptor)
     os.close(descriptor)
 
 
-def s3fs_get_file(digest: str, folder: Path) -> None:
+def s3fs_get_file(name: str, folder: Path) -> None:
     """Fetch as fsspec users do."""
     import s3fs
 
-    s3fs.S3FileSystem().get_file(f"{BUCKET}/{_key(digest)}", str(folder / "file"))
+    s3fs.S3FileSystem().get_file(f"{BUCKET}/{named(name).key}", str(folder / "file"))
 
 
-def boto3_download(digest: str, folder: Path) -> None:
+def boto3_download(name: str, folder: Path) -> None:
     """Fetch with boto3's own transfer threads."""
     import boto3
 
-    boto3.client("s3").download_file(BUCKET, _key(digest), str(folder / "file"))
+    boto3.client("s3").download_file(BUCKET, named(name).key, str(folder / "file"))
 
 
 PEERS: dict[str, Callable[[str, Path], None]] = {
@@ -115,25 +115,27 @@ def _bucket() -> Any:  # Any: as above
     return S3Store(BUCKET, endpoint=os.environ["AWS_ENDPOINT_URL"], client_options={"allow_http": True})
 
 
-def _key(digest: str) -> str:
-    from resources.storage.objects import object_key
+def named(name: str) -> Any:  # Any: as above
+    """Return the file that `name` tells: digest, MD5 and size, joined by colons."""
+    from resources.storage.content import StoredFile
 
-    return object_key(digest)
+    digest, md5, size_bytes = name.split(":")
+    return StoredFile(digest=digest, md5=md5, size_bytes=int(size_bytes))
 
 
-def measure(subject: str, digest: str, folder: Path) -> dict[str, float]:
+def measure(subject: str, name: str, folder: Path) -> dict[str, float]:
     """Run one subject here; libraries are imported before the clock starts, for all alike."""
     _import(subject)
     base = status_bytes("VmRSS")
-    cost = timed(lambda: SUBJECTS[subject](digest, folder))
+    cost = timed(lambda: SUBJECTS[subject](name, folder))
     return {**cost, "rss_mb": (peak_rss_bytes() - base) / 1e6}
 
 
 def _import(subject: str) -> None:
     import obstore.store
 
+    import resources.storage.files
     import resources.storage.object_store
-    import resources.storage.objects
 
     del obstore, resources
     if subject.startswith("s3fs"):
@@ -142,38 +144,38 @@ def _import(subject: str) -> None:
         import boto3  # noqa: F401
 
 
-def wait_and_read(digest: str, folder: Path) -> None:
+def wait_and_read(name: str, folder: Path) -> None:
     """Say that the interpreter is ready, wait for a line, read the object, and say how it went."""
-    from resources.storage.objects import object_path
+    from resources.storage.files import file_path
 
     _import(OURS)
     store = _store(folder)
     print("ready", flush=True)
     sys.stdin.readline()
-    object_path(store, digest)
+    file_path(store, named(name))
     print(json.dumps({"at": time.time(), "misses": store.cache.stats().misses}), flush=True)
 
 
-def warm(digest: str, folder: Path) -> dict[str, float]:
+def warm(name: str, folder: Path) -> dict[str, float]:
     """Open and read a cached object many times, and the same file without the cache in turn."""
     import numpy as np
 
-    from resources.storage.objects import borrowed, object_path
+    from resources.storage.files import borrowed, file_path
 
     def total(path: Path) -> int:
         with path.open("rb") as file, closing(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)) as mapped:
             return int(np.frombuffer(memoryview(mapped)[: len(mapped) // 8 * 8], np.uint64).sum())
 
     def ours() -> int:
-        with borrowed(store, [digest]) as (found,):
+        with borrowed(store, [named(name)]) as (found,):
             return total(found)
 
     def opened() -> None:
-        with borrowed(store, [digest]) as (found,):
+        with borrowed(store, [named(name)]) as (found,):
             os.close(os.open(found, os.O_RDONLY))
 
     store = _store(folder)
-    path = object_path(store, digest)
+    path = file_path(store, named(name))
     times: dict[str, list[float]] = {"ours": [], "mmap": [], "open": []}
     for _ in range(25):
         times["ours"].append(_timed(ours))
@@ -182,13 +184,13 @@ def warm(digest: str, folder: Path) -> dict[str, float]:
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def first(digest: str, folder: Path) -> float:
+def first(name: str, folder: Path) -> float:
     """Return how long the first read of a cached object takes in a new process, which hashes it."""
-    from resources.storage.objects import object_path
+    from resources.storage.files import file_path
 
     _import(OURS)
     store = _store(folder)
-    return _timed(lambda: object_path(store, digest))
+    return _timed(lambda: file_path(store, named(name)))
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -207,27 +209,28 @@ def _answer(option: str, *arguments: object) -> Any:  # Any: JSON
 
 
 def put(size_bytes: int, folder: Path) -> str:
-    """Upload random bytes and return their digest."""
-    from resources.storage.objects import put_file
+    """Upload random bytes and return their name."""
+    from resources.storage.files import put_file
 
     file = folder / "object"
     with file.open("wb") as target:
         for start in range(0, size_bytes, RANGE_BYTES):
             target.write(secrets.token_bytes(min(RANGE_BYTES, size_bytes - start)))
     try:
-        return put_file(_store(folder), file)
+        stored = put_file(_store(folder), file)
+        return f"{stored.digest}:{stored.md5}:{stored.size_bytes}"
     finally:
         file.unlink()
 
 
 def cold(size_bytes: int, scratch: Path, repeats: int) -> list[Row]:
     """Compare ways from a cold object to a file."""
-    digest = put(size_bytes, scratch)
+    name = put(size_bytes, scratch)
     best: dict[str, dict[str, float]] = {}
     for _ in range(repeats):
         for subject in SUBJECTS:
             with tempfile.TemporaryDirectory(dir=scratch) as folder:
-                run = _answer("--measure", subject, digest, folder)
+                run = _answer("--measure", subject, name, folder)
             if subject not in best or run["wall_s"] < best[subject]["wall_s"]:
                 best[subject] = run
     work, ours = f"cold {size_bytes / 1e9:.2f} GB object to file", best[OURS]
@@ -242,13 +245,11 @@ def cold(size_bytes: int, scratch: Path, repeats: int) -> list[Row]:
     return rows
 
 
-def crowd(processes: int, digest: str, scratch: Path) -> tuple[float, int]:
+def crowd(processes: int, name: str, scratch: Path) -> tuple[float, int]:
     """Let processes that are ready read one cold object; return the wall time to the last, and the downloads."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         readers = [
-            subprocess.Popen(
-                _command("--wait", digest, folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
+            subprocess.Popen(_command("--wait", name, folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             for _ in range(processes)
         ]
         for reader in readers:
@@ -264,11 +265,11 @@ def crowd(processes: int, digest: str, scratch: Path) -> tuple[float, int]:
 
 def shared(size_bytes: int, processes: int, scratch: Path, repeats: int) -> list[Row]:
     """Compare many processes that want one cold shard with a single one."""
-    digest = put(size_bytes, scratch)
+    name = put(size_bytes, scratch)
     alone, together = [], []
     for _ in range(repeats):
-        alone.append(crowd(1, digest, scratch))
-        together.append(crowd(processes, digest, scratch))
+        alone.append(crowd(1, name, scratch))
+        together.append(crowd(processes, name, scratch))
     work = f"{processes} processes, one cold shard of {size_bytes / 1e6:.0f} MB"
     many_s, one_s = min(wall for wall, _ in together), min(wall for wall, _ in alone)
     return [
@@ -279,10 +280,10 @@ def shared(size_bytes: int, processes: int, scratch: Path, repeats: int) -> list
 
 def cached(size_bytes: int, scratch: Path) -> list[Row]:
     """Measure opening and reading what is cached already."""
-    digest = put(size_bytes, scratch)
+    name = put(size_bytes, scratch)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        found = _answer("--warm", digest, folder)
-        first_s = _answer("--first", digest, folder)
+        found = _answer("--warm", name, folder)
+        first_s = _answer("--first", name, folder)
     read = f"warm sequential read of {size_bytes / 1e6:.0f} MB"
     return [
         measured("warm open of a cached object, verified before", OURS, found["open"] * 1e6, "us", most=100),

@@ -1,52 +1,28 @@
 """Owns immutable datasets: Parquet shards and the manifest that names them.
 
-The digest of the manifest is the version of the dataset. The manifest holds schema and ordered shards, nothing of where
-they came from. It is stored last: no manifest, no dataset. (BLAKE3 is itself a Merkle tree over 1 KiB chunks, so parts
-of a shard can be verified against its digest later without a new version.)
+The manifest (`resources.storage.manifest`) is stored last: no manifest, no dataset.
 """
 
-import base64
-import binascii
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from resources.canonical import canonical_json, digest_bytes, parse_json
-from resources.errors import IntegrityError
+from resources.canonical import digest_bytes
 from resources.refs import DatasetRef
+from resources.storage.files import borrowed, file_path
 from resources.storage.grouping import plain_schema
-from resources.storage.objects import borrowed, get_object, object_path, put_object
+from resources.storage.manifest import Manifest, Shards, encode, read_manifest
+from resources.storage.objects import put_object
+from resources.storage.statistics import column_statistics
 from resources.storage.store import Store
-from resources.storage.writer import ROWS_PER_SHARD, SHARD_BYTES, Shard, ShardWriter
+from resources.storage.writer import ROWS_PER_SHARD, SHARD_BYTES, ShardWriter
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import pyarrow as pa
-
-__all__ = ["Manifest", "Shard", "SnapshotWriter", "manifest", "read_frame", "scan", "write_table"]
-
-FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What a dataset is made of.
-
-    Attributes:
-        schema: Arrow schema of every shard.
-        shards: In row order; an empty dataset has one shard without rows.
-        rows: Rows of all shards.
-        size_bytes: Bytes of all shards.
-    """
-
-    schema: "pa.Schema"
-    shards: tuple[Shard, ...]
-    rows: int
-    size_bytes: int
 
 
 class SnapshotWriter:
@@ -104,20 +80,18 @@ class SnapshotWriter:
         report_digest: str | None = None,
     ) -> DatasetRef:
         """Store the manifest and return the reference to the dataset."""
-        shards = self._shards.finish()
-        encoded = bytes(self._schema.serialize())
-        value = {
-            "format": FORMAT,
-            "kind": "dataset",
-            "schema": base64.b64encode(encoded).decode(),
-            "shards": [asdict(shard) for shard in shards],
-        }
+        written = self._shards.finish()
+        made = Manifest(
+            schema=self._schema,
+            shards=Shards.of(item.shard for item in written),
+            statistics=column_statistics(self._schema, (item.footer for item in written)),
+        )
         return DatasetRef(
-            digest=put_object(self._store, canonical_json(value)),
+            digest=put_object(self._store, encode(made)),
             location=self._store.url,
-            schema_fingerprint=digest_bytes(encoded),
-            rows=sum(shard.rows for shard in shards),
-            size_bytes=sum(shard.size_bytes for shard in shards),
+            schema_fingerprint=digest_bytes(bytes(self._schema.serialize())),
+            rows=made.rows,
+            size_bytes=made.size_bytes,
             partitions=tuple(partitions),
             profile_digest=profile_digest,
             quarantine_digest=quarantine_digest,
@@ -154,36 +128,6 @@ def write_table(
         )
 
 
-def manifest(store: Store, digest: str) -> Manifest:
-    """Return the manifest of the dataset `digest`.
-
-    Raises:
-        ObjectMissing: If the store has no such object.
-        IntegrityError: If it was altered, or is not a dataset manifest.
-    """
-    import pyarrow as pa
-
-    data = get_object(store, digest)
-    try:
-        value = parse_json(data)
-        if value["kind"] != "dataset" or value["format"] != FORMAT:
-            raise ValueError(f"kind {value['kind']!r}, format {value['format']!r}")
-        shards = tuple(Shard(**shard) for shard in value["shards"])
-        encoded = base64.b64decode(value["schema"], validate=True)
-        schema = pa.ipc.read_schema(pa.py_buffer(encoded))
-    except (ValueError, KeyError, TypeError, binascii.Error, pa.ArrowException) as error:
-        raise IntegrityError(
-            f"object {digest} in store {store.url} is no dataset manifest of format {FORMAT}: {error}; "
-            "give the digest of a dataset, or materialize it again with this version"
-        ) from error
-    return Manifest(
-        schema=schema,
-        shards=shards,
-        rows=sum(shard.rows for shard in shards),
-        size_bytes=sum(shard.size_bytes for shard in shards),
-    )
-
-
 def scan(store: Store, digest: str) -> pl.LazyFrame:
     """Return the dataset `digest` as a lazy frame over its verified shards.
 
@@ -194,13 +138,13 @@ def scan(store: Store, digest: str) -> pl.LazyFrame:
         ObjectMissing: If the manifest or a shard is not there.
         IntegrityError: If the manifest or a shard was altered.
     """
-    paths = [object_path(store, shard.digest) for shard in manifest(store, digest).shards]
+    paths = [file_path(store, shard.file) for shard in read_manifest(store, digest).shards]
     return pl.scan_parquet(paths, glob=False)
 
 
 def read_frame(store: Store, digest: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Return the dataset `digest`, or some of its columns, in memory."""
-    with borrowed(store, [shard.digest for shard in manifest(store, digest).shards]) as paths:
+    with borrowed(store, [shard.file for shard in read_manifest(store, digest).shards]) as paths:
         frame = pl.scan_parquet(paths, glob=False)
         return (frame if columns is None else frame.select(columns)).collect()
 

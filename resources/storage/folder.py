@@ -1,10 +1,12 @@
 """Owns the store in a local or network folder: files appear whole, durable and under their final name, or not at all.
 
 Every write goes aside into `.staging`, is flushed to the disk, and is then linked (create) or renamed (replace) into
-place; links make `create` a compare-and-swap among processes and hosts. File systems without hard links are not usable.
+place; links make `create` atomic among processes and hosts, a lock makes `swap` so. File systems without hard links are
+not usable.
 """
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
@@ -13,8 +15,10 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from resources.canonical import digest_bytes
 from resources.durable import sync, sync_folder
 from resources.errors import ObjectMissing, StoreError
+from resources.storage.content import StoredFile
 from resources.storage.store import check_key
 
 STAGING = ".staging"
@@ -71,6 +75,27 @@ class FolderStore:
             aside.replace(target)
             sync_folder(target.parent)
 
+    def get_tagged(self, key: str) -> tuple[bytes, str]:
+        """Return the bytes under `key` and their digest."""
+        data = self.get(key)
+        return data, digest_bytes(data)
+
+    def swap(self, key: str, data: bytes, *, tag: str | None) -> bool:
+        """Replace the bytes under `key` if their digest still is `tag`, under a lock that all hosts respect."""
+        if tag is None:
+            return self.create(key, data)
+        target = self._path(key)
+        with self._explained("replace", key), self._aside() as aside, self._alone(key):
+            try:
+                if digest_bytes(target.read_bytes()) != tag:
+                    return False
+            except FileNotFoundError:
+                return False
+            _write(aside, data)
+            aside.replace(target)
+            sync_folder(target.parent)
+            return True
+
     def upload(self, key: str, path: Path) -> bool:
         """Link the finished file `path` under `key`, or copy it from another file system."""
         target = self._path(key)
@@ -93,6 +118,14 @@ class FolderStore:
         with self._explained("look up", key):
             return _exists(self._path(key))
 
+    def size_bytes(self, key: str) -> int:
+        """Return how many bytes lie under `key`."""
+        with self._explained("look up", key):
+            try:
+                return self._path(key).stat().st_size
+            except FileNotFoundError:
+                raise self._missing(key) from None
+
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below the folder `prefix`."""
         folder = self._path(prefix.rstrip("/")) if prefix.rstrip("/") else self._root
@@ -107,16 +140,16 @@ class FolderStore:
                 path.unlink(missing_ok=True)
                 sync_folder(path.parent)
 
-    def local(self, key: str) -> Path:
+    def local(self, file: StoredFile) -> Path:
         """Return the stored file itself."""
-        if not self.exists(key):
-            raise self._missing(key)
-        return self._path(key)
+        if not self.exists(file.key):
+            raise self._missing(file.key)
+        return self._path(file.key)
 
-    def release_local(self, key: str) -> None:
+    def release_local(self, file: StoredFile) -> None:
         """Do nothing: the stored file itself is never evicted."""
 
-    def forget_local(self, key: str) -> bool:
+    def forget_local(self, file: StoredFile) -> bool:
         """Return False: there is no copy beside the store."""
         return False
 
@@ -147,6 +180,16 @@ class FolderStore:
         finally:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _alone(self, key: str) -> Generator[None]:
+        """Hold the lock of a mutable key; the kernel frees it when its holder dies."""
+        descriptor = os.open(self._root / STAGING / f"swap-{digest_bytes(key.encode())[:2]}", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _link(self, source: Path, target: Path) -> bool:
         self._make_folder(target.parent)

@@ -5,6 +5,7 @@ per name and process, for tests. Local copies are the cache's: `resources.storag
 """
 
 import os
+import random
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -14,12 +15,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from resources.errors import ObjectMissing, StoreError
+from resources.errors import IntegrityError, ObjectMissing, StoreError
 from resources.storage.cache.cache import HostCache
-from resources.storage.cache.layout import name_of
+from resources.storage.content import StoredFile
 from resources.storage.store import check_key, redact
 
 if TYPE_CHECKING:
+    from obstore import PutMode
     from obstore.store import MemoryStore, S3Store
 
 PART_BYTES = 16 * 2**20
@@ -80,7 +82,7 @@ class ObjectStore:
         After a lost answer that may be by this very call: compare the bytes where it matters.
         """
         with self._explained("create", key):
-            return self._create(key, data)
+            return self._put_if(key, data, "create")
 
     def put(self, key: str, data: bytes) -> None:
         """Write or replace the bytes under `key`."""
@@ -88,6 +90,19 @@ class ObjectStore:
 
         with self._explained("write", key):
             obstore.put(self._store(), self._key(key), data, use_multipart=False)
+
+    def get_tagged(self, key: str) -> tuple[bytes, str]:
+        """Return the bytes under `key` and their entity tag."""
+        import obstore
+
+        with self._explained("read", key):
+            found = obstore.get(self._store(), self._key(key))
+            return bytes(found.bytes()), found.meta["e_tag"] or ""
+
+    def swap(self, key: str, data: bytes, *, tag: str | None) -> bool:
+        """Replace the bytes under `key` by a request that the server refuses if their entity tag changed."""
+        with self._explained("replace", key):
+            return self._put_if(key, data, "create" if tag is None else {"e_tag": tag})
 
     def upload(self, key: str, path: Path) -> bool:
         """Upload `path`, in parts where it is large; racing writers of one key write equal bytes."""
@@ -112,6 +127,13 @@ class ObjectStore:
             return False
         return True
 
+    def size_bytes(self, key: str) -> int:
+        """Return how many bytes lie under `key`."""
+        import obstore
+
+        with self._explained("look up", key):
+            return obstore.head(self._store(), self._key(key))["size"]
+
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below the folder `prefix`."""
         import obstore
@@ -131,13 +153,6 @@ class ObjectStore:
             except FileNotFoundError:  # S3 itself does not mind, the memory store does
                 return
 
-    def size_bytes(self, key: str) -> int:
-        """Return how many bytes lie under `key`."""
-        import obstore
-
-        with self._explained("fetch", key):
-            return obstore.head(self._store(), self._key(key))["size"]
-
     def get_range(self, key: str, start: int, end: int) -> memoryview:
         """Return the bytes under `key` from `start` to before `end`."""
         import obstore
@@ -145,33 +160,33 @@ class ObjectStore:
         with self._explained("fetch", key):
             return memoryview(obstore.get_range(self._store(), self._key(key), start=start, end=end))
 
-    def local(self, key: str) -> Path:
-        """Return the host's copy of `key`, fetched on first use and leased to this process."""
-        return self._cache.lease(name_of(self._url, check_key(key)), _Remote(self, key))
+    def local(self, file: StoredFile) -> Path:
+        """Return the host's copy of `file`, fetched on first use and leased to this process."""
+        return self._cache.lease(file.digest, _Remote(self, file))
 
-    def release_local(self, key: str) -> None:
+    def release_local(self, file: StoredFile) -> None:
         """Give back one lease of the host's copy."""
-        self._cache.release(name_of(self._url, check_key(key)))
+        self._cache.release(file.digest)
 
-    def forget_local(self, key: str) -> bool:
-        """Drop the host's copy of `key` if it is damaged."""
-        self._cache.drop_damaged(name_of(self._url, check_key(key)))
+    def forget_local(self, file: StoredFile) -> bool:
+        """Drop the host's copy of `file` if it is damaged."""
+        self._cache.drop_damaged(file.digest)
         return True
 
-    def _create(self, key: str, data: bytes) -> bool:
+    def _put_if(self, key: str, data: bytes, mode: "PutMode") -> bool:
         import obstore
-        from obstore.exceptions import AlreadyExistsError, GenericError
+        from obstore.exceptions import AlreadyExistsError, GenericError, PreconditionError
 
         # obstore sends a conditional request once only, since an answer may get lost on the way.
         for attempt in range(self._retries + 1):
             try:
-                obstore.put(self._store(), self._key(key), data, mode="create")
-            except AlreadyExistsError:
+                obstore.put(self._store(), self._key(key), data, mode=mode)
+            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
                 return False
             except GenericError:
                 if attempt == self._retries:
                     raise
-                time.sleep(min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S))
+                time.sleep(min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S) * random.uniform(0.5, 1.5))
             else:
                 break
         return True
@@ -202,21 +217,28 @@ class ObjectStore:
 
 
 class _Remote:
-    """One object of a store, as the cache fetches it."""
+    """One file of a store, as the cache fetches it."""
 
-    def __init__(self, store: ObjectStore, key: str) -> None:
+    def __init__(self, store: ObjectStore, file: StoredFile) -> None:
         self._store = store
-        self._key = key
+        self._file = file
 
     @property
     def name(self) -> str:
-        return f"object {self._key} in store {self._store.url}"
+        return f"file {self._file.digest} in store {self._store.url}"
 
+    @property
     def size_bytes(self) -> int:
-        return self._store.size_bytes(self._key)
+        return self._file.size_bytes
 
     def read(self, start: int, end: int) -> memoryview:
-        return self._store.get_range(self._key, start, end)
+        data = self._store.get_range(self._file.key, start, end)
+        if len(data) != end - start and (found := self._store.size_bytes(self._file.key)) != self._file.size_bytes:
+            raise IntegrityError(
+                f"{self.name} was altered: it has {found:,} bytes there, its manifest says {self._file.size_bytes:,}; "
+                f"delete {self._file.key} there and make it again, or restore it from a backup"
+            )
+        return data
 
 
 def _memory(url: str) -> "MemoryStore":

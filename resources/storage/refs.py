@@ -1,13 +1,13 @@
 """Owns the newest hand-over value of every asset and partition, per registry: a backtest never touches production.
 
-Refs are the only mutable pointers to data; what they point to never changes.
+Refs are the only mutable pointers to data and move by compare-and-swap; what they point to never changes.
 """
 
 from collections.abc import Sequence
 from urllib.parse import quote, unquote
 
 from resources.canonical import canonical_json, parse_json
-from resources.errors import IntegrityError, ObjectMissing
+from resources.errors import ConflictError, IntegrityError, ObjectMissing
 from resources.refs import Ref, from_json, to_json
 from resources.storage.store import Store
 
@@ -15,8 +15,24 @@ _WHOLE = "_"  # an unpartitioned asset
 
 
 def save(store: Store, registry: str, asset: Sequence[str], partition: str | None, ref: Ref) -> None:
-    """Make `ref` the newest value of `asset` for `partition`, replacing the one before."""
-    store.put(_key(registry, asset, partition), canonical_json(to_json(ref)))
+    """Make `ref` the newest value of `asset` for `partition`, replacing the one before.
+
+    Raises:
+        ConflictError: If another writer replaced it at the same moment by another value; theirs stays.
+    """
+    key, data = _key(registry, asset, partition), canonical_json(to_json(ref))
+    try:
+        before, tag = store.get_tagged(key)
+    except ObjectMissing:
+        before, tag = None, None
+    # A request that was sent again after a lost answer finds its own value.
+    if before == data or store.swap(key, data, tag=tag) or store.get(key) == data:
+        return
+    where = f" for partition {partition}" if partition else ""
+    raise ConflictError(
+        f"another run replaced the value of asset {'/'.join(asset)}{where} at the same moment: theirs stays; "
+        "if yours shall stand, run it again"
+    )
 
 
 def load(store: Store, registry: str, asset: Sequence[str], partition: str | None) -> Ref:

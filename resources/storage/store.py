@@ -9,6 +9,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from resources.errors import StoreError
+from resources.storage.content import StoredFile
 
 SCHEMES = ("file", "s3", "memory")
 _CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+@")
@@ -35,7 +36,19 @@ class Store(Protocol):
         ...
 
     def put(self, key: str, data: bytes) -> None:
-        """Write or replace the bytes under `key`, atomically; only for mutable pointers (refs, memos)."""
+        """Write or replace the bytes under `key`, atomically; only for hints such as memos."""
+        ...
+
+    def get_tagged(self, key: str) -> tuple[bytes, str]:
+        """Return the bytes under `key` and a tag that tells this write from others, for `swap`."""
+        ...
+
+    def swap(self, key: str, data: bytes, *, tag: str | None) -> bool:
+        """Replace the bytes under `key` if they still are those that `tag` came with; None means that there are none.
+
+        Return False, changing nothing, if another writer was first. After a lost answer that may be this very call:
+        compare the bytes where it matters.
+        """
         ...
 
     def upload(self, key: str, path: Path) -> bool:
@@ -49,6 +62,10 @@ class Store(Protocol):
         """Return whether anything lies under `key`."""
         ...
 
+    def size_bytes(self, key: str) -> int:
+        """Return how many bytes lie under `key`; raise `ObjectMissing` where there are none."""
+        ...
+
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below the folder `prefix`; an empty prefix means the whole store."""
         ...
@@ -57,19 +74,19 @@ class Store(Protocol):
         """Remove `key` if it exists."""
         ...
 
-    def local(self, key: str) -> Path:
-        """Return a readable local file with the bytes under `key`, which must name immutable content.
+    def local(self, file: StoredFile) -> Path:
+        """Return a readable local copy of `file`, whose bytes the caller verifies.
 
         The path stays valid until `release_local` was called as often, or this process ends.
         """
         ...
 
-    def release_local(self, key: str) -> None:
+    def release_local(self, file: StoredFile) -> None:
         """Let go of one path that `local` returned; what is open or mapped stays readable."""
         ...
 
-    def forget_local(self, key: str) -> bool:
-        """Drop a damaged local copy of `key`; return False where there is none, because `local` is the store itself."""
+    def forget_local(self, file: StoredFile) -> bool:
+        """Drop a damaged copy; return False where there is none, because `local` is the store itself."""
         ...
 
 

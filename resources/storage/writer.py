@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from quality.contract.arrow import take
 from resources.errors import ContractError, StoreError
+from resources.storage.files import put_file
 from resources.storage.grouping import RowGrouper, conformed
-from resources.storage.objects import put_file
+from resources.storage.manifest import Shard
 from resources.storage.scratch import ScratchFolder
 from resources.storage.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow.parquet import FileMetaData
 
 ROWS_PER_SHARD = 1_000_000
 SHARD_BYTES = 128 * 2**20
@@ -30,18 +32,11 @@ _SAMPLE_ROWS = 4_096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shard:
-    """One Parquet file of a dataset.
+class Written:
+    """A stored shard and its Parquet footer."""
 
-    Attributes:
-        digest: Digest of the file.
-        rows: Its rows.
-        size_bytes: Its bytes.
-    """
-
-    digest: str
-    rows: int
-    size_bytes: int
+    shard: Shard
+    footer: "FileMetaData"
 
 
 class ShardWriter:
@@ -64,7 +59,7 @@ class ShardWriter:
         for group in self._grouper.add(conformed(batch, self._schema)):
             self._encode(group)
 
-    def finish(self) -> tuple[Shard, ...]:
+    def finish(self) -> tuple[Written, ...]:
         """Encode what is left and return all shards, stored and flushed."""
         for group in self._grouper.rest():
             self._encode(group)
@@ -108,7 +103,7 @@ class _Shards:
         except OSError as error:
             raise _scratch_error(scratch, error) from error
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="store-shards")
-        self._stored: list[Future[Shard]] = []
+        self._stored: list[Future[Written]] = []
         self._open: _OpenShard | None = None
 
     def add(self, group: "pa.Table") -> None:
@@ -123,14 +118,14 @@ class _Shards:
         if shard.size_bytes >= self._max_shard_bytes:
             self._close()
 
-    def finish(self) -> tuple[Shard, ...]:
+    def finish(self) -> tuple[Written, ...]:
         """Close the last shard (an empty one if there were no rows) and wait until all are stored."""
         if not self._stored and self._open is None:
             self._open = self._new(self._schema.empty_table())
         self._close()
-        shards = tuple(future.result() for future in self._stored)
+        written = tuple(future.result() for future in self._stored)
         self.discard()
-        return shards
+        return written
 
     def discard(self) -> None:
         """Remove the scratch files."""
@@ -152,15 +147,17 @@ class _Shards:
         except OSError as error:
             raise _scratch_error(self._parent, error) from error
         shard, self._open = self._open, None
-        self._stored.append(self._keeper.submit(self._keep, shard.path, shard.rows))
+        self._stored.append(self._keeper.submit(self._keep, shard))
         if len(self._stored) > _WAITING_SHARDS:
             self._stored[-1 - _WAITING_SHARDS].result()  # scratch stays bounded where storing is slower than encoding
 
-    def _keep(self, path: Path, rows: int) -> Shard:
-        size_bytes = path.stat().st_size
-        digest = put_file(self._store, path)
-        path.unlink()
-        return Shard(digest=digest, rows=rows, size_bytes=size_bytes)
+    def _keep(self, shard: "_OpenShard") -> Written:
+        from pyarrow.parquet import read_metadata
+
+        footer = read_metadata(shard.path)
+        file = put_file(self._store, shard.path)
+        shard.path.unlink()
+        return Written(shard=Shard(file=file, rows=shard.rows), footer=footer)
 
 
 class _OpenShard:
@@ -175,7 +172,11 @@ class _OpenShard:
         self._file = pa.OSFile(str(path), "wb")
         try:
             self._writer = ParquetWriter(
-                self._file, schema, compression="zstd", compression_level=1, **_encodings(schema, first)
+                self._file,
+                schema,
+                compression="zstd",
+                compression_level=1,
+                **_encodings(schema, first),
             )
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             raise _unwritable(error) from error

@@ -5,6 +5,7 @@ need, and no pickle. It says nothing about whether the model is good.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ import polars as pl
 from resources.canonical import canonical_json, digest_bytes, parse_json
 from resources.errors import DeclarationError, IntegrityError, TrainingError
 from resources.signing import Keyring, Signer, sign_object, verify_object
+from resources.storage.content import StoredFile, describe_bytes
+from resources.storage.files import get_bytes, put_bytes
 from resources.storage.objects import get_object, put_object
 from resources.storage.store import Store
 from resources.training.protocol import Predictor, Trainer, trainer_named
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
     from resources.training.recipe import TrainingRecipe
 
-FORMAT = 1
+FORMAT = 2
 KIND = "model"
 """What a bundle is signed as."""
 TRANSFORM, SCHEMA, PROFILE, LINEAGE, DECLARATION = (
@@ -129,7 +132,7 @@ class Bundle:
 
 def bundle_digest(files: Mapping[str, bytes]) -> str:
     """Return the digest that a bundle of `files` has, storing nothing."""
-    return digest_bytes(_manifest(files))
+    return digest_bytes(_manifest({name: describe_bytes(data)[0] for name, data in files.items()}))
 
 
 def write_bundle(store: Store, files: Mapping[str, bytes], *, signer: Signer | None = None) -> str:
@@ -140,9 +143,7 @@ def write_bundle(store: Store, files: Mapping[str, bytes], *, signer: Signer | N
         files: File name to bytes.
         signer: Signs the bundle; None leaves it unsigned.
     """
-    for data in files.values():
-        put_object(store, data)
-    digest = put_object(store, _manifest(files))
+    digest = put_object(store, _manifest({name: put_bytes(store, data) for name, data in files.items()}))
     if signer is not None:
         sign_object(store, KIND, digest, signer)
     return digest
@@ -163,23 +164,29 @@ def read_bundle(store: Store, digest: str, *, keyring: Keyring | None = None) ->
     """
     if keyring is not None:
         verify_object(store, KIND, digest, keyring)
-    files = {name: get_object(store, entry) for name, entry in _entries(store, digest).items()}
+    files = {name: get_bytes(store, file) for name, file in bundle_files(store, digest).items()}
     return Bundle(digest, files)
 
 
-def _manifest(files: Mapping[str, bytes]) -> bytes:
-    entries = {name: {"digest": digest_bytes(data), "size_bytes": len(data)} for name, data in files.items()}
-    return canonical_json({"format": FORMAT, "kind": "bundle", "files": entries})
+def bundle_files(store: Store, digest: str) -> dict[str, StoredFile]:
+    """Return the files of the bundle `digest` by name, as its manifest tells.
 
-
-def _entries(store: Store, digest: str) -> dict[str, str]:
+    Raises:
+        ObjectMissing: If the manifest is not there.
+        IntegrityError: If the manifest was altered, or `digest` names no bundle.
+    """
     try:
         value = parse_json(get_object(store, digest))
         if value["kind"] != "bundle" or value["format"] != FORMAT:
             raise ValueError(f"kind {value['kind']!r}, format {value['format']!r}")
-        return {str(name): str(entry["digest"]) for name, entry in sorted(value["files"].items())}
+        return {str(name): StoredFile(**entry) for name, entry in sorted(value["files"].items())}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(
             f"object {digest} in store {store.url} is no model bundle of format {FORMAT}: {error}; "
             "give the digest of a model, see `penstock models`"
         ) from None
+
+
+def _manifest(files: Mapping[str, StoredFile]) -> bytes:
+    entries = {name: asdict(file) for name, file in files.items()}
+    return canonical_json({"format": FORMAT, "kind": "bundle", "files": entries})

@@ -23,7 +23,8 @@ from resources.refs import DatasetRef, ModelRef
 from resources.settings import load_settings
 from resources.signing import load_signer
 from resources.storage import refs
-from resources.storage.datasets import manifest, read_frame, write_table
+from resources.storage.datasets import read_frame, write_table
+from resources.storage.manifest import read_manifest
 from resources.storage.objects import get_object
 from resources.storage.provenance import Parent, Provenance, ancestors, record
 from resources.workspace import Workspace, open_workspace
@@ -93,7 +94,7 @@ def _objects(workspace: Workspace) -> list[str]:
 
 def _is_dataset(workspace: Workspace, digest: str) -> bool:
     try:
-        manifest(workspace.store, digest)
+        read_manifest(workspace.store, digest)
     except IntegrityError:
         return False  # a shard
     return True

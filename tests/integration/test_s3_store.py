@@ -14,10 +14,12 @@ import pytest
 from resources.errors import ConflictError, IntegrityError, ObjectMissing, SettingsError, StoreError
 from resources.refs import ModelRef
 from resources.settings import PROJECT_ROOT, load_settings
-from resources.storage.datasets import manifest, read_frame, write_table
+from resources.storage.content import describe_bytes
+from resources.storage.datasets import read_frame, write_table
+from resources.storage.files import file_path, put_bytes, put_file
 from resources.storage.folder import FolderStore
+from resources.storage.manifest import read_manifest
 from resources.storage.object_store import ObjectStore
-from resources.storage.objects import object_key, object_path, put_object
 from resources.storage.provenance import Provenance, record, records_of, resolve
 from resources.storage.store import open_store
 from resources.workspace import Workspace, open_workspace
@@ -74,7 +76,7 @@ def test_a_large_file_goes_up_in_parts_and_comes_back_whole(store, tmp_path):
     assert store.upload("objects/large", file)
     assert not store.upload("objects/large", file)
 
-    assert store.local("objects/large").read_bytes() == file.read_bytes()
+    assert file_path(store, put_file(store, file)).read_bytes() == file.read_bytes()
     assert not [path for folder in ("parts", "locks") for path in (tmp_path / "cache" / folder).iterdir()]
 
 
@@ -92,7 +94,7 @@ def test_a_dataset_has_the_same_digest_as_in_a_folder_and_reads_back(store, tmp_
 
 def test_a_shard_altered_on_the_server_is_detected(store, tmp_path):
     ref = write_table(store, pl.DataFrame({"n": [1, 2]}), scratch=tmp_path / "scratch")
-    store.put(object_key(manifest(store, ref.digest).shards[0].digest), b"a lie")
+    store.put(read_manifest(store, ref.digest).shards[0].file.key, b"a lie")
 
     with pytest.raises(IntegrityError, match="was altered"):
         read_frame(store, ref.digest)
@@ -104,10 +106,10 @@ def damage(path: Path) -> None:
 
 
 def test_a_damaged_local_copy_is_fetched_anew(store):
-    digest = put_object(store, b"truth")
-    damage(object_path(store, digest))
+    file = put_bytes(store, b"truth")
+    damage(file_path(store, file))
 
-    assert object_path(store, digest).read_bytes() == b"truth"
+    assert file_path(store, file).read_bytes() == b"truth"
 
 
 def test_records_are_found_by_prefix(store):
@@ -158,7 +160,12 @@ def test_a_frozen_server_is_an_error_not_a_hang(impatient, seaweed):
     impatient.put("a", b"1")
     seaweed.freeze()
     try:
-        for use in (impatient.get, impatient.exists, impatient.local, impatient.list):
+        for use in (
+            impatient.get,
+            impatient.exists,
+            impatient.list,
+            lambda _: impatient.local(describe_bytes(b"a")[0]),
+        ):
             with pytest.raises(StoreError, match=r"in store s3://.*: .*check that the server is reachable"):
                 use("a")
         with pytest.raises(StoreError, match="cannot create b in store s3://"):
@@ -190,7 +197,7 @@ def uses(store: ObjectStore, file: Path) -> Iterator[Callable[[], object]]:
     yield lambda: store.put("a", b"")
     yield lambda: store.upload("a", file)
     yield lambda: store.delete("a")
-    yield lambda: store.local("a")
+    yield lambda: store.local(describe_bytes(b"a")[0])
 
 
 def test_refused_credentials_are_an_error_that_does_not_repeat_them(s3_url, seaweed: Seaweed, tmp_path, monkeypatch):
@@ -255,24 +262,26 @@ def test_no_credentials_at_all_is_an_error_that_names_them(s3_url, tmp_path, mon
 def test_a_full_cache_disk_is_named_not_the_server(s3_url, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     store = ObjectStore(s3_url, cache=tmp_path / "file" / "cache")
-    store.put("a", b"1")
+    stored = put_bytes(store, b"1")
 
     with pytest.raises(
-        StoreError, match=r"cannot use local file .*/file/cache.* for object a in store s3://.*PENSTOCK_CACHE"
+        StoreError,
+        match=rf"cannot use local file .*/file/cache.* for file {stored.digest} in store s3://.*PENSTOCK_CACHE",
     ):
-        store.local("a")
+        store.local(stored)
 
 
 def test_fetching_a_large_object_needs_little_memory(store, tmp_path):
     file = tmp_path / "large"
     with file.open("wb") as large:
         large.truncate(160 * 2**20)
-    store.upload("objects/large", file)
+    stored = put_file(store, file)
     code = (
         "import resource, sys; from pathlib import Path; from resources.storage.object_store import ObjectStore\n"
+        "from resources.storage.content import StoredFile\n"
         "store = ObjectStore(sys.argv[1], cache=Path(sys.argv[2])); store.exists('x')\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "store.local('objects/large')\n"
+        f"store.local({stored!r})\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)"
     )
 

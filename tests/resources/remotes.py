@@ -5,8 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from resources.canonical import digest_bytes
 from resources.errors import StoreError
+from resources.storage.content import describe_bytes
 
 
 class MemoryRemote:
@@ -20,15 +20,16 @@ class MemoryRemote:
     @property
     def name(self) -> str:
         """What errors call it."""
-        return f"object {self.digest} in store memory://test"
+        return f"file {self.digest} in store memory://test"
 
     @property
     def digest(self) -> str:
         """The digest of its true bytes, which is its name in the cache."""
-        return digest_bytes(self.data)
+        return describe_bytes(self.data)[0].digest
 
+    @property
     def size_bytes(self) -> int:
-        """Return its true size."""
+        """Its true size."""
         return len(self.data)
 
     def read(self, start: int, end: int) -> memoryview:

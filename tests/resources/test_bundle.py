@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.canonical import parse_json
 from resources.errors import (
     ContractError,
     DeclarationError,
@@ -23,9 +22,9 @@ from resources.errors import (
 from resources.refs import DatasetRef
 from resources.settings import Settings
 from resources.storage.datasets import write_table
-from resources.storage.objects import object_key, put_object
+from resources.storage.objects import put_object
 from resources.storage.provenance import Parent, Provenance, record
-from resources.training.bundle import Bundle, bundle_digest, read_bundle, write_bundle
+from resources.training.bundle import Bundle, bundle_digest, bundle_files, read_bundle, write_bundle
 from resources.training.recipe import TrainingRecipe
 from resources.training.train import Inputs, make_files, train
 from resources.transform.expressions import apply_columns
@@ -226,8 +225,7 @@ def test_an_unsigned_bundle_or_one_of_a_foreign_key_is_refused(tmp_path: Path):
 
 def test_an_altered_or_missing_file_is_found(workspace: Workspace):
     ref, _ = train(workspace, recipe(), window(workspace))
-    entry = parse_json(workspace.store.get(object_key(ref.digest)))["files"]["model.txt"]
-    key = object_key(entry["digest"])
+    key = bundle_files(workspace.store, ref.digest)["model.txt"].key
     model = workspace.store.get(key)
     workspace.store.put(key, model.replace(b"leaf_value=", b"leaf_value=9", 1))
     with pytest.raises(IntegrityError):
@@ -238,7 +236,7 @@ def test_an_altered_or_missing_file_is_found(workspace: Workspace):
 
 
 def test_something_that_is_no_bundle_is_refused(workspace: Workspace):
-    for data in (b"{}", b"nonsense", b'{"kind":"bundle","format":2,"files":{}}', b"[]"):
+    for data in (b"{}", b"nonsense", b'{"kind":"bundle","format":1,"files":{}}', b"[]"):
         with pytest.raises(IntegrityError, match="is no model bundle"):
             read_bundle(workspace.store, put_object(workspace.store, data))
     with pytest.raises(IntegrityError, match="is no model bundle"):

@@ -9,12 +9,13 @@ import pytest
 
 from resources.errors import IntegrityError, ObjectMissing, StoreError
 from resources.settings import PROJECT_ROOT
+from resources.storage import content
 from resources.storage.cache import download as downloading
 from resources.storage.cache.cache import HostCache
-from resources.storage.cache.layout import digest_of, name_of
 from resources.storage.cache.locks import locked
+from resources.storage.content import describe_bytes
+from resources.storage.files import borrowed, file_path, put_bytes
 from resources.storage.object_store import ObjectStore
-from resources.storage.objects import borrowed, object_path, put_object
 from tests.resources.disks import grow, tiny_disk
 from tests.resources.remotes import MemoryRemote, bytes_on_disk, fails_at, flip, flipped, remote
 
@@ -25,7 +26,11 @@ RANGE = 1000
 
 @pytest.fixture(autouse=True)
 def short_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloading, "RANGE_BYTES", RANGE)
+    monkeypatch.setattr(content, "BLOCK_BYTES", RANGE // 4)
+    monkeypatch.setattr(content, "CHUNK_BYTES", RANGE)
+    monkeypatch.setattr(content, "_BLOCKS", 4)
+    monkeypatch.setattr(downloading, "CHUNK_BYTES", RANGE)
+    monkeypatch.setattr(downloading, "RANGE_CHUNKS", 1)
     monkeypatch.setattr(downloading, "CONCURRENT_RANGES", 1)
 
 
@@ -190,7 +195,7 @@ def test_bytes_that_are_wrong_once_are_fetched_again(cache):
 def test_bytes_that_stay_wrong_are_an_error_that_names_the_object_and_hold_nothing(cache):
     item = MemoryRemote(remote(3 * RANGE).data, lambda _number, data: flipped(data))
 
-    with pytest.raises(IntegrityError, match=f"object {item.digest} in store memory://test was altered"):
+    with pytest.raises(IntegrityError, match=f"file {item.digest} in store memory://test was altered"):
         read(cache, item)
     assert bytes_on_disk(cache.root) == cache.stats().held_bytes == 0
     assert list((cache.root / "parts").iterdir()) == []
@@ -261,10 +266,10 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing_half(tiny_disk):
 
 def test_a_bit_that_flips_in_a_cached_file_is_noticed_and_the_file_fetched_anew(tmp_path):
     store = ObjectStore("memory://flipped-final", cache=tmp_path, cache_bytes=10_000)
-    digest = put_object(store, b"truth" * 100)
-    flip(object_path(store, digest), 7)
+    digest = put_bytes(store, b"truth" * 100)
+    flip(file_path(store, digest), 7)
 
-    assert object_path(store, digest).read_bytes() == b"truth" * 100
+    assert file_path(store, digest).read_bytes() == b"truth" * 100
     assert store.cache.stats().misses == 2
 
 
@@ -280,26 +285,17 @@ def test_a_copy_that_another_process_has_mended_is_kept(cache):
 
 def test_two_stores_share_the_copy_of_one_object(tmp_path):
     stores = [ObjectStore(f"memory://shares-{number}", cache=tmp_path, cache_bytes=10_000) for number in range(2)]
-    digest = {put_object(store, b"same") for store in stores}.pop()
+    digest = {put_bytes(store, b"same") for store in stores}.pop()
 
-    paths = {object_path(store, digest) for store in stores}
+    paths = {file_path(store, digest) for store in stores}
 
     assert len(paths) == 1
     assert [store.cache.stats().misses for store in stores] == [1, 0]
 
 
-def test_keys_that_name_no_digest_are_kept_apart_by_store():
-    digest = "ab" * 32
-
-    assert name_of("s3://a", f"objects/ab/{digest}") == name_of("s3://b", f"objects/ab/{digest}") == digest
-    assert name_of("s3://a", "x/y") != name_of("s3://b", "x/y")
-    assert name_of("s3://a", f"other/ab/{digest}") != digest
-    assert digest_of(name_of("s3://a", "x/y")) is None
-
-
 def test_borrowed_objects_may_be_evicted_afterwards(tmp_path):
     store = ObjectStore("memory://borrowed", cache=tmp_path, cache_bytes=1_000)
-    digests = [put_object(store, bytes([number]) * 600) for number in range(3)]
+    digests = [put_bytes(store, bytes([number]) * 600) for number in range(3)]
 
     for digest in digests:
         with borrowed(store, [digest]) as (path,):
@@ -312,5 +308,5 @@ def test_a_missing_object_leaves_no_trace(tmp_path):
     store = ObjectStore("memory://missing", cache=tmp_path)
 
     with pytest.raises(ObjectMissing):
-        store.local("objects/none")
+        store.local(describe_bytes(b"none")[0])
     assert [path for name in ("parts", "locks", "objects") for path in (tmp_path / name).iterdir()] == []

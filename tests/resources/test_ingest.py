@@ -19,7 +19,7 @@ from resources.canonical import digest_file
 from resources.errors import ContractError, DeclarationError, SourceError, StoreError
 from resources.source import EventTime
 from resources.source.ingest import IngestReport, read_table
-from resources.storage.datasets import manifest
+from resources.storage.manifest import read_manifest
 from resources.storage.objects import get_object
 from tests.resources.disks import tiny_disk
 from tests.resources.ingesting import AT, FEBRUARY, JANUARY, RIDES, Workplace, csv_text, hours, workplace
@@ -294,7 +294,7 @@ def test_nothing_is_left_behind_by_an_ingest_that_fails(workplace: Workplace):
     with pytest.raises(ContractError):
         workplace.ingest(workplace.file("bad.csv", "at,zone\n1,2\n"))
     assert list(workplace.scratch.iterdir()) == []
-    assert manifest(workplace.store, good.ref.digest).rows == 10
+    assert read_manifest(workplace.store, good.ref.digest).rows == 10
 
 
 def test_most_rows_being_wrong_ends_the_ingest_early(workplace: Workplace, monkeypatch: pytest.MonkeyPatch):
@@ -336,7 +336,7 @@ def test_a_full_scratch_disk_is_named_and_the_last_version_stays(workplace: Work
         with pytest.raises(StoreError, match=f"{message} scratch folder .*/tiny: the disk is full"):
             workplace.ingest(path, contract)
     assert list(tiny_disk.iterdir()) == []
-    assert manifest(workplace.store, good.ref.digest).rows == 10
+    assert read_manifest(workplace.store, good.ref.digest).rows == 10
 
 
 def test_many_rows_without_a_time_wait_in_bounded_memory_and_are_not_lost(

@@ -129,7 +129,7 @@ def test_a_report_of_another_gate_than_the_declared_one_is_refused(workspace):
 def test_a_model_whose_bundle_was_damaged_after_its_judgement_is_refused(workspace, damage):
     first = model(workspace, "first")
     judged = report(workspace, first, "2011-02")
-    part = next(key for key in workspace.store.list("objects") if workspace.store.get(key) == b"first")
+    part = next(key for key in workspace.store.list("files") if workspace.store.get(key) == b"first")
     workspace.store.delete(part)
     if damage == "altered":
         workspace.store.put(part, b"worse")

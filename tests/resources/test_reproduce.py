@@ -8,7 +8,7 @@ import pytest
 
 from resources.canonical import canonical_json, parse_json
 from resources.errors import DeclarationError, ObjectMissing, SignatureError
-from resources.storage.objects import get_object, object_key
+from resources.storage.manifest import read_manifest
 from resources.training import environment
 from resources.training.bundle import read_bundle, write_bundle
 from resources.training.code_version import code_version
@@ -88,8 +88,7 @@ def test_a_model_file_that_was_not_trained_so_is_named(workspace: Workspace):
 def test_missing_and_altered_inputs_are_named_with_their_partition(workspace: Workspace):
     digest = trained(workspace)
     dataset = read_bundle(workspace.store, digest).lineage["features"]["2011-02"]
-    shard = parse_json(get_object(workspace.store, dataset))["shards"][0]["digest"]
-    workspace.store.delete(object_key(shard))
+    workspace.store.delete(read_manifest(workspace.store, dataset).shards[0].file.key)
     result = reproduce(workspace, digest)
     assert (result.equal, result.actual) == (False, "")
     assert result.differences[0].startswith("input: training input 2011-02: ")

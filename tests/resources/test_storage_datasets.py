@@ -18,10 +18,12 @@ from resources.canonical import canonical_json
 from resources.errors import ContractError, IntegrityError, ObjectMissing, StoreError
 from resources.settings import PROJECT_ROOT
 from resources.storage import grouping
-from resources.storage.datasets import SnapshotWriter, manifest, read_frame, scan, write_table
+from resources.storage.datasets import SnapshotWriter, read_frame, scan, write_table
+from resources.storage.files import file_path
 from resources.storage.folder import FolderStore
+from resources.storage.manifest import read_manifest
 from resources.storage.object_store import ObjectStore
-from resources.storage.objects import object_key, object_path, put_object
+from resources.storage.objects import put_object
 from tests.resources.disks import tiny_disk
 
 __all__ = ["tiny_disk"]
@@ -66,14 +68,14 @@ def test_what_is_written_is_what_is_read(store, scratch):
     assert_frame_equal(read_frame(store, ref.digest), pl.DataFrame(table))
     assert_frame_equal(read_frame(store, ref.digest, ["n"]), pl.DataFrame(table.select(["n"])))
     assert (ref.rows, ref.partitions, ref.report_digest, ref.location) == (1000, ("2011-01",), "r" * 64, store.url)
-    found = manifest(store, ref.digest)
+    found = read_manifest(store, ref.digest)
     assert found.schema == SCHEMA
     assert (found.rows, found.size_bytes) == (1000, ref.size_bytes)
     assert sum(path.stat().st_size for path in shards(store, ref.digest)) == ref.size_bytes
 
 
 def shards(store: FolderStore, digest: str) -> list[Path]:
-    return [object_path(store, shard.digest) for shard in manifest(store, digest).shards]
+    return [file_path(store, file) for file in read_manifest(store, digest).shards.files]
 
 
 def test_the_digest_knows_neither_store_nor_scratch_nor_partition(store, scratch, tmp_path):
@@ -147,7 +149,7 @@ def test_equal_rows_give_equal_bytes_however_they_are_batched(store, scratch, va
 
     assert cut == whole
     assert_frame_equal(read_frame(store, cut.digest), pl.DataFrame(table))
-    assert all(shard.rows <= rows_per_shard for shard in manifest(store, cut.digest).shards)
+    assert all(shard.rows <= rows_per_shard for shard in read_manifest(store, cut.digest).shards)
 
 
 def batches(table: pa.Table, cuts: list[int]) -> Iterator[pa.Table | pa.RecordBatch]:
@@ -160,7 +162,7 @@ def batches(table: pa.Table, cuts: list[int]) -> Iterator[pa.Table | pa.RecordBa
 def test_a_full_shard_is_followed_by_the_next(store, scratch):
     ref = write_table(store, rows(1000), scratch=scratch, rows_per_shard=300)
 
-    assert [shard.rows for shard in manifest(store, ref.digest).shards] == [300, 300, 300, 100]
+    assert read_manifest(store, ref.digest).shards.rows == [300, 300, 300, 100]
     assert read_frame(store, ref.digest)["n"].to_list() == list(range(1000))
 
 
@@ -170,7 +172,7 @@ def test_a_shard_is_closed_when_its_file_is_large(store, scratch, monkeypatch):
 
     ref = write_table(store, rows(1000), scratch=scratch, max_shard_bytes=1)
 
-    assert [shard.rows for shard in manifest(store, ref.digest).shards] == [100] * 10
+    assert read_manifest(store, ref.digest).shards.rows == [100] * 10
 
 
 def test_long_texts_make_short_row_groups(store, scratch):
@@ -215,7 +217,7 @@ def test_an_empty_dataset_keeps_its_schema(store, scratch):
         ref = writer.commit()
 
     assert ref.rows == 0
-    assert manifest(store, ref.digest).schema == SCHEMA
+    assert read_manifest(store, ref.digest).schema == SCHEMA
     assert_frame_equal(scan(store, ref.digest).collect(), pl.DataFrame(rows(0)))
     assert ref == write_table(store, rows(0), scratch=scratch)
 
@@ -239,7 +241,7 @@ def test_every_type_a_contract_may_name_survives(store, scratch, kind):
     ref = write_table(store, table, scratch=scratch)
 
     assert pq.read_table(shards(store, ref.digest)[0]).equals(table)
-    assert manifest(store, ref.digest).schema == table.schema
+    assert read_manifest(store, ref.digest).schema == table.schema
     assert read_frame(store, ref.digest).height == 2
 
 
@@ -322,28 +324,28 @@ def test_an_altered_shard_is_detected(store, scratch):
 
 def test_a_missing_shard_and_a_missing_dataset_are_named(store, scratch):
     ref = write_table(store, rows(100), scratch=scratch)
-    shard = manifest(store, ref.digest).shards[0].digest
-    store.delete(object_key(shard))
+    shard = read_manifest(store, ref.digest).shards[0].file.key
+    store.delete(shard)
 
     with pytest.raises(ObjectMissing, match=shard):
         scan(store, ref.digest)
     with pytest.raises(ObjectMissing, match="a" * 64):
-        manifest(store, "a" * 64)
+        read_manifest(store, "a" * 64)
 
 
 @pytest.mark.parametrize(
     "content",
     [b"", b"not json", b"[]", b"{}", canonical_json({"kind": "bundle", "format": 1}),
-     canonical_json({"kind": "dataset", "format": 2, "schema": "", "shards": []}),
-     canonical_json({"kind": "dataset", "format": 1, "schema": "?", "shards": []}),
-     canonical_json({"kind": "dataset", "format": 1, "schema": "AAAA", "shards": []}),
-     canonical_json({"kind": "dataset", "format": 1, "schema": "", "shards": [{"digest": "x"}]})],
+     canonical_json({"kind": "dataset", "format": 1, "schema": "", "shards": []}),
+     canonical_json({"kind": "dataset", "format": 2, "schema": "?", "shards": {}, "statistics": {}}),
+     canonical_json({"kind": "dataset", "format": 2, "schema": "AAAA", "shards": {}, "statistics": {}}),
+     canonical_json({"kind": "dataset", "format": 2, "schema": "", "shards": [], "statistics": {}})],
 )  # fmt: skip
 def test_what_is_no_manifest_is_refused_as_one(store, content):
     digest = put_object(store, content)
 
-    with pytest.raises(IntegrityError, match=f"{digest} .* is no dataset manifest of format 1"):
-        manifest(store, digest)
+    with pytest.raises(IntegrityError, match=f"{digest} .* is no dataset manifest of format 2"):
+        read_manifest(store, digest)
 
 
 def test_a_full_scratch_disk_is_named_and_cleared(store, tiny_disk):
@@ -363,7 +365,7 @@ def test_a_full_store_disk_is_named_and_shows_no_dataset(scratch, tiny_disk):
     kept = write_table(store, rows(10), scratch=scratch)
     noise = pa.table({"b": pa.array([os.urandom(1000) for _ in range(3000)])})
 
-    with pytest.raises(StoreError, match=r"cannot create objects/.* in store .*/tiny/store: No space left on device"):
+    with pytest.raises(StoreError, match=r"cannot create files/md5/.* in store .*/tiny/store: No space left on device"):
         write_table(store, noise, scratch=scratch, rows_per_shard=1000)
 
     assert read_frame(store, kept.digest).height == 10

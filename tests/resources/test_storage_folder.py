@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from resources.errors import ObjectMissing, StoreError
+from resources.storage.files import put_file
 from resources.storage.folder import STAGING, STALE_S, FolderStore
-from resources.storage.objects import put_file, put_object
+from resources.storage.objects import put_object
 from tests.resources.disks import lockable_disk, other_disk, tiny_disk
 
 __all__ = ["lockable_disk", "other_disk", "tiny_disk"]
@@ -112,7 +113,7 @@ def test_a_full_disk_never_shows_an_object_under_its_digest(tiny_disk, tmp_path)
         with pytest.raises(StoreError, match="No space left"):
             put()
 
-    assert store.list("objects") == []
+    assert store.list("objects") == store.list("files") == []
 
 
 def test_what_killed_writers_left_aside_is_swept_when_it_is_old(tmp_path):

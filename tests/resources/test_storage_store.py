@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from resources.errors import ObjectMissing, StoreError
 from resources.settings import PROJECT_ROOT
+from resources.storage.content import describe_bytes
+from resources.storage.files import put_bytes
 from resources.storage.store import Store, check_key, open_store, redact
 
 KEYS = ["a", "a-b", "x/a", "x/b/c", "x/b/d", "xy/a", "refs/main/p/p2012-01%20x.json", "é/ü 1"]
@@ -40,7 +42,6 @@ def test_what_is_created_can_be_read(store):
 
     assert store.get("x/a") == b"bytes"
     assert store.exists("x/a")
-    assert store.local("x/a").read_bytes() == b"bytes"
 
 
 def test_create_never_replaces(store):
@@ -55,6 +56,37 @@ def test_put_replaces(store):
     store.put("x/a", b"second")
 
     assert store.get("x/a") == b"second"
+
+
+def test_a_swap_replaces_what_its_tag_came_with_and_nothing_else(store):
+    assert store.swap("x/a", b"first", tag=None)
+    assert not store.swap("x/a", b"lost", tag=None)
+    _, old = store.get_tagged("x/a")
+
+    assert store.swap("x/a", b"second", tag=old)
+    assert not store.swap("x/a", b"lost", tag=old)
+    assert not store.swap("x/none", b"lost", tag=old)
+    assert store.get_tagged("x/a")[0] == b"second"
+    assert store.list("") == ["x/a"]
+
+
+def test_of_many_writers_that_saw_the_same_one_swaps(store):
+    store.put("refs/a", b"old")
+    _, tag = store.get_tagged("refs/a")
+    with ThreadPoolExecutor(16) as pool:
+        won = list(pool.map(lambda writer: store.swap("refs/a", str(writer).encode(), tag=tag), range(64)))
+
+    assert won.count(True) == 1
+    assert store.get("refs/a") == str(won.index(True)).encode()
+
+
+def test_a_file_is_read_by_what_names_it(store):
+    file = put_bytes(store, data := secrets.token_bytes(5 * 2**20))
+
+    assert store.local(file).read_bytes() == data
+    store.release_local(file)
+    with pytest.raises(ObjectMissing, match=r"no object files/md5/.* in store"):
+        store.local(describe_bytes(b"none")[0])
 
 
 def test_upload_takes_a_local_file_once(store, tmp_path):
@@ -74,11 +106,11 @@ def test_upload_takes_an_empty_and_a_large_file(store, tmp_path):
     assert store.upload("objects/empty", tmp_path / "empty")
     assert store.upload("objects/large", tmp_path / "large")
     assert not store.upload("objects/large", tmp_path / "large")
-    assert store.local("objects/empty").read_bytes() == b""
-    assert store.local("objects/large").read_bytes() == large
+    assert store.get("objects/empty") == b""
+    assert store.get("objects/large") == large
 
 
-@pytest.mark.parametrize("read", [lambda store: store.get("x/none"), lambda store: store.local("x/none")])
+@pytest.mark.parametrize("read", [lambda store: store.get("x/none"), lambda store: store.get_tagged("x/none")])
 def test_what_is_not_there_is_missed_by_name(store, read):
     store.put("x/a", b"")
 
@@ -108,7 +140,7 @@ def test_of_many_writers_one_creates(store):
     "key", ["", "/a", "a//b", "a/", "../a", "a/../b", "a/./b", ".a", "a/.b", "a\0b", "a\\b", "é" * 200]
 )
 def test_a_key_cannot_leave_the_store_or_break_the_disk(store, key):
-    for use in (store.get, store.exists, store.local, store.delete, lambda key: store.create(key, b"")):
+    for use in (store.get, store.exists, store.get_tagged, store.delete, lambda key: store.create(key, b"")):
         with pytest.raises(StoreError, match="is no store key"):
             use(key)
 

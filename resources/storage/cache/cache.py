@@ -11,10 +11,10 @@ from pathlib import Path
 from threading import Lock
 
 from resources.durable import sync
-from resources.errors import IntegrityError, StoreError
+from resources.errors import IntegrityError, ObjectMissing, StoreError
 from resources.storage.cache.download import Remote, download
 from resources.storage.cache.hits import Hits
-from resources.storage.cache.layout import Layout, digest_of
+from resources.storage.cache.layout import Layout
 from resources.storage.cache.leases import leases_in
 from resources.storage.cache.locks import locked
 from resources.storage.cache.room import Room
@@ -54,7 +54,7 @@ class HostCache:
         """Return a file with the bytes of `remote`, which stays until `release` or the end of this process.
 
         Args:
-            name: Name of the entry; where it is a digest, the bytes have it.
+            name: Digest of the bytes, by which all processes find them.
             remote: Where the bytes come from if the cache has none.
 
         Raises:
@@ -83,8 +83,8 @@ class HostCache:
     def drop_damaged(self, name: str) -> None:
         """Remove the copy of `name` unless its bytes have the digest after all, since another process fetched it."""
         with self._explained(name), self._turn(name):
-            path, digest = self._layout.final(name), digest_of(name)
-            if path.exists() and not (digest and matches(path, digest)):
+            path = self._layout.final(name)
+            if path.exists() and not matches(path, name):
                 self._room.forget(name)
 
     def stats(self) -> CacheStats:
@@ -104,8 +104,7 @@ class HostCache:
                 self._fetch(name, remote, path)
                 return
         self._count(waits=1, waited_s=time.monotonic() - asked)
-        if digest := digest_of(name):
-            trust(path, digest)  # it was hashed by the process that published it while this one waited
+        trust(path, name)  # it was hashed by the process that published it while this one waited
 
     @contextmanager
     def _turn(self, name: str) -> Generator[bool]:
@@ -129,29 +128,25 @@ class HostCache:
 
     def _fetch(self, name: str, remote: Remote, path: Path) -> None:
         """Download, verify and publish; the caller holds the lock and a lease of `name`."""
-        size_bytes, digest = remote.size_bytes(), digest_of(name)
-        self._count(evictions=self._room.reserve(name, remote.name, size_bytes))
-        part, journal = self._layout.part(name, size_bytes), self._layout.journal(name)
+        self._count(evictions=self._room.reserve(name, remote.name, remote.size_bytes))
+        part, journal = self._layout.part(name, remote.size_bytes), self._layout.journal(name)
         try:
-            if digest is None:  # nothing could tell a resumed file from a wrong one
+            found = self._download(remote, part, journal)
+            if found != name:
                 journal.unlink(missing_ok=True)
-            found = self._download(remote, part, journal, size_bytes)
-            if digest not in (None, found):
-                journal.unlink(missing_ok=True)
-                found = self._download(remote, part, journal, size_bytes)
-            if digest not in (None, found):
+                found = self._download(remote, part, journal)
+            if found != name:
                 raise _altered(remote, found)
             _publish(part, path)
-        except (OSError, IntegrityError) as error:
-            if isinstance(error, IntegrityError) or error.errno in _FULL:
+        except (OSError, IntegrityError, ObjectMissing) as error:
+            if not isinstance(error, OSError) or error.errno in _FULL:
                 self._room.forget(name)
             raise
         journal.unlink(missing_ok=True)
-        if digest is not None:
-            trust(path, digest)
+        trust(path, name)
 
-    def _download(self, remote: Remote, part: Path, journal: Path, size_bytes: int) -> str:
-        done = download(remote, part, journal, size_bytes)
+    def _download(self, remote: Remote, part: Path, journal: Path) -> str:
+        done = download(remote, part, journal)
         self._count(fetched_bytes=done.fetched_bytes)
         return done.digest
 

@@ -1,12 +1,11 @@
-"""Owns the way of one object from the store into a part file: in ranges, resumable, hashed in order on the way.
+"""Owns the way of one file from the store into a part file: in ranges, resumable, hashed on the way.
 
 Nothing here gives the file its final name. The journal says which ranges a killed process had finished; they are read
 back and hashed like all others, so a journal that lies costs time, never a wrong byte.
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,28 +13,28 @@ from pathlib import Path
 from typing import Protocol
 
 from resources.errors import StoreError
-from resources.storage.verified import new_hasher
+from resources.storage.content import CHUNK_BYTES, chunk_count, chunk_digest, root_of
 
-RANGE_BYTES = 8 * 2**20
+RANGE_CHUNKS = 2
 CONCURRENT_RANGES = 4
-_AHEAD = 5  # ranges in memory at a time: those being fetched, and those that wait to be hashed
 _FLUSH_RANGES = 4
 
 
 class Remote(Protocol):
-    """An object in a remote store."""
+    """A file in a remote store."""
 
     @property
     def name(self) -> str:
-        """Key and store, for people."""
+        """What it is and where, for people."""
         ...
 
+    @property
     def size_bytes(self) -> int:
-        """Return how large it is; raise `ObjectMissing` where there is none."""
+        """How large it is, as its manifest says."""
         ...
 
     def read(self, start: int, end: int) -> memoryview:
-        """Return the bytes from `start` to before `end`."""
+        """Return the bytes from `start` to before `end`; raise `ObjectMissing` where there is no such file."""
         ...
 
 
@@ -44,7 +43,7 @@ class Download:
     """What a download came to.
 
     Attributes:
-        digest: BLAKE3 digest of all bytes of the part file.
+        digest: Digest of all bytes of the part file.
         fetched_bytes: Bytes that came from the store, less than the file's where it was resumed.
     """
 
@@ -52,81 +51,84 @@ class Download:
     fetched_bytes: int
 
 
-def download(remote: Remote, part: Path, journal: Path, size_bytes: int) -> Download:
-    """Fill `part` with the object, flush it to the disk, and return its digest.
+def download(remote: Remote, part: Path, journal: Path) -> Download:
+    """Fill `part` with the file, flush it to the disk, and return its digest.
 
     Args:
-        remote: The object.
+        remote: The file.
         part: File to fill; it is allocated whole before the first byte is fetched.
         journal: File that tells which ranges of `part` are finished.
-        size_bytes: Bytes of the object.
 
     Raises:
         StoreError: If the store fails, or answers with too few bytes.
         OSError: If the disk does, for instance because it is full.
     """
-    hasher, fetched = new_hasher(size_bytes), 0
     with _opened(part) as target, _opened(journal) as log:
-        _allocate(target, size_bytes)
-        ranges = _Ranges(remote, target, log, size_bytes)
-        for data, is_new in _in_order(ranges.finish, range(ranges.count), flush=lambda: os.fsync(target)):
-            hasher.update(data)
-            fetched += len(data) if is_new else 0
+        _allocate(target, remote.size_bytes)
+        ranges = _Ranges(remote, target, log)
+        with ThreadPoolExecutor(1) as flusher, ThreadPoolExecutor(CONCURRENT_RANGES) as pool:
+            work = [pool.submit(ranges.finish, number) for number in range(ranges.count)]
+            try:
+                flushed = _flushed_meanwhile(work, flusher, target)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        flushed.result()
         os.fsync(target)
-    return Download(digest=hasher.hexdigest(), fetched_bytes=fetched)
+    done = [item.result() for item in work]
+    digests = [digest for item in done for digest in item.digests]
+    return Download(digest=root_of(digests, remote.size_bytes), fetched_bytes=sum(item.fetched_bytes for item in done))
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    digests: list[bytes]
+    fetched_bytes: int
 
 
 class _Ranges:
-    """The ranges of one object and the two files that they go into."""
+    """The ranges of one file and the two files that they go into."""
 
-    def __init__(self, remote: Remote, target: int, log: int, size_bytes: int) -> None:
+    def __init__(self, remote: Remote, target: int, log: int) -> None:
         self._remote = remote
         self._target = target
         self._log = log
-        self._size_bytes = size_bytes
-        self.count = -(-size_bytes // RANGE_BYTES)
+        self.count = -(-chunk_count(remote.size_bytes) // RANGE_CHUNKS)
         self._finished = os.pread(log, self.count, 0).ljust(self.count, b"\0")
 
-    def finish(self, number: int) -> tuple[memoryview, bool]:
-        """Return the bytes of one range, and whether they had to be fetched."""
-        start = number * RANGE_BYTES
-        end = min(start + RANGE_BYTES, self._size_bytes)
+    def finish(self, number: int) -> _Range:
+        """Have one range in its place, and return the digests of its chunks."""
+        start = number * RANGE_CHUNKS * CHUNK_BYTES
+        end = min(start + RANGE_CHUNKS * CHUNK_BYTES, self._remote.size_bytes)
         if self._finished[number]:
             data = os.pread(self._target, end - start, start)
             if len(data) == end - start:
-                return memoryview(data), False
-        fetched = self._remote.read(start, end)
+                return _Range(_digests(memoryview(data)), 0)
+        fetched = self._remote.read(start, end) if end > start else memoryview(b"")
         if len(fetched) != end - start:
             raise StoreError(
                 f"cannot fetch {self._remote.name}: got {len(fetched):,} bytes at {start:,}, expected "
                 f"{end - start:,}; check the server and what lies before it, then run again"
             )
+        digests = _digests(fetched)
         _write(self._target, fetched, start)
         os.pwrite(self._log, b"\1", number)
-        return fetched, True
+        return _Range(digests, len(fetched))
 
 
-def _in_order(
-    finish: Callable[[int], tuple[memoryview, bool]], numbers: Iterable[int], *, flush: Callable[[], None]
-) -> Generator[tuple[memoryview, bool]]:
-    """Yield the results of `finish` in order, while those ahead are worked on by threads."""
-    waiting: deque[Future[tuple[memoryview, bool]]] = deque()
-    flusher, flushed = ThreadPoolExecutor(1), deque[Future[None]]()
-    pool = ThreadPoolExecutor(CONCURRENT_RANGES)
-    try:
-        for number in numbers:
-            waiting.append(pool.submit(finish, number))
-            if len(waiting) == _AHEAD:
-                yield waiting.popleft().result()
-            if number % _FLUSH_RANGES == _FLUSH_RANGES - 1 and all(item.done() for item in flushed):
-                flushed.append(flusher.submit(flush))  # the disk begins early, so that the last flush is short
-        while waiting:
-            yield waiting.popleft().result()
-        for item in flushed:
-            item.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        flusher.shutdown(wait=True, cancel_futures=True)
+def _digests(data: memoryview) -> list[bytes]:
+    return [chunk_digest(data[start : start + CHUNK_BYTES]) for start in range(0, max(1, len(data)), CHUNK_BYTES)]
+
+
+def _flushed_meanwhile(work: list[Future[_Range]], flusher: ThreadPoolExecutor, target: int) -> Future[None]:
+    """Wait for all work, and have the disk begin early, so that the last flush is short."""
+    flushed = flusher.submit(lambda: None)
+    for number, item in enumerate(work, start=1):
+        item.result()
+        if number % _FLUSH_RANGES == 0 and flushed.done():
+            flushed.result()
+            flushed = flusher.submit(os.fsync, target)
+    return flushed
 
 
 def _allocate(descriptor: int, size_bytes: int) -> None:

@@ -1,10 +1,10 @@
 """Owns the names of files in the cache folder, which alone say what is held and what is reserved.
 
-objects/ab/<name>      whole and verified
-parts/<name>.<bytes>   being fetched; reserves <bytes> from the moment it exists
-parts/<name>.journal   one byte for each range that is finished; a hint
-locks/<name>           held by the one process that fetches
-leases, hits, index    who uses what, how often it was read, in which order it goes
+objects/ab/<digest>      whole and verified
+parts/<digest>.<bytes>   being fetched; reserves <bytes> from the moment it exists
+parts/<digest>.journal   one byte for each range that is finished; a hint
+locks/<digest>           held by the one process that fetches
+leases, hits, index      who uses what, how often it was read, in which order it goes
 """
 
 import os
@@ -13,30 +13,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from resources.canonical import DIGEST_LENGTH, digest_bytes, is_hex
-from resources.storage.objects import object_key
-
-_KEY = "key-"
 _JOURNAL = ".journal"
 
 
-@lru_cache(maxsize=4096)
-def name_of(url: str, key: str) -> str:
-    """Return the name of the entry for `key`: the digest where the key ends in one, so that stores share a copy."""
-    digest = digest_of(key.rpartition("/")[2])
-    if digest and key == object_key(digest):
-        return digest
-    return _KEY + digest_bytes(f"{url}\0{key}".encode())
-
-
-def digest_of(name: str) -> str | None:
-    """Return the digest that the bytes under `name` must have, or None where the name does not say."""
-    return name if len(name) == DIGEST_LENGTH and is_hex(name) else None
-
-
 def number_of(name: str) -> int:
-    """Return 60 bits of the digest in `name`: the same in every process, and different for different names."""
-    return int(name[-DIGEST_LENGTH:][:15], 16)
+    """Return 60 bits of the digest `name`: the same in every process, and different for different names."""
+    return int(name[:15], 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +72,7 @@ class Layout:
 
 @lru_cache(maxsize=4096)  # building a path takes as long as looking at the disk
 def _final(root: Path, name: str) -> Path:
-    return root / "objects" / name[-DIGEST_LENGTH:][:2] / name
+    return root / "objects" / name[:2] / name
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

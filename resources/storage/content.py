@@ -1,0 +1,169 @@
+"""Owns what identifies the bytes of a file: a Merkle root over its 4 MiB chunks, and the MD5 that DVC calls it by.
+
+A file is cut into chunks of 4 MiB, a chunk into blocks of 64 KiB. The digest of a block is its BLAKE3-256. The digest
+of a chunk is BLAKE3 in key-derivation mode over the digests of its blocks, that of a file the same over its size and
+the digests of its chunks; one that has a single part has the digest of that part. So a file of up to 64 KiB is named
+by its plain BLAKE3 digest, chunks are verified in any order and by any number of threads, and a read of some KB is
+verified by the blocks that it touches. MD5 is what DVC's layout needs; nothing here trusts it.
+"""
+
+import hashlib
+import mmap
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from blake3 import blake3
+
+from resources.canonical import DIGEST_LENGTH, is_hex
+
+BLOCK_BYTES = 64 * 2**10
+CHUNK_BYTES = 4 * 2**20
+DIGEST_BYTES = 32
+_BLOCKS = CHUNK_BYTES // BLOCK_BYTES
+_CHUNK_CONTEXT = "penstock 2026-11 digest of a chunk from those of its blocks"
+_FILE_CONTEXT = "penstock 2026-11 digest of a file from its size and those of its chunks"
+_MD5_LENGTH = 32
+_READERS = 4
+
+Bytes = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """Names the bytes of a file, and where every store keeps them.
+
+    Attributes:
+        digest: Merkle root of the bytes, 64 hex digits.
+        md5: Their MD5, 32 hex digits, by which DVC finds them.
+        size_bytes: How many they are.
+    """
+
+    digest: str
+    md5: str
+    size_bytes: int
+
+    def __post_init__(self) -> None:
+        for name, text, length in (("digest", self.digest, DIGEST_LENGTH), ("md5", self.md5, _MD5_LENGTH)):
+            if len(text) != length or not is_hex(text):
+                raise ValueError(f"{name} must be {length} lower-case hex digits, got {text!r}")
+        if self.size_bytes < 0:
+            raise ValueError(f"size_bytes must not be negative, got {self.size_bytes}")
+
+    @property
+    def key(self) -> str:
+        """Key in every store: that of a DVC remote."""
+        return f"files/md5/{self.md5[:2]}/{self.md5[2:]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """The digests of the blocks of one file.
+
+    Attributes:
+        size_bytes: Bytes of the file.
+        blocks: Digests of its blocks, 32 bytes each, in order.
+    """
+
+    size_bytes: int
+    blocks: bytes
+
+    @property
+    def root(self) -> str:
+        """Digest of the file."""
+        return root_of([self.chunk(number) for number in range(chunk_count(self.size_bytes))], self.size_bytes)
+
+    def chunk(self, number: int) -> bytes:
+        """Return the digest of a chunk."""
+        start = number * _BLOCKS * DIGEST_BYTES
+        return _joined(_CHUNK_CONTEXT, self.blocks[start : start + _BLOCKS * DIGEST_BYTES])
+
+    def block(self, number: int) -> bytes:
+        """Return the digest of a block."""
+        return self.blocks[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
+
+
+def chunk_count(size_bytes: int) -> int:
+    """Return how many chunks a file has; an empty one has one."""
+    return max(1, -(-size_bytes // CHUNK_BYTES))
+
+
+def block_digests(data: Bytes) -> bytes:
+    """Return the digests of the blocks of `data`, one after the other.
+
+    Args:
+        data: Bytes from the beginning of a block.
+    """
+    view = memoryview(data)
+    starts = range(0, max(1, len(view)), BLOCK_BYTES)
+    return b"".join(blake3(view[start : start + BLOCK_BYTES]).digest() for start in starts)
+
+
+def chunk_digest(data: Bytes) -> bytes:
+    """Return the digest of one chunk, 32 bytes."""
+    return _joined(_CHUNK_CONTEXT, block_digests(data))
+
+
+def root_of(chunks: Sequence[bytes], size_bytes: int) -> str:
+    """Return the digest of a file whose chunks have these digests, 64 hex digits."""
+    if len(chunks) == 1:
+        return chunks[0].hex()
+    hasher = blake3(derive_key_context=_FILE_CONTEXT)
+    hasher.update(size_bytes.to_bytes(8, "little"))
+    return hasher.update(b"".join(chunks)).hexdigest()
+
+
+def describe_bytes(data: Bytes) -> tuple[StoredFile, Tree]:
+    """Return what names `data`, and the digests of its blocks."""
+    return _described([memoryview(data)], len(data))
+
+
+def describe_file(path: Path) -> tuple[StoredFile, Tree]:
+    """Return what names the bytes of a file, and the digests of its blocks, read once."""
+    with path.open("rb") as file:
+        size_bytes = path.stat().st_size
+        return _described(iter(lambda: file.read(CHUNK_BYTES), b""), size_bytes)
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the digest of a file, read through a memory map by several threads."""
+    size_bytes = path.stat().st_size
+    if size_bytes == 0:
+        return root_of([chunk_digest(b"")], 0)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        whole = memoryview(mapped)
+        try:
+            return root_of(list(_digests(_pieces(whole), size_bytes)), size_bytes)
+        finally:
+            whole.release()
+
+
+def _described(parts: Iterable[Bytes], size_bytes: int) -> tuple[StoredFile, Tree]:
+    md5, blocks, found_bytes = hashlib.md5(usedforsecurity=False), list[bytes](), 0
+    for part in parts:
+        for piece in _pieces(memoryview(part)):
+            md5.update(piece)
+            blocks.append(block_digests(piece))
+            found_bytes += len(piece)
+    tree = Tree(size_bytes=found_bytes, blocks=b"".join(blocks) or block_digests(b""))
+    if found_bytes != size_bytes:
+        raise OSError(f"a file changed while it was hashed: {size_bytes:,} bytes before, {found_bytes:,} read")
+    return StoredFile(digest=tree.root, md5=md5.hexdigest(), size_bytes=size_bytes), tree
+
+
+def _digests(pieces: Iterator[memoryview], size_bytes: int) -> Iterator[bytes]:
+    if size_bytes <= CHUNK_BYTES:
+        yield from map(chunk_digest, pieces)
+        return
+    with ThreadPoolExecutor(_READERS) as pool:
+        yield from pool.map(chunk_digest, pieces)
+
+
+def _pieces(view: memoryview) -> Iterator[memoryview]:
+    for start in range(0, len(view), CHUNK_BYTES):
+        yield view[start : start + CHUNK_BYTES]
+
+
+def _joined(context: str, digests: bytes) -> bytes:
+    return digests if len(digests) == DIGEST_BYTES else blake3(digests, derive_key_context=context).digest()

@@ -1,0 +1,134 @@
+"""Owns the files that manifests name: under DVC's keys in the store, verified whenever they are read.
+
+A file of more than one chunk has the digests of its blocks beside it, `trees/<2>/<digest>`, so that parts of it can be
+verified. What says which files belong together is an object (`resources.storage.objects`).
+"""
+
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from resources.errors import IntegrityError, StoreError
+from resources.storage.content import (
+    CHUNK_BYTES,
+    StoredFile,
+    Tree,
+    describe_bytes,
+    describe_file,
+    digest_of_file,
+)
+from resources.storage.store import Store
+from resources.storage.verified import matches
+
+
+def tree_key(digest: str) -> str:
+    """Return the store key of the block digests of a file."""
+    return f"trees/{digest[:2]}/{digest}"
+
+
+def put_file(store: Store, path: Path) -> StoredFile:
+    """Store the finished file `path`, linking it in where that is possible; storing it again changes nothing.
+
+    Raises:
+        StoreError: If the file cannot be read, or the store cannot be written.
+    """
+    try:
+        file, tree = describe_file(path)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror or error}; make it readable, then run again") from error
+    _put_tree(store, file, tree)
+    store.upload(file.key, path)
+    return file
+
+
+def put_bytes(store: Store, data: bytes) -> StoredFile:
+    """Store `data` as a file; storing it again changes nothing."""
+    file, tree = describe_bytes(data)
+    _put_tree(store, file, tree)
+    store.create(file.key, data)
+    return file
+
+
+def has_file(store: Store, file: StoredFile) -> bool:
+    """Return whether the store holds the file; its bytes are not read."""
+    return store.exists(file.key)
+
+
+def get_bytes(store: Store, file: StoredFile) -> bytes:
+    """Return the bytes of a file that fits in memory.
+
+    Raises:
+        ObjectMissing: If the store has none.
+        IntegrityError: If the stored bytes have another digest.
+    """
+    data = store.get(file.key)
+    found = describe_bytes(data)[0].digest
+    if found != file.digest:
+        raise altered(store, file, found)
+    return data
+
+
+def tree_of(store: Store, file: StoredFile) -> Tree:
+    """Return the digests of the blocks of a file of more than one chunk, verified.
+
+    Raises:
+        ObjectMissing: If the store has none.
+        IntegrityError: If they are not those of this file.
+    """
+    tree = Tree(size_bytes=file.size_bytes, blocks=store.get(tree_key(file.digest)))
+    if tree.root != file.digest:
+        raise IntegrityError(
+            f"{tree_key(file.digest)} in store {store.url} was altered: delete it and store the file again"
+        )
+    return tree
+
+
+def file_path(store: Store, file: StoredFile) -> Path:
+    """Return a local file with the bytes of `file`, hashed once per process and again if the file changes.
+
+    A copy in the host's cache stays there until this process ends; `borrowed` gives it back sooner.
+
+    Raises:
+        ObjectMissing: If the store has none.
+        IntegrityError: If the stored bytes have another digest; a bad local copy is fetched anew first.
+    """
+    path = store.local(file)
+    if matches(path, file.digest):
+        return path
+    store.release_local(file)
+    if store.forget_local(file):
+        path = store.local(file)
+        if matches(path, file.digest):
+            return path
+        store.release_local(file)
+    raise altered(store, file, digest_of_file(path))
+
+
+@contextmanager
+def borrowed(store: Store, files: Iterable[StoredFile]) -> Generator[list[Path]]:
+    """Yield `file_path` of each file; after the block the host's cache may evict them.
+
+    Raises:
+        ObjectMissing: If the store lacks one.
+        IntegrityError: If one was altered.
+    """
+    with ExitStack() as leases:
+        paths: list[Path] = []
+        for file in files:
+            paths.append(file_path(store, file))
+            leases.callback(store.release_local, file)
+        yield paths
+
+
+def altered(store: Store, file: StoredFile, found: str) -> IntegrityError:
+    """Return the error of a file whose bytes are not those that its digest names."""
+    return IntegrityError(
+        f"file {file.digest} in store {store.url} was altered: its bytes have digest {found}; "
+        f"delete {file.key} and make it again, or restore it from a backup"
+    )
+
+
+def _put_tree(store: Store, file: StoredFile, tree: Tree) -> None:
+    # Before the file: one that is there has its tree. What a killed process leaves is collected as garbage.
+    if file.size_bytes > CHUNK_BYTES:
+        store.create(tree_key(file.digest), tree.blocks)

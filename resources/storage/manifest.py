@@ -1,0 +1,179 @@
+"""Owns the manifest of a dataset: the object whose digest is the version.
+
+It holds schema, ordered shards and statistics, nothing of where they came from. With the digests of the shards, which
+are Merkle roots over their chunks, its own digest is the root over the whole content. Shards are kept in columns, so
+that a manifest of 100,000 of them is read in a fraction of a second.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+from resources.canonical import canonical_json, parse_json
+from resources.errors import IntegrityError
+from resources.storage.content import StoredFile
+from resources.storage.objects import get_object
+from resources.storage.statistics import ColumnStatistics
+from resources.storage.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = 2
+KIND = "dataset"
+_DIGESTS = re.compile(r"([0-9a-f]{64}\n)*")
+_MD5S = re.compile(r"([0-9a-f]{32}\n)*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One Parquet file of a dataset.
+
+    Attributes:
+        file: Its bytes.
+        rows: Its rows.
+    """
+
+    file: StoredFile
+    rows: int
+
+
+class Shards(Sequence[Shard]):
+    """The shards of a dataset, in row order, kept in columns of equal length.
+
+    Args:
+        digests: Digest of each file.
+        md5s: MD5 of each.
+        sizes_bytes: Bytes of each.
+        rows: Rows of each.
+
+    Raises:
+        ValueError: If the columns differ in length or hold something else.
+    """
+
+    def __init__(self, digests: list[str], md5s: list[str], sizes_bytes: list[int], rows: list[int]) -> None:
+        if not len(digests) == len(md5s) == len(sizes_bytes) == len(rows):
+            raise ValueError("columns of shards differ in length")
+        for name, texts, pattern in (("digest", digests, _DIGESTS), ("md5", md5s, _MD5S)):
+            if not pattern.fullmatch("\n".join([*texts, ""])):
+                raise ValueError(f"a shard has a {name} that is none")
+        if not all(type(number) is int and number >= 0 for column in (sizes_bytes, rows) for number in column):
+            raise ValueError("a shard has a size or a number of rows that is none")
+        self.digests = digests
+        self.md5s = md5s
+        self.sizes_bytes = sizes_bytes
+        self.rows = rows
+
+    @classmethod
+    def of(cls, shards: Iterable[Shard]) -> "Shards":
+        """Return `shards` in columns."""
+        items = list(shards)
+        return cls(
+            [item.file.digest for item in items],
+            [item.file.md5 for item in items],
+            [item.file.size_bytes for item in items],
+            [item.rows for item in items],
+        )
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    @overload
+    def __getitem__(self, index: int) -> Shard: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Shards": ...
+    def __getitem__(self, index: int | slice) -> "Shard | Shards":
+        if isinstance(index, slice):
+            return Shards(self.digests[index], self.md5s[index], self.sizes_bytes[index], self.rows[index])
+        file = StoredFile(digest=self.digests[index], md5=self.md5s[index], size_bytes=self.sizes_bytes[index])
+        return Shard(file=file, rows=self.rows[index])
+
+    @property
+    def files(self) -> Iterator[StoredFile]:
+        """The files, in row order."""
+        return (shard.file for shard in self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a dataset is made of.
+
+    Attributes:
+        schema: Arrow schema of every shard.
+        shards: In row order; an empty dataset has one shard without rows.
+        statistics: Column to its nulls and range; nested columns have none.
+    """
+
+    schema: "pa.Schema"
+    shards: Shards
+    statistics: Mapping[str, ColumnStatistics] = field(default_factory=dict[str, ColumnStatistics])
+
+    @cached_property
+    def rows(self) -> int:
+        """Rows of all shards."""
+        return sum(self.shards.rows)
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Bytes of all shards."""
+        return sum(self.shards.sizes_bytes)
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Return the object that `decode` reads back: the same manifest, the same bytes."""
+    return canonical_json(
+        {
+            "format": FORMAT,
+            "kind": KIND,
+            "schema": base64.b64encode(bytes(manifest.schema.serialize())).decode(),
+            "shards": {
+                "digest": manifest.shards.digests,
+                "md5": manifest.shards.md5s,
+                "size_bytes": manifest.shards.sizes_bytes,
+                "rows": manifest.shards.rows,
+            },
+            "statistics": {name: asdict(item) for name, item in manifest.statistics.items()},
+        }
+    )
+
+
+def decode(data: bytes) -> Manifest:
+    """Return the manifest that `encode` wrote.
+
+    Raises:
+        ValueError: If `data` is none.
+    """
+    import pyarrow as pa
+
+    try:
+        value = parse_json(data)
+        if value["kind"] != KIND or value["format"] != FORMAT:
+            raise ValueError(f"kind {value['kind']!r}, format {value['format']!r}")
+        columns: Mapping[str, list[Any]] = value["shards"]  # Any: texts or numbers, checked by Shards
+        return Manifest(
+            schema=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(value["schema"], validate=True))),
+            shards=Shards(columns["digest"], columns["md5"], columns["size_bytes"], columns["rows"]),
+            statistics={name: ColumnStatistics(**item) for name, item in value["statistics"].items()},
+        )
+    except (KeyError, TypeError, AttributeError, binascii.Error, pa.ArrowException) as error:
+        raise ValueError(str(error)) from error
+
+
+def read_manifest(store: Store, digest: str) -> Manifest:
+    """Return the manifest of the dataset `digest`.
+
+    Raises:
+        ObjectMissing: If the store has no such object.
+        IntegrityError: If it was altered, or is not a dataset manifest.
+    """
+    try:
+        return decode(get_object(store, digest))
+    except ValueError as error:
+        raise IntegrityError(
+            f"object {digest} in store {store.url} is no dataset manifest of format {FORMAT}: {error}; "
+            "give the digest of a dataset, or materialize it again with this version"
+        ) from error
