@@ -75,6 +75,18 @@ class FolderStore:
             aside.replace(target)
             sync_folder(target.parent)
 
+    def get_range(self, key: str, start: int, end: int) -> memoryview:
+        """Return the bytes under `key` from `start` to before `end`."""
+        with self._explained("read", key):
+            try:
+                descriptor = os.open(self._path(key), os.O_RDONLY)
+            except FileNotFoundError:
+                raise self._missing(key) from None
+            try:
+                return memoryview(os.pread(descriptor, end - start, start))
+            finally:
+                os.close(descriptor)
+
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         """Return the bytes under `key` and their digest."""
         data = self.get(key)

@@ -39,6 +39,10 @@ class Store(Protocol):
         """Write or replace the bytes under `key`, atomically; only for hints such as memos."""
         ...
 
+    def get_range(self, key: str, start: int, end: int) -> memoryview:
+        """Return the bytes under `key` from `start` to before `end`, fewer where it ends sooner."""
+        ...
+
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         """Return the bytes under `key` and a tag that tells this write from others, for `swap`."""
         ...

@@ -5,19 +5,19 @@ need, and no pickle. It says nothing about whether the model is good.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from resources.canonical import canonical_json, digest_bytes, parse_json
+from resources.canonical import digest_bytes, parse_json
 from resources.errors import DeclarationError, IntegrityError, TrainingError
 from resources.signing import Keyring, Signer, sign_object, verify_object
-from resources.storage.content import StoredFile, describe_bytes
+from resources.storage.content import describe_bytes
 from resources.storage.files import get_bytes, put_bytes
-from resources.storage.objects import get_object, put_object
+from resources.storage.objects import put_object
 from resources.storage.store import Store
+from resources.storage.versions import bundle_files, encode_bundle
 from resources.training.protocol import Predictor, Trainer, trainer_named
 from resources.transform.fitted import FittedTransform
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from resources.training.recipe import TrainingRecipe
 
-FORMAT = 2
 KIND = "model"
 """What a bundle is signed as."""
 TRANSFORM, SCHEMA, PROFILE, LINEAGE, DECLARATION = (
@@ -132,7 +131,7 @@ class Bundle:
 
 def bundle_digest(files: Mapping[str, bytes]) -> str:
     """Return the digest that a bundle of `files` has, storing nothing."""
-    return digest_bytes(_manifest({name: describe_bytes(data)[0] for name, data in files.items()}))
+    return digest_bytes(encode_bundle({name: describe_bytes(data)[0] for name, data in files.items()}))
 
 
 def write_bundle(store: Store, files: Mapping[str, bytes], *, signer: Signer | None = None) -> str:
@@ -143,7 +142,7 @@ def write_bundle(store: Store, files: Mapping[str, bytes], *, signer: Signer | N
         files: File name to bytes.
         signer: Signs the bundle; None leaves it unsigned.
     """
-    digest = put_object(store, _manifest({name: put_bytes(store, data) for name, data in files.items()}))
+    digest = put_object(store, encode_bundle({name: put_bytes(store, data) for name, data in files.items()}))
     if signer is not None:
         sign_object(store, KIND, digest, signer)
     return digest
@@ -166,27 +165,3 @@ def read_bundle(store: Store, digest: str, *, keyring: Keyring | None = None) ->
         verify_object(store, KIND, digest, keyring)
     files = {name: get_bytes(store, file) for name, file in bundle_files(store, digest).items()}
     return Bundle(digest, files)
-
-
-def bundle_files(store: Store, digest: str) -> dict[str, StoredFile]:
-    """Return the files of the bundle `digest` by name, as its manifest tells.
-
-    Raises:
-        ObjectMissing: If the manifest is not there.
-        IntegrityError: If the manifest was altered, or `digest` names no bundle.
-    """
-    try:
-        value = parse_json(get_object(store, digest))
-        if value["kind"] != "bundle" or value["format"] != FORMAT:
-            raise ValueError(f"kind {value['kind']!r}, format {value['format']!r}")
-        return {str(name): StoredFile(**entry) for name, entry in sorted(value["files"].items())}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError(
-            f"object {digest} in store {store.url} is no model bundle of format {FORMAT}: {error}; "
-            "give the digest of a model, see `penstock models`"
-        ) from None
-
-
-def _manifest(files: Mapping[str, StoredFile]) -> bytes:
-    entries = {name: asdict(file) for name, file in files.items()}
-    return canonical_json({"format": FORMAT, "kind": "bundle", "files": entries})

@@ -24,7 +24,8 @@ from resources.settings import Settings
 from resources.storage.datasets import write_table
 from resources.storage.objects import put_object
 from resources.storage.provenance import Parent, Provenance, record
-from resources.training.bundle import Bundle, bundle_digest, bundle_files, read_bundle, write_bundle
+from resources.storage.versions import bundle_files
+from resources.training.bundle import Bundle, bundle_digest, read_bundle, write_bundle
 from resources.training.recipe import TrainingRecipe
 from resources.training.train import Inputs, make_files, train
 from resources.transform.expressions import apply_columns

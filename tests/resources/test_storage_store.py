@@ -44,6 +44,15 @@ def test_what_is_created_can_be_read(store):
     assert store.exists("x/a")
 
 
+def test_ranges_are_read_alone_and_end_with_the_bytes(store):
+    store.create("x/a", b"0123456789")
+
+    assert bytes(store.get_range("x/a", 2, 5)) == b"234"
+    assert bytes(store.get_range("x/a", 8, 20)) == b"89"
+    with pytest.raises(ObjectMissing, match="x/none"):
+        store.get_range("x/none", 0, 1)
+
+
 def test_create_never_replaces(store):
     store.create("x/a", b"first")
 
