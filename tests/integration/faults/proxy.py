@@ -7,7 +7,7 @@ holds one request and one answer of each connection in memory, and keeps a log.
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
@@ -139,6 +139,18 @@ class _Answer:
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
+def _refusal(kind: Kind, *, to_head: bool) -> _Answer:
+    status, code, text = _REFUSALS[kind]
+    xml = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{text}</Message></Error>'
+    return _Answer(
+        status=status,
+        reason=code,
+        headers=[("Content-Type", "application/xml")],
+        body=b"" if to_head else xml.encode(),
+        to_head=to_head,
+    )
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -169,80 +181,82 @@ class _Handler(BaseHTTPRequestHandler):
     def _relay(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.server.proxy.due()
-        status = 0
         try:
-            status = self._answered(body) if fault is None else self._struck(fault, body)
+            if fault is None:
+                self._answer(self._forwarded(body), fault)
+            else:
+                self._strike(fault, body)
         except (HTTPException, OSError):
             self.close_connection = True  # one of the two ends is gone
-        finally:
-            told = f"{fault.kind} {fault.moment}" if fault else ""
-            self.server.proxy.note(Exchange(method=self.command, path=self.path, status=status, fault=told))
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _relay
 
-    def _answered(self, body: bytes) -> int:
-        answer = self._forwarded(body)
+    def _answer(self, answer: _Answer, fault: NetworkFault | None) -> None:
+        self._note(answer.status, fault)
         self.wfile.write(answer.head(len(answer.body)) + answer.body)
-        return answer.status
 
-    def _struck(self, fault: NetworkFault, body: bytes) -> int:
+    def _note(self, status: int, fault: NetworkFault | None) -> None:
+        """Keep it in the log before the client can know."""
+        told = f"{fault.kind} {fault.moment}" if fault else ""
+        self.server.proxy.note(Exchange(method=self.command, path=self.path, status=status, fault=told))
+
+    def _strike(self, fault: NetworkFault, body: bytes) -> None:
         if fault.moment == "before":
-            return self._before(fault, body)
-        if fault.moment == "upload":
-            return self._in_upload(fault, body)
-        answer = self._forwarded(body)
-        if fault.moment == "body" and answer.body:
-            return self._in_body(fault, answer)
+            self._before(fault, body)
+        elif fault.moment == "upload":
+            self._in_upload(fault, body)
+        else:
+            answer = self._forwarded(body)
+            if fault.moment == "body" and answer.body:
+                self._in_body(fault, answer)
+            elif fault.kind == "call":
+                fault.action()
+                self._answer(answer, fault)
+            elif fault.kind in ("short", "flip"):  # there is nothing to damage
+                self._answer(answer, fault)
+            else:
+                self._cut(fault, b"")
+
+    def _before(self, fault: NetworkFault, body: bytes) -> None:
         if fault.kind == "call":
             fault.action()
-            self.wfile.write(answer.head(len(answer.body)) + answer.body)
-            return answer.status
-        return self._cut(fault, b"")
+            self._answer(self._forwarded(body), fault)
+        elif fault.kind in _REFUSALS:
+            self._answer(_refusal(fault.kind, to_head=self.command == "HEAD"), fault)
+        else:
+            self._cut(fault, b"")
 
-    def _before(self, fault: NetworkFault, body: bytes) -> int:
-        if fault.kind == "call":
-            fault.action()
-            return self._answered(body)
-        if fault.kind not in _REFUSALS:
-            return self._cut(fault, b"")
-        status, code, text = _REFUSALS[fault.kind]
-        xml = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{text}</Message></Error>'
-        body = b"" if self.command == "HEAD" else xml.encode()
-        answer = _Answer(status=status, reason=code, headers=[("Content-Type", "application/xml")], body=body)
-        self.wfile.write(answer.head(len(body)) + body)
-        return status
-
-    def _in_upload(self, fault: NetworkFault, body: bytes) -> int:
+    def _in_upload(self, fault: NetworkFault, body: bytes) -> None:
         if not body:  # nothing to damage on the way there
-            return self._answered(body)
-        at = int(fault.share * len(body))
-        if fault.kind == "flip":
-            return self._answered(flipped(body, fault.share))
-        self._send(body[:at])
-        self._upstream.close()
-        return self._cut(fault, b"")
+            self._answer(self._forwarded(body), fault)
+        elif fault.kind == "flip":
+            self._answer(self._forwarded(flipped(body, fault.share)), fault)
+        else:
+            self._send(body[: int(fault.share * len(body))])
+            self._upstream.close()
+            self._cut(fault, b"")
 
-    def _in_body(self, fault: NetworkFault, answer: _Answer) -> int:
+    def _in_body(self, fault: NetworkFault, answer: _Answer) -> None:
         at = int(fault.share * len(answer.body))
         if fault.kind == "flip":
-            self.wfile.write(answer.head(len(answer.body)) + flipped(answer.body, fault.share))
-            return answer.status
-        if fault.kind == "call":
+            self._answer(replace(answer, body=flipped(answer.body, fault.share)), fault)
+        elif fault.kind == "call":
+            self._note(answer.status, fault)
             self.wfile.write(answer.head(len(answer.body)) + answer.body[:at])
             fault.action()
             self.wfile.write(answer.body[at:])
-            return answer.status
-        return self._cut(fault, answer.head(at if fault.relabelled else len(answer.body)) + answer.body[:at])
+        else:
+            self._cut(fault, answer.head(at if fault.relabelled else len(answer.body)) + answer.body[:at])
 
-    def _cut(self, fault: NetworkFault, sent: bytes) -> int:
+    def _cut(self, fault: NetworkFault, sent: bytes) -> None:
         """Send what is to be sent, then nothing ever again."""
+        self._note(0, fault)
         self.wfile.write(sent)
         self.close_connection = True
         if fault.kind == "freeze":
             self.server.proxy.released.wait()
         if fault.kind in ("freeze", "reset"):  # a lingering time of 0 makes closing a reset
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        return 0
 
     def _send(self, body: bytes) -> None:
         self._upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
