@@ -258,6 +258,9 @@ def _s3(bucket: str, timeout_s: float, retries: int) -> "S3Store":
     return S3Store(
         bucket,
         **config,
+        # The server compares it with what arrived. Not all compare the digest in the signature: SeaweedFS would store a
+        # body with a flipped bit, and an empty one when the connection breaks, under a name that nobody writes again.
+        checksum_algorithm="SHA256",
         client_options={
             "allow_http": endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=5),
