@@ -18,6 +18,7 @@ from resources.storage.content import (
     digest_of_file,
 )
 from resources.storage.store import Store
+from resources.storage.values import read_verified
 from resources.storage.verified import matches
 
 
@@ -61,11 +62,16 @@ def get_bytes(store: Store, file: StoredFile) -> bytes:
         ObjectMissing: If the store has none.
         IntegrityError: If the stored bytes have another digest.
     """
-    data = store.get(file.key)
-    found = describe_bytes(data)[0].digest
-    if found != file.digest:
-        raise altered(store, file, found)
-    return data
+
+    def verify(data: bytes) -> bytes:
+        if (found := describe_bytes(data)[0].digest) != file.digest:
+            raise ValueError(found)
+        return data
+
+    try:
+        return read_verified(store, file.key, verify)
+    except ValueError as error:
+        raise altered(store, file, str(error)) from None
 
 
 def tree_of(store: Store, file: StoredFile) -> Tree:
@@ -75,12 +81,19 @@ def tree_of(store: Store, file: StoredFile) -> Tree:
         ObjectMissing: If the store has none.
         IntegrityError: If they are not those of this file.
     """
-    tree = Tree(size_bytes=file.size_bytes, blocks=store.get(tree_key(file.digest)))
-    if tree.root != file.digest:
+
+    def verify(blocks: bytes) -> Tree:
+        tree = Tree(size_bytes=file.size_bytes, blocks=blocks)
+        if tree.root != file.digest:
+            raise ValueError(tree.root)
+        return tree
+
+    try:
+        return read_verified(store, tree_key(file.digest), verify)
+    except ValueError:
         raise IntegrityError(
             f"{tree_key(file.digest)} in store {store.url} was altered: delete it and store the file again"
-        )
-    return tree
+        ) from None
 
 
 def file_path(store: Store, file: StoredFile) -> Path:
