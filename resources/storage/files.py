@@ -104,17 +104,25 @@ def file_path(store: Store, file: StoredFile) -> Path:
     Raises:
         ObjectMissing: If the store has none.
         IntegrityError: If the stored bytes have another digest; a bad local copy is fetched anew first.
+        StoreError: If the local file cannot be read.
     """
-    path = store.local(file)
-    if matches(path, file.digest):
-        return path
-    store.release_local(file)
-    if store.forget_local(file):
+    try:
         path = store.local(file)
         if matches(path, file.digest):
             return path
         store.release_local(file)
-    raise altered(store, file, digest_of_file(path))
+        if store.forget_local(file):
+            path = store.local(file)
+            if matches(path, file.digest):
+                return path
+            store.release_local(file)
+        raise altered(store, file, digest_of_file(path))
+    except OSError as error:
+        store.release_local(file)
+        raise StoreError(
+            f"cannot read {error.filename or 'the local copy'} of file {file.digest} in store {store.url}: "
+            f"{error.strerror or error}; check the disk, or delete that file if it is a copy in the cache"
+        ) from error
 
 
 @contextmanager
