@@ -181,7 +181,14 @@ class ObjectStore:
         for attempt in range(self._retries + 1):
             try:
                 obstore.put(self._store(), self._key(key), data, mode=mode)
-            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+            except (AlreadyExistsError, PreconditionError):
+                return False
+            except FileNotFoundError:
+                if mode == "create":  # what is missing is the bucket
+                    raise StoreError(
+                        f"cannot create {key} in store {self._url}: there is no such bucket; make it, or check "
+                        "PENSTOCK_STORE"
+                    ) from None
                 return False
             except GenericError:
                 if attempt == self._retries:

@@ -131,6 +131,19 @@ def test_bytes_that_are_altered_on_their_way_to_the_server_are_refused_there(sto
     assert store.get("a") == b"1"
 
 
+def test_a_bucket_that_is_not_there_does_not_look_like_a_key_that_is(store, seaweed, tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"1")
+    with behind(NetworkFault(kind="no bucket", moment="before", times=100), seaweed, store.url, tmp_path) as nowhere:
+        for use in (
+            lambda: nowhere.create("a", b"1"),
+            lambda: nowhere.upload("a", file),
+            lambda: nowhere.swap("a", b"1", tag=None),
+        ):
+            with pytest.raises(StoreError, match=r"cannot create a in store s3://.* there is no such bucket; make it"):
+                use()
+
+
 def test_a_damaged_local_copy_is_fetched_anew(store):
     file = put_bytes(store, b"truth")
     damage(file_path(store, file))

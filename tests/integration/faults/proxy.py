@@ -14,7 +14,7 @@ from threading import Event, Lock, Thread
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-Kind = Literal["reset", "short", "flip", "slow down", "skew", "freeze", "call"]
+Kind = Literal["reset", "short", "flip", "slow down", "skew", "no bucket", "freeze", "call"]
 Moment = Literal["before", "upload", "answer", "body"]
 MOMENTS: dict[Kind, tuple[Moment, ...]] = {
     "reset": ("before", "upload", "answer", "body"),
@@ -22,12 +22,14 @@ MOMENTS: dict[Kind, tuple[Moment, ...]] = {
     "flip": ("upload", "body"),
     "slow down": ("before",),
     "skew": ("before",),
+    "no bucket": ("before",),
     "freeze": ("before", "answer", "body"),
     "call": ("before", "answer", "body"),
 }
 _REFUSALS: dict[Kind, tuple[int, str, str]] = {
     "slow down": (503, "SlowDown", "Please reduce your request rate."),
     "skew": (403, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
+    "no bucket": (404, "NoSuchBucket", "The specified bucket does not exist."),
 }
 _NO_BODY = (204, 304)
 
@@ -38,7 +40,7 @@ class NetworkFault:
 
     Attributes:
         kind: Reset the connection; send fewer bytes than announced; flip one bit; answer 503 SlowDown; answer that the
-            client's clock is wrong; never go on; or call `action` and go on.
+            client's clock is wrong, or that there is no such bucket; never go on; or call `action` and go on.
         moment: Before the server sees the request; in the body of the request; after the server has done what was
             asked but before the first byte of its answer; or in the body of the answer.
         request: Number of the first request that is hit, from 0.
