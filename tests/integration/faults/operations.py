@@ -1,19 +1,21 @@
 """What the storage does while something goes wrong: get, put, evict, publish, move a ref.
 
-Each operation says how a world is prepared for it, acts once for one version, and tells what is wrong afterwards. Acting
-again after a failure must succeed.
+Each operation says how a world is prepared for it, acts once for one version, and tells what is wrong afterwards.
+Acting again after a failure must succeed.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
-from resources.canonical import digest_bytes, digest_value
+from resources.canonical import digest_value
 from resources.errors import IntegrityError, ObjectMissing, StoreError
 from resources.refs import DatasetRef
 from resources.storage import refs
+from resources.storage.content import StoredFile, describe_bytes
 from resources.storage.datasets import read_frame, write_table
-from resources.storage.objects import get_object, object_path, put_file
+from resources.storage.files import borrowed, get_bytes, put_file
 from resources.storage.provenance import Parent, Provenance, record, records_of
 from resources.storage.store import Store
 from tests.integration.faults.world import BUDGET_BYTES, Place, World, data_of, frame
@@ -82,16 +84,24 @@ class Get:
         yield from _wrong_cache(world)
 
 
-class Evict(Get):
-    """Read datasets through a cache that holds two or three of them."""
+class Evict:
+    """Read datasets through a cache that holds two or three of them, so that each read drives another out."""
 
-    places = ("s3",)
+    places: tuple[Place, ...] = ("s3",)
+
+    def prepare(self, world: World, store: Store, versions: int) -> None:
+        """Publish all versions."""
+        Get().prepare(world, store, versions)
 
     def act(self, world: World, store: Store, version: int) -> object:
-        """Read the version and the three before it, so that each read drives another out."""
-        for number in range(version, max(-1, version - 4), -1):
-            super().act(world, store, number)
-        return super().act(world, store, version)
+        """Read the version, the three before it, and it again."""
+        for number in (*range(version, max(-1, version - 4), -1), version):
+            value = Get().act(world, store, number)
+        return value
+
+    def wrong(self, world: World, store: Store, version: int) -> Iterator[Wrong]:
+        """Read all of them again."""
+        return Get().wrong(world, store, version)
 
 
 class Put:
@@ -112,16 +122,16 @@ class Put:
             file.write_bytes(data_of(version))
         except OSError as error:  # the file is the caller's, and so is this error
             raise StoreError(f"cannot write {file}: {error.strerror}") from error
-        return put_file(store, file)
+        return asdict(put_file(store, file))
 
     def wrong(self, world: World, store: Store, version: int) -> Iterator[Wrong]:
         """Read all that was stored, and what may have been."""
-        for number, digest in world.committed().items():
-            if digest != digest_bytes(data_of(number)):
-                yield Wrong(kind="corrupt", text=f"object {number} was stored as {digest}")
-            yield from _wrong_object(store, digest, "lost")
+        for number, stored in world.committed().items():
+            if stored != asdict(_file_of(number)):
+                yield Wrong(kind="corrupt", text=f"file {number} was stored as {stored}")
+            yield from _wrong_file(store, _file_of(number), "lost")
         if version not in world.committed():
-            yield from _wrong_object(store, digest_bytes(data_of(version)), "partial")
+            yield from _wrong_file(store, _file_of(version), "partial")
 
 
 class Publish:
@@ -210,12 +220,19 @@ def _wrong_rows(store: Store, version: int, digest: str) -> Iterator[Wrong]:
         yield Wrong(kind="corrupt", text=f"version {version} was read with other rows")
 
 
-def _wrong_object(store: Store, digest: str, kind: Literal["lost", "partial"]) -> Iterator[Wrong]:
-    """Read an object in both ways; one that may be missing must not be half there."""
+@lru_cache
+def _file_of(version: int) -> StoredFile:
+    return describe_bytes(data_of(version))[0]
+
+
+def _wrong_file(store: Store, file: StoredFile, kind: Literal["lost", "partial"]) -> Iterator[Wrong]:
+    """Read a file in both ways; one that may be missing must not be half there."""
     try:
-        data = get_object(store, digest)
-        if data != object_path(store, digest).read_bytes():
-            yield Wrong(kind="corrupt", text=f"object {digest} differs from its local copy")
+        data = get_bytes(store, file)
+        if file.size_bytes < BUDGET_BYTES:
+            with borrowed(store, [file]) as (path,):
+                if data != path.read_bytes():
+                    yield Wrong(kind="corrupt", text=f"file {file.digest} was fetched with other bytes")
     except ObjectMissing as error:
         if kind == "lost":
             yield Wrong(kind=kind, text=str(error))

@@ -45,7 +45,7 @@ class Plan:
         kill_after_s: When the process is killed, if it is killed by time.
         kills: Whether `network` calls for a kill.
         stops: Whether `network` calls for a stop of the server.
-        flip: Which file and bit flips before the attempt, as a share.
+        flip: Which file and bit flips, as a share; before that, `disk` strikes in an attempt of its own.
     """
 
     network: NetworkFault | None = None
@@ -63,7 +63,8 @@ class Fault:
 
     Attributes:
         places: Stores in which it can happen.
-        draw: Returns the plan of one point, or None where it cannot happen to this operation.
+        draw: Returns the plan of one point, or None where it cannot happen to this operation; `turn` counts the points
+            of one world, so that each way for a thing to go wrong has its turn.
         waits: Whether it mostly waits for a timeout, so that many worlds go side by side.
     """
 
@@ -73,7 +74,7 @@ class Fault:
 
 
 def _network(kind: NetworkKind) -> Callable[[Random, int, Undisturbed], Plan | None]:
-    def draw(chance: Random, point: int, usual: Undisturbed) -> Plan | None:
+    def draw(chance: Random, turn: int, usual: Undisturbed) -> Plan | None:
         return Plan(network=_at_random(kind, chance, usual)) if usual.requests else None
 
     return draw
@@ -90,26 +91,26 @@ def _at_random(kind: NetworkKind, chance: Random, usual: Undisturbed) -> Network
     )
 
 
-def _stop(chance: Random, point: int, usual: Undisturbed) -> Plan | None:
+def _stop(chance: Random, turn: int, usual: Undisturbed) -> Plan | None:
     if not usual.requests:
         return None
-    if point % 2:
+    if turn % 2:
         return Plan(network=_at_random("freeze", chance, usual))
     return Plan(network=_at_random("call", chance, usual), stops=True)
 
 
-def _kill(chance: Random, point: int, usual: Undisturbed) -> Plan | None:
+def _kill(chance: Random, turn: int, usual: Undisturbed) -> Plan | None:
     ways: list[Callable[[], Plan]] = [lambda: Plan(kill_after_s=chance.uniform(0, usual.took_s))]
     if changes := usual.count("kill"):
         fault = DiskFault(kind="kill", operation=chance.randrange(changes), half=chance.random() < 0.5)
         ways.append(lambda: Plan(disk=fault))
     if usual.requests:
         ways.append(lambda: Plan(network=_at_random("call", chance, usual), kills=True))
-    return ways[point % len(ways)]()
+    return ways[turn % len(ways)]()
 
 
 def _disk(kind: DiskKind) -> Callable[[Random, int, Undisturbed], Plan | None]:
-    def draw(chance: Random, point: int, usual: Undisturbed) -> Plan | None:
+    def draw(chance: Random, turn: int, usual: Undisturbed) -> Plan | None:
         if not (possible := usual.count(kind)):
             return None
         fault = DiskFault(
@@ -123,12 +124,13 @@ def _disk(kind: DiskKind) -> Callable[[Random, int, Undisturbed], Plan | None]:
     return draw
 
 
-def _flip(chance: Random, point: int, usual: Undisturbed) -> Plan | None:
-    return Plan(flip=chance.random())
+def _flip(chance: Random, turn: int, usual: Undisturbed) -> Plan | None:
+    half_done = DiskFault(kind="kill", operation=chance.randrange(usual.count("kill") or 1))
+    return Plan(flip=chance.random(), disk=half_done if turn % 2 else None)
 
 
-def _jump(chance: Random, point: int, usual: Undisturbed) -> Plan | None:
-    if usual.requests and point % 3 == 0:  # what S3 says when the client's clock is wrong by a quarter of an hour
+def _jump(chance: Random, turn: int, usual: Undisturbed) -> Plan | None:
+    if usual.requests and turn % 3 == 0:  # what S3 says when the client's clock is wrong by a quarter of an hour
         return Plan(network=_at_random("skew", chance, usual))
     return Plan(jump=(chance.choice(JUMPS_S), chance.randrange(4)))
 

@@ -14,7 +14,7 @@ from typing import Any
 from resources.errors import PenstockError
 from tests.integration.faults import clock
 from tests.integration.faults.disk import DiskFault, DiskLayer
-from tests.integration.faults.operations import OPERATIONS, Wrong
+from tests.integration.faults.operations import OPERATIONS, Wrong, WrongRows
 from tests.integration.faults.world import World
 
 _IMPORTS = (
@@ -55,12 +55,14 @@ class Outcome:
     Attributes:
         error: What the operation said, empty for success.
         clear: Whether that was an error of Penstock's.
+        wrong: Whether it came back with wrong rows.
         took_s: How long it took.
         operations: The file operations that it came to.
     """
 
     error: str
     clear: bool
+    wrong: bool
     took_s: float
     operations: tuple[str, ...] = field(repr=False)
 
@@ -89,29 +91,44 @@ def attempt(attempt: Attempt) -> Outcome:
     """Act once while something goes wrong."""
     world, (by_s, calls) = attempt.world, attempt.jump
     world.enter(attempt.endpoint)
-    started, error, clear = time.monotonic(), "", True
+    started, error = time.monotonic(), None
     with DiskLayer(world.disk, attempt.disk) as layer, clock.jumping(by_s, after_calls=calls):
         try:
             value = OPERATIONS[attempt.operation].act(world, world.store(hasty=True), attempt.version)
-            world.commit(attempt.version, value)
         except Exception as failure:
-            error, clear = f"{type(failure).__name__}: {failure}", isinstance(failure, PenstockError)
-    return Outcome(error=error, clear=clear, took_s=time.monotonic() - started, operations=tuple(layer.operations))
+            error = failure
+    took_s = time.monotonic() - started
+    if error is None:
+        world.commit(attempt.version, value)
+    return Outcome(
+        error=f"{type(error).__name__}: {error}" if error else "",
+        clear=isinstance(error, PenstockError),
+        wrong=isinstance(error, WrongRows),
+        took_s=took_s,
+        operations=tuple(layer.operations),
+    )
 
 
 def examine(world: World, operation: str, version: int, *, again: bool) -> Findings:
-    """Look at the world with nothing going wrong; then do what was attempted, and look again."""
+    """Look at the world with nothing going wrong; then, if wanted, do what was attempted, and look again."""
     world.enter()
-    found = list(OPERATIONS[operation].wrong(world, world.store(), version))
+    found = _wrong(world, operation, version)
     if not again:
         return Findings(wrong=tuple(found), again="")
     try:
-        value = OPERATIONS[operation].act(world, world.store(), version)
+        world.commit(version, OPERATIONS[operation].act(world, world.store(), version))
     except Exception as error:
         return Findings(wrong=tuple(found), again=f"{type(error).__name__}: {error}")
-    world.commit(version, value)
-    found += OPERATIONS[operation].wrong(world, world.store(), version)
-    return Findings(wrong=tuple(found), again="")
+    return Findings(wrong=(*found, *_wrong(world, operation, version)), again="")
+
+
+def _wrong(world: World, operation: str, version: int) -> list[Wrong]:
+    found: list[Wrong] = []
+    try:
+        found.extend(OPERATIONS[operation].wrong(world, world.store(), version))
+    except Exception as error:  # any: what cannot be looked at is lost
+        found.append(Wrong(kind="lost", text=f"{type(error).__name__}: {error}"))
+    return found
 
 
 class Actor:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from resources.storage import content, files, object_store
 from resources.storage.cache import download
 from resources.storage.folder import FolderStore
 from resources.storage.object_store import ObjectStore
@@ -23,9 +24,9 @@ TIMEOUT_S, RETRIES = 0.5, 1
 CALL_S = (RETRIES + 1) * 4 * TIMEOUT_S
 """Longest time of one call to a store whose server answers too slowly to fail sooner."""
 BUDGET_BYTES = 20_000
-RANGE_BYTES = 1_000
 _ROWS = 300
-_SIZES = (1, 700, 5_000, 9_999, 0)
+_IN_PARTS = 5 * 2**20 + 9_999
+_SIZES = (1, 700, 9_999, 12_345, 0, _IN_PARTS, 5_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class World:
         os.environ.update(self.env)
         if endpoint:
             os.environ["AWS_ENDPOINT_URL"] = endpoint
-        download.RANGE_BYTES = RANGE_BYTES
+        _make_small()
 
     def store(self, *, hasty: bool = False) -> Store:
         """Return the store anew; a hasty one gives up soon, as an operation under faults must."""
@@ -90,6 +91,14 @@ class World:
     @property
     def _ledger(self) -> Path:
         return self.home / "ledger.jsonl"
+
+
+def _make_small() -> None:
+    """Cut files into ranges and parts of some KB, so that small ones have many points where something can go wrong."""
+    content.BLOCK_BYTES, content.CHUNK_BYTES = 64, 4096
+    files.CHUNK_BYTES = download.CHUNK_BYTES = content.CHUNK_BYTES
+    download.RANGE_CHUNKS = 1
+    object_store._CREATE_BYTES, object_store.PART_BYTES = 100_000, 5 * 2**20  # S3 takes no smaller parts
 
 
 def frame(version: int) -> pl.DataFrame:
