@@ -4,10 +4,10 @@ Each operation says how a world is prepared for it, acts once for one version, a
 Acting again after a failure must succeed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from resources.canonical import digest_value
 from resources.errors import IntegrityError, ObjectMissing, StoreError
@@ -22,6 +22,7 @@ from tests.integration.faults.world import BUDGET_BYTES, Place, World, data_of, 
 from tests.resources.remotes import bytes_on_disk
 
 ASSET = ("bike", "raw")
+Committed = Mapping[int, Any]  # version to what the ledger keeps of it, JSON values
 _BOTH: tuple[Place, ...] = ("folder", "s3")
 
 
@@ -51,8 +52,8 @@ class Operation(Protocol):
         """Do it, and return what the ledger is to keep."""
         ...
 
-    def wrong(self, world: World, store: Store, version: int) -> Iterator[Wrong]:
-        """Yield what is wrong after acting for `version`, whether that came back or not."""
+    def wrong(self, world: World, store: Store, committed: Committed, version: int) -> Iterator[Wrong]:
+        """Yield what is wrong with `committed` versions after acting for `version`, whether that came back or not."""
         ...
 
 
@@ -77,9 +78,9 @@ class Get:
             raise WrongRows(f"version {version}: dataset {digest} was read with other rows")
         return digest
 
-    def wrong(self, world: World, store: Store, version: int) -> Iterator[Wrong]:
+    def wrong(self, world: World, store: Store, committed: Committed, version: int) -> Iterator[Wrong]:
         """Read all of them again."""
-        for number, digest in world.committed().items():
+        for number, digest in committed.items():
             yield from _wrong_rows(store, number, digest)
         yield from _wrong_cache(world)
 
@@ -99,9 +100,9 @@ class Evict:
             value = Get().act(world, store, number)
         return value
 
-    def wrong(self, world: World, store: Store, version: int) -> Iterator[Wrong]:
+    def wrong(self, world: World, store: Store, committed: Committed, version: int) -> Iterator[Wrong]:
         """Read all of them again."""
-        return Get().wrong(world, store, version)
+        return Get().wrong(world, store, committed, version)
 
 
 class Put:
@@ -124,13 +125,13 @@ class Put:
             raise StoreError(f"cannot write {file}: {error.strerror}") from error
         return asdict(put_file(store, file))
 
-    def wrong(self, world: World, store: Store, version: int) -> Iterator[Wrong]:
+    def wrong(self, world: World, store: Store, committed: Committed, version: int) -> Iterator[Wrong]:
         """Read all that was stored, and what may have been."""
-        for number, stored in world.committed().items():
+        for number, stored in committed.items():
             if stored != asdict(_file_of(number)):
                 yield Wrong(kind="corrupt", text=f"file {number} was stored as {stored}")
             yield from _wrong_file(store, _file_of(number), "lost")
-        if version not in world.committed():
+        if version not in committed:
             yield from _wrong_file(store, _file_of(version), "partial")
 
 
@@ -149,9 +150,8 @@ class Publish:
         refs.save(store, "main", ASSET, f"{version}", ref)
         return ref.digest
 
-    def wrong(self, world: World, store: Store, version: int) -> Iterator[Wrong]:
+    def wrong(self, world: World, store: Store, committed: Committed, version: int) -> Iterator[Wrong]:
         """Read whatever a ref or the ledger names."""
-        committed = world.committed()
         for number, digest in committed.items():
             yield from _wrong_ref(store, number, digest)
         if version not in committed:
@@ -175,9 +175,9 @@ class MoveRef:
         refs.save(store, "main", ASSET, None, ref)
         return ref.digest
 
-    def wrong(self, world: World, store: Store, version: int) -> Iterator[Wrong]:
+    def wrong(self, world: World, store: Store, committed: Committed, version: int) -> Iterator[Wrong]:
         """Follow the ref: it points to the version that was committed last or, if that failed, to the one under way."""
-        newest = max(world.committed())
+        newest = max(committed)
         try:
             ref = refs.load(store, "main", ASSET, None)
             rows = read_frame(store, ref.digest)

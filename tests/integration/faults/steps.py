@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from random import Random
 from typing import Any
 
 from resources.errors import PenstockError
@@ -17,6 +18,7 @@ from tests.integration.faults.disk import DiskFault, DiskLayer
 from tests.integration.faults.operations import OPERATIONS, Wrong, WrongRows
 from tests.integration.faults.world import World
 
+_NEWEST, _OTHERS = 3, 3
 _IMPORTS = (
     "pyarrow.parquet",
     "obstore.store",
@@ -109,23 +111,35 @@ def attempt(attempt: Attempt) -> Outcome:
     )
 
 
-def examine(world: World, operation: str, version: int, *, again: bool) -> Findings:
-    """Look at the world with nothing going wrong; then, if wanted, do what was attempted, and look again."""
+def examine(world: World, operation: str, version: int, *, again: bool, thorough: bool) -> Findings:
+    """Look at the world with nothing going wrong; then, if wanted, do what was attempted, and look again.
+
+    Args:
+        world: Where.
+        operation: Name of the operation.
+        version: What was attempted.
+        again: Whether to do it again.
+        thorough: Whether to look at every version, not only at the newest and some of the others.
+    """
     world.enter()
-    found = _wrong(world, operation, version)
+    found = _wrong(world, operation, version, thorough=thorough)
     if not again:
         return Findings(wrong=tuple(found), again="")
     try:
         world.commit(version, OPERATIONS[operation].act(world, world.store(), version))
     except Exception as error:
         return Findings(wrong=tuple(found), again=f"{type(error).__name__}: {error}")
-    return Findings(wrong=(*found, *_wrong(world, operation, version)), again="")
+    return Findings(wrong=(*found, *_wrong(world, operation, version, thorough=False)), again="")
 
 
-def _wrong(world: World, operation: str, version: int) -> list[Wrong]:
-    found: list[Wrong] = []
+def _wrong(world: World, operation: str, version: int, *, thorough: bool) -> list[Wrong]:
+    committed, found = world.committed(), list[Wrong]()
+    if not thorough:
+        known = sorted(committed)
+        some = {*known[-_NEWEST:], version, *Random(version).sample(known, min(_OTHERS, len(known)))}
+        committed = {number: committed[number] for number in some & committed.keys()}
     try:
-        found.extend(OPERATIONS[operation].wrong(world, world.store(), version))
+        found.extend(OPERATIONS[operation].wrong(world, world.store(), committed, version))
     except Exception as error:  # any: what cannot be looked at is lost
         found.append(Wrong(kind="lost", text=f"{type(error).__name__}: {error}"))
     return found

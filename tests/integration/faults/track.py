@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Timer
 
 from tests.integration.faults.disk import flip_bit
+from tests.integration.faults.operations import Wrong
 from tests.integration.faults.plans import Plan, Undisturbed
 from tests.integration.faults.proxy import FaultProxy
 from tests.integration.faults.steps import Actor, Attempt, Findings, Outcome, attempt, examine, prepare
@@ -14,7 +15,7 @@ from tests.integration.faults.world import CALL_S, World
 from tests.integration.seaweed import Seaweed
 
 STUCK_S = 2 * CALL_S
-_PATIENCE_S = 120.0
+_PATIENCE_S = 30.0
 
 
 class Track:
@@ -69,25 +70,37 @@ class Track:
         """Return what is wrong with nothing going wrong any more; a text if that could not be found out."""
         if self._fresh or not self._actor.alive:
             self._renew()
-        seen: Findings | None = None
-        if self._flipped:
-            # The only copy was damaged. That it is refused is right; then it is restored, as from a backup.
-            seen = self._actor.do(examine, self.world, self._operation, version, again=False, within_s=_PATIENCE_S)
-            flip_bit(*self._flipped)
-            self._flipped = None
-            self._renew()
         try:
-            found = self._actor.do(examine, self.world, self._operation, version, again=True, within_s=_PATIENCE_S)
+            refused = self._look_at_damage(version) if self._flipped else ()
+            found = self._examine(version, again=True)
         except (TimeoutError, RuntimeError) as error:
             return f"afterwards: {error}"
-        if seen is None:
-            return found
-        return replace(found, wrong=(*(wrong for wrong in seen.wrong if wrong.kind != "lost"), *found.wrong))
+        return replace(found, wrong=(*refused, *found.wrong))
 
     def last_look(self, version: int) -> Findings | str:
-        """Look once more, with a new process."""
+        """Look at everything once more, with a new process."""
         self._renew()
-        return self.look(version)
+        try:
+            return self._examine(version, again=False, thorough=True)
+        except (TimeoutError, RuntimeError) as error:
+            return f"at the end: {error}"
+
+    def _examine(self, version: int, *, again: bool, thorough: bool = False) -> Findings:
+        return self._actor.do(
+            examine, self.world, self._operation, version, again=again, thorough=thorough, within_s=_PATIENCE_S
+        )
+
+    def _look_at_damage(self, version: int) -> tuple[Wrong, ...]:
+        """Return what is wrong while the only copy of something is damaged, then restore it, as from a backup.
+
+        That it is refused is right; that it is read would not be.
+        """
+        assert self._flipped is not None
+        seen = self._examine(version, again=False)
+        flip_bit(*self._flipped)
+        self._flipped = None
+        self._renew()
+        return tuple(wrong for wrong in seen.wrong if wrong.kind != "lost")
 
     def _strike(self, version: int, plan: Plan) -> Outcome | str | None:
         network = plan.network
