@@ -5,6 +5,7 @@ does not name their content, so they carry a digest of their own.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from resources.errors import ConflictError, IntegrityError, ObjectMissing
@@ -62,6 +63,31 @@ def partitions(store: Store, registry: str, asset: Sequence[str]) -> list[str]:
     folder = _folder(registry, asset)
     names = [key[len(folder) + 1 :] for key in store.list(folder)]
     return sorted(unquote(name.removesuffix(".json")[1:]) for name in names if name.startswith("p") and "/" not in name)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RefName:
+    """What a ref is called: registry, asset key, and partition key, None for an unpartitioned asset."""
+
+    registry: str
+    asset: tuple[str, ...]
+    partition: str | None
+
+    @property
+    def title(self) -> str:
+        """What a person may type for it."""
+        return "/".join(self.asset) + (f"@{self.partition}" if self.partition else "")
+
+
+def listed(store: Store, registry: str | None = None) -> list[RefName]:
+    """Return the names of all refs, or of those in one registry, sorted; their values are not read."""
+    keys = store.list("refs" if registry is None else f"refs/{quote(registry, safe='')}")
+    return sorted(_name(key) for key in keys)
+
+
+def _name(key: str) -> RefName:
+    _, registry, *asset, file = (unquote(part) for part in key.removesuffix(".json").split("/"))
+    return RefName(registry, tuple(asset), None if file == _WHOLE else file[1:])
 
 
 def _folder(registry: str, asset: Sequence[str]) -> str:
