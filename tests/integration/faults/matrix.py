@@ -98,7 +98,7 @@ def run_cell(operation: str, fault: str, *, points: int, server: Seaweed, folder
     count = max(_WAITING_WORLDS, points // _ROUNDS) if FAULTS[fault].waits else _WORLDS
     rounds = -(-points // count)
     with ExitStack() as stack, ThreadPoolExecutor(count) as pool:
-        worlds = [_world(places[number % len(places)], folder / f"{number}", server) for number in range(count)]
+        worlds = [new_world(places[number % len(places)], folder / f"{number}", server) for number in range(count)]
         tracks = [stack.enter_context(Track(world, operation, server=server, fresh=fresh)) for world in worlds]
         usual = list(pool.map(lambda track: track.begin(rounds + 1), tracks))
         for version in range(2, rounds + 2):
@@ -120,7 +120,8 @@ def table(rows: Iterable[Row]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _world(place: Place, home: Path, server: Seaweed) -> World:
+def new_world(place: Place, home: Path, server: Seaweed) -> World:
+    """Return a new world in the folder `home`."""
     home.mkdir(parents=True)
     url = f"s3://{BUCKET}/{secrets.token_hex(6)}" if place == "s3" else str(home / "disk" / "store")
     return World(home=home, url=url, env=server.env())
