@@ -320,6 +320,8 @@ def _first_line(error: Exception) -> str:
 def _remedy(error: Exception) -> str:
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
+    if "RequestTimeTooSkewed" in str(error):
+        return "set the clock of this machine, which differs from the server's by a quarter of an hour or more"
     # Listing reports a refusal as a generic error.
     if isinstance(error, PermissionDeniedError | UnauthenticatedError) or "403 Forbidden" in str(error):
         return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of the key on this bucket"

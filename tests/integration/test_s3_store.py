@@ -131,6 +131,14 @@ def test_bytes_that_are_altered_on_their_way_to_the_server_are_refused_there(sto
     assert store.get("a") == b"1"
 
 
+def test_a_wrong_clock_is_named_not_the_credentials(store, seaweed, tmp_path):
+    with behind(NetworkFault(kind="skew", moment="before", times=100), seaweed, store.url, tmp_path) as late:
+        for use in (late.get, late.list):
+            with pytest.raises(StoreError, match="set the clock of this machine") as error:
+                use("a")
+            assert "AWS_" not in str(error.value)
+
+
 def test_a_bucket_that_is_not_there_does_not_look_like_a_key_that_is(store, seaweed, tmp_path):
     file = tmp_path / "file"
     file.write_bytes(b"1")
