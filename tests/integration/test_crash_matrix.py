@@ -12,7 +12,8 @@ from threading import Barrier
 
 import pytest
 
-from tests.integration.faults.matrix import Row, new_world, run_cell, table
+from resources.settings import PROJECT_ROOT
+from tests.integration.faults.matrix import Row, new_world, page, run_cell, table
 from tests.integration.faults.operations import OPERATIONS
 from tests.integration.faults.plans import FAULTS
 from tests.integration.faults.proxy import FaultProxy, NetworkFault
@@ -25,6 +26,7 @@ __all__ = ["seaweed"]
 SOAK = os.environ.get("PENSTOCK_TEST_SOAK") == "1"
 POINTS = 200 if SOAK else 6
 
+PAGE = PROJECT_ROOT / "docs" / "crash-matrix.md"
 _SWAP = 2  # of the requests that move a ref: read the new value, read the ref, swap it
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200 if SOAK else 120)]
@@ -32,9 +34,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200 if SOAK else 120)]
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[list[Row]]:
+    """Collect the rows of the matrix; a soak that was let run to its end keeps them in the documentation."""
     found: list[Row] = []
     yield found
     print("\n" + table(found))
+    if SOAK and len(found) == len(OPERATIONS) * len(FAULTS):
+        PAGE.write_text(page(found), encoding="utf-8")
 
 
 @pytest.mark.parametrize("loses_answer", [False, True])

@@ -22,6 +22,22 @@ from tests.integration.seaweed import BUCKET, Seaweed
 _WORLDS = 2  # as many as there are processors on a small machine
 _WAITING_WORLDS = 3
 _ROUNDS = 20  # of a cell whose points mostly wait: more points are worlds side by side
+_INTRODUCTION = """# The crash matrix
+
+What `make soak` found when it last ran. Each row is one operation of the storage and one thing that goes wrong, at
+points drawn from seeds: before, in the middle of or after the n-th request or file operation, or at any moment. After
+each point much of what was committed before is read, all of it at the end, and what was attempted is done again.
+
+`killed` and `failed` say how attempts ended: the process died, or the operation came back with a clear error; the
+others succeeded in spite of the fault. What must be zero:
+
+- `corrupt`: reads of other bytes than were written;
+- `lost`: committed versions that could not be read;
+- `partial`: halves of versions that could be seen;
+- `stuck`: attempts that took more than twice the longest time of one call to the store;
+- `broken`: unclear errors, and attempts that could not be repeated.
+
+"""
 
 
 @dataclass(slots=True)
@@ -118,6 +134,11 @@ def table(rows: Iterable[Row]) -> str:
     names = ("operation", "fault", "points", "killed", "failed", "corrupt", "lost", "partial", "stuck", "broken")
     lines = [names, ("---",) * len(names), *(tuple(str(getattr(row, name)) for name in names) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def page(rows: Iterable[Row]) -> str:
+    """Return the page of the documentation that holds the matrix."""
+    return _INTRODUCTION + table(rows)
 
 
 def new_world(place: Place, home: Path, server: Seaweed) -> World:
