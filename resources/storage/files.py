@@ -35,10 +35,10 @@ def put_file(store: Store, path: Path) -> StoredFile:
     """
     try:
         file, tree = describe_file(path)
-    except OSError as error:
+        _put_tree(store, file, tree)
+        store.upload(file.key, path)
+    except OSError as error:  # of this file: those of the store are StoreErrors
         raise StoreError(f"cannot read {path}: {error.strerror or error}; make it readable, then run again") from error
-    _put_tree(store, file, tree)
-    store.upload(file.key, path)
     return file
 
 
