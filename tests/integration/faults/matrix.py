@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 from tests.integration.faults.operations import OPERATIONS
-from tests.integration.faults.plans import FAULTS, Plan, Undisturbed
+from tests.integration.faults.plans import FAULTS, IDLE, Plan, Undisturbed, places
 from tests.integration.faults.steps import Findings, Outcome
 from tests.integration.faults.track import Track
 from tests.integration.faults.world import Place, World
@@ -110,11 +110,13 @@ def run_cell(operation: str, fault: str, *, points: int, server: Seaweed, folder
         fresh: Whether each look is by a new process, even where the one before still lives.
     """
     row = Row(operation=operation, fault=fault)
-    places = [place for place in FAULTS[fault].places if place in OPERATIONS[operation].places]
+    stores = places(fault, operation, OPERATIONS[operation].places)
+    if not stores:
+        return row
     count = max(_WAITING_WORLDS, points // _ROUNDS) if FAULTS[fault].waits else _WORLDS
     rounds = -(-points // count)
     with ExitStack() as stack, ThreadPoolExecutor(count) as pool:
-        worlds = [new_world(places[number % len(places)], folder / f"{number}", server) for number in range(count)]
+        worlds = [new_world(stores[number % len(stores)], folder / f"{number}", server) for number in range(count)]
         tracks = [stack.enter_context(Track(world, operation, server=server, fresh=fresh)) for world in worlds]
         usual = list(pool.map(lambda track: track.begin(rounds + 1), tracks))
         for version in range(2, rounds + 2):
@@ -132,13 +134,19 @@ def run_cell(operation: str, fault: str, *, points: int, server: Seaweed, folder
 def table(rows: Iterable[Row]) -> str:
     """Return the matrix in Markdown."""
     names = ("operation", "fault", "points", "killed", "failed", "corrupt", "lost", "partial", "stuck", "broken")
-    lines = [names, ("---",) * len(names), *(tuple(str(getattr(row, name)) for name in names) for row in rows)]
+    lines = [names, ("---",) * len(names), *(_cells(row, names) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cells(row: Row, names: tuple[str, ...]) -> tuple[str, ...]:
+    known = names if row.points else ("operation", "fault")
+    return tuple(str(getattr(row, name)) if name in known else "-" for name in names)
 
 
 def page(rows: Iterable[Row]) -> str:
     """Return the page of the documentation that holds the matrix."""
-    return _INTRODUCTION + table(rows)
+    idle = "".join(f"- {fault}, {operation}, {place}: {why}\n" for (fault, operation, place), why in IDLE.items())
+    return f"{_INTRODUCTION}{table(rows)}\nLeft out, since the operation on that kind of store\n\n{idle}"
 
 
 def new_world(place: Place, home: Path, server: Seaweed) -> World:
@@ -153,4 +161,4 @@ def _plans(row: Row, version: int, usual: Iterable[Undisturbed]) -> Iterable[Pla
     for number, seen in enumerate(usual):
         chance = Random(f"{row.operation} {row.fault} {version} {number}")
         plan = FAULTS[row.fault].draw(chance, version, seen)
-        yield plan if plan and not (plan.stops and number) else Plan()
+        yield Plan() if plan.stops and number else plan

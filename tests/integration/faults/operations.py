@@ -118,8 +118,8 @@ class Put:
         """Write the file and store it."""
         world.scratch.mkdir(parents=True, exist_ok=True)
         file = world.scratch / f"file-{version}"
-        file.unlink(missing_ok=True)
         try:
+            file.unlink(missing_ok=True)
             file.write_bytes(data_of(version))
         except OSError as error:  # the file is the caller's, and so is this error
             raise StoreError(f"cannot write {file}: {error.strerror}") from error

@@ -57,25 +57,28 @@ class Plan:
     flip: float | None = None
 
 
+Draw = Callable[[Random, int, Undisturbed], Plan]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """A row of the matrix.
 
     Attributes:
         places: Stores in which it can happen.
-        draw: Returns the plan of one point, or None where it cannot happen to this operation; `turn` counts the points
-            of one world, so that each way for a thing to go wrong has its turn.
+        draw: Returns the plan of one point; the number counts the points of one world, so that each way for a thing to
+            go wrong has its turn.
         waits: Whether it mostly waits for a timeout, so that many worlds go side by side.
     """
 
     places: tuple[Place, ...]
-    draw: Callable[[Random, int, Undisturbed], Plan | None]
+    draw: Draw
     waits: bool = False
 
 
-def _network(kind: NetworkKind) -> Callable[[Random, int, Undisturbed], Plan | None]:
-    def draw(chance: Random, turn: int, usual: Undisturbed) -> Plan | None:
-        return Plan(network=_at_random(kind, chance, usual)) if usual.requests else None
+def _network(kind: NetworkKind) -> Draw:
+    def draw(chance: Random, turn: int, usual: Undisturbed) -> Plan:
+        return Plan(network=_at_random(kind, chance, usual))
 
     return draw
 
@@ -85,21 +88,19 @@ def _at_random(kind: NetworkKind, chance: Random, usual: Undisturbed) -> Network
         kind=kind,
         moment=chance.choice(MOMENTS[kind]),
         request=chance.randrange(usual.requests),
-        times=chance.choice((1, 1, 2, _FOR_GOOD)),
+        times=1 if kind == "call" else chance.choice((1, 1, 2, _FOR_GOOD)),
         share=chance.random(),
         relabelled=chance.random() < 0.3,
     )
 
 
-def _stop(chance: Random, turn: int, usual: Undisturbed) -> Plan | None:
-    if not usual.requests:
-        return None
+def _stop(chance: Random, turn: int, usual: Undisturbed) -> Plan:
     if turn % 2:
         return Plan(network=_at_random("freeze", chance, usual))
     return Plan(network=_at_random("call", chance, usual), stops=True)
 
 
-def _kill(chance: Random, turn: int, usual: Undisturbed) -> Plan | None:
+def _kill(chance: Random, turn: int, usual: Undisturbed) -> Plan:
     ways: list[Callable[[], Plan]] = [lambda: Plan(kill_after_s=chance.uniform(0, usual.took_s))]
     if changes := usual.count("kill"):
         fault = DiskFault(kind="kill", operation=chance.randrange(changes), half=chance.random() < 0.5)
@@ -109,13 +110,11 @@ def _kill(chance: Random, turn: int, usual: Undisturbed) -> Plan | None:
     return ways[turn % len(ways)]()
 
 
-def _disk(kind: DiskKind) -> Callable[[Random, int, Undisturbed], Plan | None]:
-    def draw(chance: Random, turn: int, usual: Undisturbed) -> Plan | None:
-        if not (possible := usual.count(kind)):
-            return None
+def _disk(kind: DiskKind) -> Draw:
+    def draw(chance: Random, turn: int, usual: Undisturbed) -> Plan:
         fault = DiskFault(
             kind=kind,
-            operation=chance.randrange(possible),
+            operation=chance.randrange(usual.count(kind)),
             half=chance.random() < 0.5,
             lasting=chance.random() < 0.3,
         )
@@ -124,12 +123,12 @@ def _disk(kind: DiskKind) -> Callable[[Random, int, Undisturbed], Plan | None]:
     return draw
 
 
-def _flip(chance: Random, turn: int, usual: Undisturbed) -> Plan | None:
+def _flip(chance: Random, turn: int, usual: Undisturbed) -> Plan:
     half_done = DiskFault(kind="kill", operation=chance.randrange(usual.count("kill") or 1))
     return Plan(flip=chance.random(), disk=half_done if turn % 2 else None)
 
 
-def _jump(chance: Random, turn: int, usual: Undisturbed) -> Plan | None:
+def _jump(chance: Random, turn: int, usual: Undisturbed) -> Plan:
     if usual.requests and turn % 3 == 0:  # what S3 says when the client's clock is wrong by a quarter of an hour
         return Plan(network=_at_random("skew", chance, usual))
     return Plan(jump=(chance.choice(JUMPS_S), chance.randrange(4)))
@@ -147,3 +146,20 @@ FAULTS: dict[str, Fault] = {
     "503 SlowDown": Fault(places=("s3",), draw=_network("slow down")),
     "clock jump": Fault(places=_BOTH, draw=_jump),
 }
+
+IDLE: dict[tuple[str, str, Place], str] = {
+    ("bit flipped on disk", "put", "s3"): "reads nothing of the cache",
+    ("bit flipped on disk", "publish", "s3"): "reads nothing of the cache",
+    ("bit flipped on disk", "move ref", "s3"): "reads nothing of the cache",
+    ("disk full", "get", "folder"): "writes nothing",
+    ("disk full", "put", "s3"): "writes no local file",
+    ("disk full", "move ref", "s3"): "writes no local file",
+    ("I/O error", "move ref", "s3"): "uses no local file",
+    ("clock jump", "get", "folder"): "asks for no time",
+}
+"""Faults that cannot strike an operation on one kind of store, and why; where none is left the cell is empty."""
+
+
+def places(fault: str, operation: str, possible: tuple[Place, ...]) -> list[Place]:
+    """Return the stores on which `fault` can strike `operation`, of those where the operation does something."""
+    return [place for place in possible if place in FAULTS[fault].places and (fault, operation, place) not in IDLE]
