@@ -182,7 +182,7 @@ class DiskLayer:
 
         if not self._watches(path):
             return self._real_arrow(path, mode)
-        return pa.PythonFile(_File(self, path, mode), mode=mode[0])
+        return pa.PythonFile(_WholeFile(self, path, mode), mode=mode[0])
 
     def _lose_block(self, path: str) -> None:
         """Do what a disk does that failed to flush: what was written last is gone, and reads say nothing about it."""
@@ -218,6 +218,16 @@ class _File(io.FileIO):
         if not self.closed:
             self._layer.closed(self.fileno())
         super().close()
+
+
+class _WholeFile(_File):
+    """One for pyarrow, which takes every write for a whole one; its own files write until all is written."""
+
+    def write(self, data: Any) -> int:
+        view, written = memoryview(data).cast("B"), 0
+        while written < len(view):
+            written += super().write(view[written:])
+        return written
 
 
 def eligible(kind: Kind, operation: str) -> bool:
