@@ -90,7 +90,7 @@ class FaultProxy:
         self._requests = 0
         self._lock = Lock()
         self._server = _Server(self)
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
 
     @property
     def endpoint(self) -> str:

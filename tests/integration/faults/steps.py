@@ -20,6 +20,8 @@ from tests.integration.faults.world import World
 
 _NEWEST, _OTHERS = 3, 3
 _IMPORTS = (
+    "pytest",  # which each child would import as its parent's main module
+    "pyarrow.compute",
     "pyarrow.parquet",
     "obstore.store",
     "sqlite3",
