@@ -145,10 +145,11 @@ class DiskLayer:
             path = self._paths.get(descriptor)
             if path is None:
                 return real(descriptor, *arguments)
-            half = None
-            if name in ("write", "pwrite") and len(arguments[0]) > 1:
-                half = lambda: real(descriptor, arguments[0][: len(arguments[0]) // 2], *arguments[1:])  # noqa: E731
-            return self.strike(name, path, lambda: real(descriptor, *arguments), half)
+            if name not in ("write", "pwrite") or len(arguments[0]) == 1:
+                return self.strike(name, path, lambda: real(descriptor, *arguments))
+            data, *rest = arguments
+            half = data[: len(data) // 2]
+            return self.strike(name, path, lambda: real(descriptor, *arguments), lambda: real(descriptor, half, *rest))
 
         return call
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from random import Random
 
@@ -118,15 +119,15 @@ def run_cell(operation: str, fault: str, *, points: int, server: Seaweed, folder
     with ExitStack() as stack, ThreadPoolExecutor(count) as pool:
         worlds = [new_world(stores[number % len(stores)], folder / f"{number}", server) for number in range(count)]
         tracks = [stack.enter_context(Track(world, operation, server=server, fresh=fresh)) for world in worlds]
-        usual = list(pool.map(lambda track: track.begin(rounds + 1), tracks))
+        usual = list(pool.map(Track.begin, tracks, repeat(rounds + 1)))
         for version in range(2, rounds + 2):
             plans = list(_plans(row, version, usual))
-            outcomes = list(pool.map(lambda track, plan: track.strike(version, plan), tracks, plans))  # noqa: B023
+            outcomes = list(pool.map(Track.strike, tracks, repeat(version), plans))
             server.thaw()
-            looks = list(pool.map(lambda track: track.look(version), tracks))  # noqa: B023
+            looks = list(pool.map(Track.look, tracks, repeat(version)))
             for point in zip(plans, outcomes, looks, strict=True):
                 row.count(f"version {version}, {point[0]}", *point[1:])
-        for findings in pool.map(lambda track: track.last_look(rounds + 1), tracks):
+        for findings in pool.map(Track.last_look, tracks, repeat(rounds + 1)):
             row.count_findings("at the end", findings)
     return row
 

@@ -101,7 +101,8 @@ def _stop(chance: Random, turn: int, usual: Undisturbed) -> Plan:
 
 
 def _kill(chance: Random, turn: int, usual: Undisturbed) -> Plan:
-    ways: list[Callable[[], Plan]] = [lambda: Plan(kill_after_s=chance.uniform(0, usual.took_s))]
+    # The first attempt of a process, by which the time was taken, is some times slower than the others.
+    ways: list[Callable[[], Plan]] = [lambda: Plan(kill_after_s=chance.uniform(0, usual.took_s / 3))]
     if changes := usual.count("kill"):
         fault = DiskFault(kind="kill", operation=chance.randrange(changes), half=chance.random() < 0.5)
         ways.append(lambda: Plan(disk=fault))
