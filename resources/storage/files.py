@@ -18,6 +18,7 @@ from resources.storage.content import (
     digest_of_file,
 )
 from resources.storage.store import Store
+from resources.storage.values import read_verified
 from resources.storage.verified import matches
 
 
@@ -34,10 +35,10 @@ def put_file(store: Store, path: Path) -> StoredFile:
     """
     try:
         file, tree = describe_file(path)
-    except OSError as error:
+        _put_tree(store, file, tree)
+        store.upload(file.key, path)
+    except OSError as error:  # of this file: those of the store are StoreErrors
         raise StoreError(f"cannot read {path}: {error.strerror or error}; make it readable, then run again") from error
-    _put_tree(store, file, tree)
-    store.upload(file.key, path)
     return file
 
 
@@ -61,11 +62,16 @@ def get_bytes(store: Store, file: StoredFile) -> bytes:
         ObjectMissing: If the store has none.
         IntegrityError: If the stored bytes have another digest.
     """
-    data = store.get(file.key)
-    found = describe_bytes(data)[0].digest
-    if found != file.digest:
-        raise altered(store, file, found)
-    return data
+
+    def verify(data: bytes) -> bytes:
+        if (found := describe_bytes(data)[0].digest) != file.digest:
+            raise ValueError(found)
+        return data
+
+    try:
+        return read_verified(store, file.key, verify)
+    except ValueError as error:
+        raise altered(store, file, str(error)) from None
 
 
 def tree_of(store: Store, file: StoredFile) -> Tree:
@@ -75,12 +81,19 @@ def tree_of(store: Store, file: StoredFile) -> Tree:
         ObjectMissing: If the store has none.
         IntegrityError: If they are not those of this file.
     """
-    tree = Tree(size_bytes=file.size_bytes, blocks=store.get(tree_key(file.digest)))
-    if tree.root != file.digest:
+
+    def verify(blocks: bytes) -> Tree:
+        tree = Tree(size_bytes=file.size_bytes, blocks=blocks)
+        if tree.root != file.digest:
+            raise ValueError(tree.root)
+        return tree
+
+    try:
+        return read_verified(store, tree_key(file.digest), verify)
+    except ValueError:
         raise IntegrityError(
             f"{tree_key(file.digest)} in store {store.url} was altered: delete it and store the file again"
-        )
-    return tree
+        ) from None
 
 
 def file_path(store: Store, file: StoredFile) -> Path:
@@ -91,17 +104,25 @@ def file_path(store: Store, file: StoredFile) -> Path:
     Raises:
         ObjectMissing: If the store has none.
         IntegrityError: If the stored bytes have another digest; a bad local copy is fetched anew first.
+        StoreError: If the local file cannot be read.
     """
-    path = store.local(file)
-    if matches(path, file.digest):
-        return path
-    store.release_local(file)
-    if store.forget_local(file):
+    try:
         path = store.local(file)
         if matches(path, file.digest):
             return path
         store.release_local(file)
-    raise altered(store, file, digest_of_file(path))
+        if store.forget_local(file):
+            path = store.local(file)
+            if matches(path, file.digest):
+                return path
+            store.release_local(file)
+        raise altered(store, file, digest_of_file(path))
+    except OSError as error:
+        store.release_local(file)
+        raise StoreError(
+            f"cannot read {error.filename or 'the local copy'} of file {file.digest} in store {store.url}: "
+            f"{error.strerror or error}; check the disk, or delete that file if it is a copy in the cache"
+        ) from error
 
 
 @contextmanager

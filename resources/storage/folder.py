@@ -6,24 +6,27 @@ not usable.
 """
 
 import errno
-import fcntl
 import os
 import secrets
 import shutil
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from resources.canonical import digest_bytes
 from resources.durable import sync, sync_folder
 from resources.errors import ObjectMissing, StoreError
+from resources.storage.cache.locks import locked
 from resources.storage.content import StoredFile
 from resources.storage.store import check_key
 
 STAGING = ".staging"
 STALE_S = 86_400.0
 """Age in seconds after which a staging file belongs to a killed process."""
+SWAP_PATIENCE_S = 60.0
+"""Longest wait in seconds for another writer of the same key, who writes one small file."""
+_LOCK = "swap-"
 _REMEDIES = {
     errno.ENOSPC: "free some space, or move the store to a larger disk (PENSTOCK_STORE)",
     errno.EDQUOT: "the disk quota is used up: free some space, or move the store (PENSTOCK_STORE)",
@@ -193,15 +196,10 @@ class FolderStore:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    @contextmanager
-    def _alone(self, key: str) -> Generator[None]:
-        """Hold the lock of a mutable key; the kernel frees it when its holder dies."""
-        descriptor = os.open(self._root / STAGING / f"swap-{digest_bytes(key.encode())[:2]}", os.O_CREAT | os.O_RDWR)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def _alone(self, key: str) -> AbstractContextManager[bool]:
+        """Hold the lock of a mutable key; the kernel frees it when its holder dies, and one that hangs is named."""
+        file = self._root / STAGING / f"{_LOCK}{digest_bytes(key.encode())[:2]}"
+        return locked(file, patience_s=SWAP_PATIENCE_S)
 
     def _link(self, source: Path, target: Path) -> bool:
         self._make_folder(target.parent)
@@ -257,5 +255,6 @@ def _sweep(staging: Path) -> None:
     oldest = time.time() - STALE_S
     for path in staging.iterdir():
         with suppress(OSError):
-            if path.stat().st_mtime < oldest:
+            # A lock that is held stays, however old it looks: without its file it would keep nobody out.
+            if not path.name.startswith(_LOCK) and path.stat().st_mtime < oldest:
                 path.unlink()

@@ -181,7 +181,14 @@ class ObjectStore:
         for attempt in range(self._retries + 1):
             try:
                 obstore.put(self._store(), self._key(key), data, mode=mode)
-            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+            except (AlreadyExistsError, PreconditionError):
+                return False
+            except FileNotFoundError:
+                if mode == "create":  # what is missing is the bucket
+                    raise StoreError(
+                        f"cannot create {key} in store {self._url}: there is no such bucket; make it, or check "
+                        "PENSTOCK_STORE"
+                    ) from None
                 return False
             except GenericError:
                 if attempt == self._retries:
@@ -258,6 +265,9 @@ def _s3(bucket: str, timeout_s: float, retries: int) -> "S3Store":
     return S3Store(
         bucket,
         **config,
+        # The server compares it with what arrived. Not all compare the digest in the signature: SeaweedFS would store a
+        # body with a flipped bit, and an empty one when the connection breaks, under a name that nobody writes again.
+        checksum_algorithm="SHA256",
         client_options={
             "allow_http": endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=5),
@@ -310,6 +320,8 @@ def _first_line(error: Exception) -> str:
 def _remedy(error: Exception) -> str:
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
+    if "RequestTimeTooSkewed" in str(error):
+        return "set the clock of this machine, which differs from the server's by a quarter of an hour or more"
     # Listing reports a refusal as a generic error.
     if isinstance(error, PermissionDeniedError | UnauthenticatedError) or "403 Forbidden" in str(error):
         return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of the key on this bucket"

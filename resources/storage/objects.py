@@ -6,6 +6,7 @@ Manifests, reports and profiles are objects. The bytes that manifests name are f
 from resources.canonical import DIGEST_LENGTH, digest_bytes, is_hex
 from resources.errors import IntegrityError, ObjectMissing
 from resources.storage.store import Store
+from resources.storage.values import read_verified
 
 
 def object_key(digest: str) -> str:
@@ -38,11 +39,16 @@ def get_object(store: Store, digest: str) -> bytes:
         ObjectMissing: If the store has none.
         IntegrityError: If the stored bytes have another digest.
     """
-    data = store.get(object_key(digest))
-    found = digest_bytes(data)
-    if found != digest:
+
+    def verify(data: bytes) -> bytes:
+        if (found := digest_bytes(data)) != digest:
+            raise ValueError(found)
+        return data
+
+    try:
+        return read_verified(store, object_key(digest), verify)
+    except ValueError as error:
         raise IntegrityError(
-            f"object {digest} in store {store.url} was altered: its bytes have digest {found}; "
+            f"object {digest} in store {store.url} was altered: its bytes, read twice, have digest {error}; "
             f"delete {object_key(digest)} and make it again, or restore it from a backup"
-        )
-    return data
+        ) from None

@@ -1,16 +1,17 @@
 """Owns the newest hand-over value of every asset and partition, per registry: a backtest never touches production.
 
-Refs are the only mutable pointers to data and move by compare-and-swap; what they point to never changes.
+Refs are the only mutable pointers to data and move by compare-and-swap; what they point to never changes. Their key
+does not name their content, so they carry a digest of their own.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from resources.canonical import canonical_json, parse_json
 from resources.errors import ConflictError, IntegrityError, ObjectMissing
 from resources.refs import Ref, from_json, to_json
 from resources.storage.store import Store
+from resources.storage.values import read_verified, seal, unseal
 
 _WHOLE = "_"  # an unpartitioned asset
 
@@ -21,7 +22,7 @@ def save(store: Store, registry: str, asset: Sequence[str], partition: str | Non
     Raises:
         ConflictError: If another writer replaced it at the same moment by another value; theirs stays.
     """
-    key, data = _key(registry, asset, partition), canonical_json(to_json(ref))
+    key, data = _key(registry, asset, partition), seal(to_json(ref))
     try:
         before, tag = store.get_tagged(key)
     except ObjectMissing:
@@ -45,7 +46,7 @@ def load(store: Store, registry: str, asset: Sequence[str], partition: str | Non
     """
     key = _key(registry, asset, partition)
     try:
-        data = store.get(key)
+        return read_verified(store, key, lambda data: from_json(unseal(data)))
     except ObjectMissing:
         where = f" for partition {partition}" if partition else ""
         option = f" --partition {partition}" if partition else ""
@@ -53,9 +54,7 @@ def load(store: Store, registry: str, asset: Sequence[str], partition: str | Non
             f"asset {'/'.join(asset)} has no value{where} in registry {registry!r} of store {store.url}; "
             f"materialize it: penstock run {asset[0]}{option}"
         ) from None
-    try:
-        return from_json(parse_json(data))
-    except (ValueError, AttributeError, IntegrityError) as error:
+    except (ValueError, IntegrityError) as error:
         raise IntegrityError(f"{key} in store {store.url} is damaged: {error}; materialize the asset again") from error
 
 
