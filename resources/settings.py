@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
@@ -45,6 +46,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Credentials come from `AWS_*` variables, never from the URL.",
     ),
     Setting(
+        "PENSTOCK_BASE_STORE",
+        "(none)",
+        "A store that is only ever read, such as production's: what your own store lacks is read through from it, "
+        "everything new goes to your own.",
+    ),
+    Setting(
         "PENSTOCK_KEY", "$PENSTOCK_HOME/keys/signing.pem", "Private ed25519 key, made on first use with mode 0600."
     ),
     Setting(
@@ -76,6 +83,7 @@ class Settings(BaseModel):
     Attributes:
         home: Folder for everything that has no place of its own.
         store: URL or folder of the store.
+        base_store: URL or folder of a store that is only read, or None.
         key: Private signing key.
         trusted_keys: Folder of further public keys, or None.
         registry: Name of the registry.
@@ -89,6 +97,7 @@ class Settings(BaseModel):
 
     home: Path
     store: str
+    base_store: str | None = None
     key: Path
     trusted_keys: Path | None = None
     registry: str = "main"
@@ -113,9 +122,11 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         return _path(_PREFIX + name, values[name]) if name in values else default
 
     scratch = path("SCRATCH", home / "scratch")
+    store = _store("PENSTOCK_STORE", values["STORE"]) if "STORE" in values else str(home / "store")
     return Settings(
         home=home,
-        store=_store(values["STORE"]) if "STORE" in values else str(home / "store"),
+        store=store,
+        base_store=_base_store(values["BASE_STORE"], store) if "BASE_STORE" in values else None,
         key=path("KEY", home / "keys" / "signing.pem"),
         trusted_keys=path("TRUSTED_KEYS", home) if "TRUSTED_KEYS" in values else None,
         registry=check_registry_name(values.get("REGISTRY", "main")),
@@ -165,11 +176,28 @@ def _bytes(name: str, text: str) -> int:
     return size_bytes
 
 
-def _store(text: str) -> str:
+def _store(name: str, text: str) -> str:
     if "://" not in text:
-        return str(_path("PENSTOCK_STORE", text))
+        return str(_path(name, text))
     try:
         check_url(text)
     except StoreError as error:
-        raise SettingsError(f"PENSTOCK_STORE: {error}") from None
+        raise SettingsError(f"{name}: {error}") from None
     return text
+
+
+def _base_store(text: str, own: str) -> str:
+    base = _store("PENSTOCK_BASE_STORE", text)
+    if _place(base) == _place(own):
+        raise SettingsError(
+            f"PENSTOCK_BASE_STORE and PENSTOCK_STORE are the same store {own}: a base is only read; name another store "
+            "to write to (PENSTOCK_STORE), or unset PENSTOCK_BASE_STORE"
+        )
+    return base
+
+
+def _place(store: str) -> str:
+    """Return what is equal for two ways to write one store's URL."""
+    if check_url(store) != "file":
+        return store.rstrip("/")
+    return str(Path(unquote(urlsplit(store).path) if "://" in store else store).resolve())

@@ -59,8 +59,8 @@ class Keyring:
             raise SignatureError(f"{what} is not signed: make it again with a signing key (PENSTOCK_KEY)")
         if key_id not in self.keys:
             raise SignatureError(
-                f"{what} is signed by the unknown key {key_id}: if you trust it, put its public key (PEM) into the "
-                "folder PENSTOCK_TRUSTED_KEYS; if not, make it again"
+                f"{what} is signed by the unknown key {key_id}: if you trust it, put its public key (PEM, which "
+                "`penstock key` prints there) into the folder PENSTOCK_TRUSTED_KEYS; if not, make it again"
             )
         try:
             Ed25519PublicKey.from_public_bytes(self.keys[key_id]).verify(

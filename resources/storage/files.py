@@ -17,6 +17,7 @@ from resources.storage.content import (
     describe_file,
     digest_of_file,
 )
+from resources.storage.layered import holder
 from resources.storage.store import Store
 from resources.storage.verified import matches
 
@@ -78,7 +79,8 @@ def tree_of(store: Store, file: StoredFile) -> Tree:
     tree = Tree(size_bytes=file.size_bytes, blocks=store.get(tree_key(file.digest)))
     if tree.root != file.digest:
         raise IntegrityError(
-            f"{tree_key(file.digest)} in store {store.url} was altered: delete it and store the file again"
+            f"{tree_key(file.digest)} in store {holder(store, tree_key(file.digest)).url} was altered: "
+            "delete it and store the file again"
         )
     return tree
 
@@ -123,7 +125,7 @@ def borrowed(store: Store, files: Iterable[StoredFile]) -> Generator[list[Path]]
 def altered(store: Store, file: StoredFile, found: str) -> IntegrityError:
     """Return the error of a file whose bytes are not those that its digest names."""
     return IntegrityError(
-        f"file {file.digest} in store {store.url} was altered: its bytes have digest {found}; "
+        f"file {file.digest} in store {holder(store, file.key).url} was altered: its bytes have digest {found}; "
         f"delete {file.key} and make it again, or restore it from a backup"
     )
 

@@ -5,6 +5,7 @@ Manifests, reports and profiles are objects. The bytes that manifests name are f
 
 from resources.canonical import DIGEST_LENGTH, digest_bytes, is_hex
 from resources.errors import IntegrityError, ObjectMissing
+from resources.storage.layered import holder
 from resources.storage.store import Store
 
 
@@ -38,11 +39,12 @@ def get_object(store: Store, digest: str) -> bytes:
         ObjectMissing: If the store has none.
         IntegrityError: If the stored bytes have another digest.
     """
-    data = store.get(object_key(digest))
+    key = object_key(digest)
+    data = store.get(key)
     found = digest_bytes(data)
     if found != digest:
         raise IntegrityError(
-            f"object {digest} in store {store.url} was altered: its bytes have digest {found}; "
-            f"delete {object_key(digest)} and make it again, or restore it from a backup"
+            f"object {digest} in store {holder(store, key).url} was altered: its bytes have digest {found}; "
+            f"delete {key} and make it again, or restore it from a backup"
         )
     return data

@@ -14,19 +14,23 @@ from resources.errors import ObjectMissing, StoreError
 from resources.settings import PROJECT_ROOT
 from resources.storage.content import describe_bytes
 from resources.storage.files import put_bytes
+from resources.storage.layered import LayeredStore
 from resources.storage.store import Store, check_key, open_store, redact
 
 KEYS = ["a", "a-b", "x/a", "x/b/c", "x/b/d", "xy/a", "refs/main/p/p2012-01%20x.json", "é/ü 1"]
 FOLDERS = ["", "x", "x/", "x/b", "xy", "nowhere", "refs/main"]
 
 
-@pytest.fixture(params=["folder", "file", "memory"])
+@pytest.fixture(params=["folder", "file", "memory", "layered"])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
     """Return a function that opens a new, empty store."""
 
     def new() -> Store:
         name = secrets.token_hex(4)
         urls = {"folder": str(tmp_path / name), "file": f"file://{tmp_path}/{name}", "memory": f"memory://{name}"}
+        if request.param == "layered":
+            own, base = (open_store(urls[kind], cache=tmp_path / "cache" / name) for kind in ("folder", "memory"))
+            return LayeredStore(own, base)
         return open_store(urls[request.param], cache=tmp_path / "cache" / name)
 
     return new
