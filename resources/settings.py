@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict
 
 from resources.errors import SettingsError, StoreError
+from resources.storage.refs import CANDIDATES
 from resources.storage.store import check_url
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -49,7 +50,7 @@ SETTINGS: tuple[Setting, ...] = (
         "PENSTOCK_BASE_STORE",
         "(none)",
         "A store that is only ever read, such as production's: what your own store lacks is read through from it, "
-        "everything new goes to your own.",
+        "everything new goes to your own. Only `penstock data push` writes there.",
     ),
     Setting(
         "PENSTOCK_KEY", "$PENSTOCK_HOME/keys/signing.pem", "Private ed25519 key, made on first use with mode 0600."
@@ -129,7 +130,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         base_store=_base_store(values["BASE_STORE"], store) if "BASE_STORE" in values else None,
         key=path("KEY", home / "keys" / "signing.pem"),
         trusted_keys=path("TRUSTED_KEYS", home) if "TRUSTED_KEYS" in values else None,
-        registry=check_registry_name(values.get("REGISTRY", "main")),
+        registry=_registry(values.get("REGISTRY", "main")),
         pipelines=tuple(
             _path("PENSTOCK_PIPELINES", item) for item in values.get("PIPELINES", "").split(os.pathsep) if item
         ),
@@ -149,6 +150,12 @@ def check_registry_name(name: str) -> str:
     if not (plain.isascii() and plain.isalnum()) or name.startswith("."):
         raise SettingsError(f"PENSTOCK_REGISTRY={name!r}: a registry name has letters, digits, '-', '_' and inner '.'")
     return name
+
+
+def _registry(name: str) -> str:
+    if name == CANDIDATES:
+        raise SettingsError(f"PENSTOCK_REGISTRY={name!r} holds what others offer by `penstock data push`: name another")
+    return check_registry_name(name)
 
 
 def _refuse_unknown(given: Mapping[str, str]) -> None:

@@ -130,6 +130,23 @@ def write_table(
         )
 
 
+def reference(store: Store, digest: str) -> DatasetRef:
+    """Return the reference to the dataset `digest`, as far as its manifest tells.
+
+    Raises:
+        ObjectMissing: If the manifest is not there.
+        IntegrityError: If it was altered, or is none.
+    """
+    made = read_manifest(store, digest)
+    return DatasetRef(
+        digest=digest,
+        location=holder(store, object_key(digest)).url,
+        schema_fingerprint=digest_bytes(bytes(made.schema.serialize())),
+        rows=made.rows,
+        size_bytes=made.size_bytes,
+    )
+
+
 def scan(store: Store, digest: str) -> pl.LazyFrame:
     """Return the dataset `digest` as a lazy frame over its verified shards.
 

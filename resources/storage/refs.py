@@ -12,6 +12,8 @@ from resources.errors import ConflictError, IntegrityError, ObjectMissing
 from resources.refs import Ref, from_json, to_json
 from resources.storage.store import Store
 
+CANDIDATES = "candidates"
+"""Registry of the values that others offer by `penstock data push`."""
 _WHOLE = "_"  # an unpartitioned asset
 
 

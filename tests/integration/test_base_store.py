@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,3 +130,39 @@ def test_new_work_reads_production_and_is_promoted_on_a_fork_of_its_log(two):
     assert all(f"raw {key}" in tree for key in PARTITIONS)  # made by production
     assert two.laptop("rollback", NAME, "--reason", "only here").code == 0
     assert len(two.laptop("models", NAME, "--json").json["entries"]) == len(before) + 2
+
+
+def test_a_pushed_result_is_a_candidate_there_and_changes_nothing_else(two, tmp_path):
+    there = tmp_path / "store"
+    shutil.copytree(two.base, there)
+    before = fingerprint(there)
+
+    offer = ("data", "push", f"{NAME}/model@{NEXT}", "--as", "ann/model")
+
+    done = two.laptop(*offer, "--json", PENSTOCK_BASE_STORE=str(there))
+
+    assert done.code == 0, done.err
+    assert (done.json["candidate"], done.json["store"]) == ("candidates/ann/model", str(there))
+    assert done.json["copied"]
+    after = fingerprint(there)
+    new = after.keys() - before.keys()
+    assert before.items() <= after.items()
+    assert {name.split("/")[0] for name in new} <= {"files", "objects", "provenance", "children", "signatures", "refs"}
+    assert [name for name in new if name.startswith("refs")] == ["refs/candidates/ann/model/_.json"]
+
+    def production(*command: str):
+        return two.production(*command, PENSTOCK_STORE=str(there))
+
+    assert production("data", "show", "candidates/ann/model", "--json").json["digest"] == done.json["digest"]
+    assert production("data", "verify", "candidates/ann/model").code == 0
+    assert f"{NAME}/raw {PARTITIONS[1]}" in production("lineage", "candidates/ann/model").out
+    assert "ann/model" in production("data", "ls", "--registry", "candidates").out
+    again = two.laptop(*offer, "--to", str(there))
+    assert "copied 0 versions (0 files and records, 0 B)" in again.out
+    assert fingerprint(there) == after
+
+
+def test_without_another_store_there_is_nothing_to_push_to(two):
+    done = two.production("data", "push", NAME)
+
+    assert (done.code, "give --to URL, or set PENSTOCK_BASE_STORE" in done.err) == (1, True)
