@@ -53,6 +53,17 @@ SETTINGS: tuple[Setting, ...] = (
         "everything new goes to your own. Only `penstock data push` writes there.",
     ),
     Setting(
+        "PENSTOCK_ENCRYPTION_KEY",
+        "(none)",
+        "File of 32 random bytes, mode 0600, that your own store is encrypted with, from its first write on; "
+        "`penstock data key --new` makes one. Unset, it is not encrypted.",
+    ),
+    Setting(
+        "PENSTOCK_BASE_ENCRYPTION_KEY",
+        "(none)",
+        "The same for the base store, and for another store that `penstock data push` writes to.",
+    ),
+    Setting(
         "PENSTOCK_KEY", "$PENSTOCK_HOME/keys/signing.pem", "Private ed25519 key, made on first use with mode 0600."
     ),
     Setting(
@@ -85,6 +96,8 @@ class Settings(BaseModel):
         home: Folder for everything that has no place of its own.
         store: URL or folder of the store.
         base_store: URL or folder of a store that is only read, or None.
+        encryption_key: File of the key of an encrypted store, or None.
+        base_encryption_key: That of the base store, or None.
         key: Private signing key.
         trusted_keys: Folder of further public keys, or None.
         registry: Name of the registry.
@@ -99,6 +112,8 @@ class Settings(BaseModel):
     home: Path
     store: str
     base_store: str | None = None
+    encryption_key: Path | None = None
+    base_encryption_key: Path | None = None
     key: Path
     trusted_keys: Path | None = None
     registry: str = "main"
@@ -128,6 +143,8 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         home=home,
         store=store,
         base_store=_base_store(values["BASE_STORE"], store) if "BASE_STORE" in values else None,
+        encryption_key=path("ENCRYPTION_KEY", home) if "ENCRYPTION_KEY" in values else None,
+        base_encryption_key=path("BASE_ENCRYPTION_KEY", home) if "BASE_ENCRYPTION_KEY" in values else None,
         key=path("KEY", home / "keys" / "signing.pem"),
         trusted_keys=path("TRUSTED_KEYS", home) if "TRUSTED_KEYS" in values else None,
         registry=_registry(values.get("REGISTRY", "main")),

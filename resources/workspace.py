@@ -46,14 +46,27 @@ def store_of(settings: Settings) -> Store:
 
 def own_store_of(settings: Settings) -> Store:
     """Return the store that everything new goes to."""
-    return open_store(settings.store, cache=settings.cache, cache_bytes=settings.cache_bytes)
+    return _opened(settings, settings.store, settings.encryption_key)
 
 
 def base_store_of(settings: Settings) -> Store | None:
     """Return the base store, opened as `penstock data push` needs it, or None."""
-    if settings.base_store is None:
-        return None
-    return open_store(settings.base_store, cache=settings.cache, cache_bytes=settings.cache_bytes)
+    return None if settings.base_store is None else other_store(settings, settings.base_store)
+
+
+def other_store(settings: Settings, url: str) -> Store:
+    """Return a store that is not one's own, opened with the key of the base store if there is one."""
+    return _opened(settings, url, settings.base_encryption_key)
+
+
+def _opened(settings: Settings, url: str, key: Path | None) -> Store:
+    return open_store(
+        url,
+        cache=settings.cache,
+        cache_bytes=settings.cache_bytes,
+        encryption_key=key,
+        scratch=settings.scratch,
+    )
 
 
 def open_workspace(settings: Settings, *, registry: str | None = None) -> Workspace:

@@ -8,6 +8,7 @@ import typer
 
 from pipelines.cli.backtest import backtest
 from pipelines.cli.data.diff import diff as data_diff
+from pipelines.cli.data.key import key as data_key
 from pipelines.cli.data.ls import ls as data_ls
 from pipelines.cli.data.push import push as data_push
 from pipelines.cli.data.show import show as data_show
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "data diff": data_diff,
     "data verify": data_verify,
     "data push": data_push,
+    "data key": data_key,
     "doctor": doctor,
     "key": key,
 }

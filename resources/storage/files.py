@@ -94,16 +94,23 @@ def file_path(store: Store, file: StoredFile) -> Path:
         ObjectMissing: If the store has none.
         IntegrityError: If the stored bytes have another digest; a bad local copy is fetched anew first.
     """
+    found = _matched(store, file)
+    if isinstance(found, str) and store.forget_local(file):
+        found = _matched(store, file)
+    if isinstance(found, str):
+        raise altered(store, file, found)
+    return found
+
+
+def _matched(store: Store, file: StoredFile) -> Path | str:
+    """Return the leased path of a local file with the bytes of `file`, or the digest of other bytes found there."""
     path = store.local(file)
     if matches(path, file.digest):
         return path
-    store.release_local(file)
-    if store.forget_local(file):
-        path = store.local(file)
-        if matches(path, file.digest):
-            return path
+    try:
+        return digest_of_file(path)
+    finally:
         store.release_local(file)
-    raise altered(store, file, digest_of_file(path))
 
 
 @contextmanager

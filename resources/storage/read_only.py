@@ -15,48 +15,48 @@ class ReadOnlyStore:
     """Reads from `store` and writes nothing to it."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.behind = store
 
     @property
     def url(self) -> str:
         """That of the store behind it."""
-        return self._store.url
+        return self.behind.url
 
     def get(self, key: str) -> bytes:
         """Return the bytes under `key`."""
-        return self._store.get(key)
+        return self.behind.get(key)
 
     def get_range(self, key: str, start: int, end: int) -> memoryview:
         """Return the bytes under `key` from `start` to before `end`."""
-        return self._store.get_range(key, start, end)
+        return self.behind.get_range(key, start, end)
 
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         """Return the bytes under `key` and their tag."""
-        return self._store.get_tagged(key)
+        return self.behind.get_tagged(key)
 
     def exists(self, key: str) -> bool:
         """Return whether `key` exists."""
-        return self._store.exists(key)
+        return self.behind.exists(key)
 
     def size_bytes(self, key: str) -> int:
         """Return how many bytes lie under `key`."""
-        return self._store.size_bytes(key)
+        return self.behind.size_bytes(key)
 
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below the folder `prefix`."""
-        return self._store.list(prefix)
+        return self.behind.list(prefix)
 
     def local(self, file: StoredFile) -> Path:
         """Return a local copy of `file`; of a folder it is the stored file itself, which nobody may write to."""
-        return self._store.local(file)
+        return self.behind.local(file)
 
     def release_local(self, file: StoredFile) -> None:
         """Let go of one path that `local` returned."""
-        self._store.release_local(file)
+        self.behind.release_local(file)
 
     def forget_local(self, file: StoredFile) -> bool:
         """Drop a damaged copy in the host's cache, which is no part of the store."""
-        return self._store.forget_local(file)
+        return self.behind.forget_local(file)
 
     def create(self, key: str, data: bytes) -> bool:
         """Refuse."""

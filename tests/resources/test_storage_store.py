@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from resources.errors import ObjectMissing, StoreError
 from resources.settings import PROJECT_ROOT
 from resources.storage.content import describe_bytes
+from resources.storage.data_key import make_user_key
 from resources.storage.files import put_bytes
 from resources.storage.layered import LayeredStore
 from resources.storage.store import Store, check_key, open_store, redact
@@ -21,7 +22,7 @@ KEYS = ["a", "a-b", "x/a", "x/b/c", "x/b/d", "xy/a", "refs/main/p/p2012-01%20x.j
 FOLDERS = ["", "x", "x/", "x/b", "xy", "nowhere", "refs/main"]
 
 
-@pytest.fixture(params=["folder", "file", "memory", "layered"])
+@pytest.fixture(params=["folder", "file", "memory", "layered", "encrypted folder", "encrypted memory"])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
     """Return a function that opens a new, empty store."""
 
@@ -31,7 +32,10 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], St
         if request.param == "layered":
             own, base = (open_store(urls[kind], cache=tmp_path / "cache" / name) for kind in ("folder", "memory"))
             return LayeredStore(own, base)
-        return open_store(urls[request.param], cache=tmp_path / "cache" / name)
+        kind, key = request.param.removeprefix("encrypted "), None
+        if kind != request.param:
+            make_user_key(key := tmp_path / "key")
+        return open_store(urls[kind], cache=tmp_path / "cache" / name, encryption_key=key)
 
     return new
 

@@ -111,15 +111,9 @@ def _split(text: str) -> tuple[tuple[str, ...], str | None]:
 
 def _target(opened: "Workspace", url: str | None) -> "Store":
     from resources.errors import SettingsError
-    from resources.storage.store import open_store
-    from resources.workspace import base_store_of
+    from resources.workspace import base_store_of, other_store
 
-    settings = opened.settings
-    target = (
-        base_store_of(settings)
-        if url is None
-        else open_store(url, cache=settings.cache, cache_bytes=settings.cache_bytes)
-    )
+    target = base_store_of(opened.settings) if url is None else other_store(opened.settings, url)
     if target is None:
         raise SettingsError("there is no store to push to: give --to URL, or set PENSTOCK_BASE_STORE")
     return target
