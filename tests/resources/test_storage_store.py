@@ -106,6 +106,14 @@ def test_a_file_is_read_by_what_names_it(store):
         store.local(describe_bytes(b"none")[0])
 
 
+def test_a_range_behind_the_end_is_empty(store):
+    store.put("a", b"0123456789")
+    store.put("empty", b"")
+
+    for key, start, end in (("a", 10, 20), ("a", 30, 40), ("empty", 0, 1)):
+        assert bytes(store.get_range(key, start, end)) == b""
+
+
 def test_upload_takes_a_local_file_once(store, tmp_path):
     file = tmp_path / "shard"
     file.write_bytes(b"first")
