@@ -46,6 +46,30 @@ def _loadable(path: Path) -> list[Finding]:
     return [Finding("ok", f"signing key {key_id} at {path}, readable by you alone")]
 
 
+def encryption_keys(settings: Settings) -> list[Finding]:
+    """Look whether the keys of encrypted stores are there, whole, and readable by nobody else."""
+    from resources.storage.data_key import load_user_key
+    from resources.storage.sealing import key_id
+
+    given = {
+        "PENSTOCK_ENCRYPTION_KEY": settings.encryption_key,
+        "PENSTOCK_BASE_ENCRYPTION_KEY": settings.base_encryption_key,
+    }
+    findings: list[Finding] = []
+    for name, path in given.items():
+        if path is None:
+            continue
+        try:
+            found = key_id(load_user_key(path)).hex()
+        except PenstockError as error:
+            unsafe = path.exists() and bool(path.stat().st_mode & 0o077)
+            remedy = f"put the right key at {path} with mode 0600, or set {name} to another file"
+            findings.append(of(error, remedy=remedy, level="unsafe" if unsafe else "broken"))
+        else:
+            findings.append(Finding("ok", f"encryption key {found} at {path}, readable by you alone"))
+    return findings
+
+
 def folders(settings: Settings) -> list[Finding]:
     """Look for folders of code, state or trust that everybody may write to."""
     trusted = (settings.trusted_keys,) if settings.trusted_keys else ()
@@ -55,6 +79,7 @@ def folders(settings: Settings) -> list[Finding]:
         PROJECT_ROOT,
         settings.home,
         settings.key.parent,
+        *(key.parent for key in (settings.encryption_key, settings.base_encryption_key) if key),
         settings.scratch,
         settings.cache,
         *local_store,
@@ -154,6 +179,7 @@ def _existing(folder: Path) -> Path:
 
 STATE: Mapping[str, Callable[[Settings], list[Finding]]] = {
     "signing key": signing_key,
+    "encryption keys": encryption_keys,
     "folders": folders,
     "store": store,
     "base store": base_store,

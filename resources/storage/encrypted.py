@@ -215,7 +215,9 @@ class EncryptedStore:
         self._checked(key)
         data_key = self._key()
         if data_key is None:
-            raise ObjectMissing(f"no object {key} in store {self.url}, which is empty: check PENSTOCK_STORE, or make it again")
+            raise ObjectMissing(
+                f"no object {key} in store {self.url}, which is empty: check PENSTOCK_STORE, or make it again"
+            )
         return data_key
 
     def _writing(self, key: str) -> DataKey:
@@ -274,7 +276,14 @@ class _Body:
         return self._sealed.body_bytes
 
     def read(self, start: int, end: int) -> memoryview:
-        return self._store.get_range(self._sealed.name, HEADER_BYTES + start, HEADER_BYTES + end)
+        data = self._store.get_range(self._sealed.name, HEADER_BYTES + start, HEADER_BYTES + end)
+        wanted = HEADER_BYTES + self._sealed.body_bytes
+        if len(data) != end - start and (found := self._store.size_bytes(self._sealed.name)) != wanted:
+            raise IntegrityError(
+                f"{self.name} was altered: it has {found:,} bytes there, its header says {wanted:,}; delete it there "
+                "and make it again, or restore it from a backup"
+            )
+        return data
 
 
 def _frames(sealed: Sealed, path: Path, offset: int) -> Iterator[bytes]:

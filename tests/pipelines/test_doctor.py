@@ -12,6 +12,7 @@ import pytest
 from pipelines.doctor import Finding, diagnose, installation, is_healthy, privacy, runs, safety, state
 from resources.settings import PROJECT_ROOT, load_settings
 from resources.signing import load_signer
+from resources.storage.data_key import make_user_key
 from resources.storage.folder import FolderStore
 
 
@@ -305,3 +306,19 @@ def test_a_base_store_that_cannot_be_read_is_broken(tmp_path):
 
 def test_without_a_base_store_there_is_nothing_to_look_at(settings):
     assert state.base_store(settings) == []
+
+
+def test_encryption_keys_are_looked_at_and_never_told(tmp_path):
+    key = tmp_path / "user.key"
+    given = load_settings({"PENSTOCK_HOME": str(tmp_path), "PENSTOCK_ENCRYPTION_KEY": str(key)})
+    assert state.encryption_keys(load_settings({"PENSTOCK_HOME": str(tmp_path)})) == []
+    assert only(state.encryption_keys(given)).level == "broken"
+    make_user_key(key)
+    healthy = only(state.encryption_keys(given))
+    key.chmod(0o644)
+
+    finding = only(state.encryption_keys(given))
+
+    assert (healthy.level, finding.level) == ("ok", "unsafe")
+    assert "chmod 600" in finding.what
+    assert key.read_bytes().hex() not in healthy.what
