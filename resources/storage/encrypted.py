@@ -14,6 +14,7 @@ from typing import TypeVar
 from resources.errors import IntegrityError, ObjectMissing, StoreError
 from resources.storage.content import StoredFile
 from resources.storage.data_key import begin, load_user_key, read_envelope, unwrap
+from resources.storage.encrypted_body import EncryptedBody, frames_in
 from resources.storage.folder import FolderStore
 from resources.storage.header_cache import HeaderCache
 from resources.storage.layered import own_layer
@@ -36,7 +37,6 @@ from resources.storage.sealing import (
 from resources.storage.store import ENCRYPTION, Store, check_key
 
 _IN_MEMORY_BYTES = 8 * 2**20
-_READ_FRAMES = 64
 _FRAME = FRAME_BYTES + TAG_BYTES
 _ATTEMPTS = 2  # the way here may have hurt the bytes
 _USUAL = ("refs", "registry", "")  # where a store that holds anything holds something, the last for any other
@@ -170,11 +170,11 @@ class EncryptedStore:
         if sealed.size_bytes != file.size_bytes:
             raise ValueError(f"it is {sealed.size_bytes:,} bytes long, its manifest says {file.size_bytes:,}")
         if self._cache is None:
-            yield from _frames(sealed, self.behind.local(file), HEADER_BYTES)
+            yield from frames_in(sealed, self.behind.local(file), HEADER_BYTES)
             return
-        path = self._cache.lease(sealed.body_digest, _Body(self.behind, sealed))
+        path = self._cache.lease(sealed.body_digest, EncryptedBody(self.behind, sealed))
         try:
-            yield from _frames(sealed, path, 0)
+            yield from frames_in(sealed, path, 0)
         except ValueError:
             self._cache.drop_damaged(sealed.body_digest)
             raise
@@ -258,45 +258,3 @@ def is_encrypted(store: Store) -> bool:
     """Return whether what is written to `store` is encrypted there, so that it is no DVC remote."""
     layer = own_layer(store)
     return isinstance(layer.behind if isinstance(layer, ReadOnlyStore) else layer, EncryptedStore)
-
-
-class _Body:
-    """The encrypted frames of one file, as the cache fetches them."""
-
-    def __init__(self, store: FolderStore | ObjectStore, sealed: Sealed) -> None:
-        self._store = store
-        self._sealed = sealed
-
-    @property
-    def name(self) -> str:
-        return f"encrypted file {self._sealed.name} in store {self._store.url}"
-
-    @property
-    def size_bytes(self) -> int:
-        return self._sealed.body_bytes
-
-    def read(self, start: int, end: int) -> memoryview:
-        data = self._store.get_range(self._sealed.name, HEADER_BYTES + start, HEADER_BYTES + end)
-        wanted = HEADER_BYTES + self._sealed.body_bytes
-        if len(data) != end - start and (found := self._store.size_bytes(self._sealed.name)) != wanted:
-            raise IntegrityError(
-                f"{self.name} was altered: it has {found:,} bytes there, its header says {wanted:,}; delete it there "
-                "and make it again, or restore it from a backup"
-            )
-        return data
-
-
-def _frames(sealed: Sealed, path: Path, offset: int) -> Iterator[bytes]:
-    """Yield the plain frames of the body that begins at `offset` of the file."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            file.seek(offset)
-            for first in range(0, sealed.frames, _READ_FRAMES):
-                wanted = min(_READ_FRAMES * _FRAME, sealed.body_bytes - first * _FRAME)
-                if len(data := file.read(wanted)) != wanted:
-                    raise ValueError("it was cut off")
-                yield from sealed.opened(first, data)
-            if file.read(1):
-                raise ValueError("it has bytes after its end")
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}; check the disk, then run again") from error

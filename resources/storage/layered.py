@@ -4,7 +4,8 @@ What one's own layer lacks is read through from the base. Content has one name e
 layer it comes from. Refs and memos of one's own hide those of the base under the same key.
 
 A log (`registry/<registry>/<pipeline>/`) belongs to one layer as a whole, for entries of two would be no chain: to the
-base until one's own holds the first entry, from then on to one's own. `fork_log` copies it.
+base until one's own holds the first entry, from then on to one's own. `fork_log` copies it. What says how one store is
+kept clean (`gc/`, `leases/`, `pins/`) is never read through.
 """
 
 from collections import defaultdict
@@ -19,6 +20,7 @@ from resources.storage.read_only import ReadOnlyStore
 from resources.storage.store import Store
 
 LOGS = "registry"
+HOUSEKEEPING = ("gc", "leases", "pins")
 _LOG_PARTS = 3  # registry/<registry>/<pipeline>
 _FIRST_ENTRY = "00000001.json"
 _OWN, _BASE = "own:", "base:"
@@ -71,7 +73,7 @@ class LayeredStore:
         forked = {folder for key in own if (folder := _log(key)) and key == f"{folder}/{_FIRST_ENTRY}"}
         # A log without its first entry is what a killed fork left.
         mine = {key for key in own if (folder := _log(key)) is None or folder in forked}
-        return sorted(mine | {key for key in base if _log(key) not in forked})
+        return sorted(mine | {key for key in base if _log(key) not in forked and not _is_housekeeping(key)})
 
     def create(self, key: str, data: bytes) -> bool:
         """Write `data` to one's own layer unless a layer has the key."""
@@ -88,11 +90,7 @@ class LayeredStore:
         """
         if tag is not None and tag.startswith(_OWN):
             return self.own.swap(key, data, tag=tag.removeprefix(_OWN))
-        try:
-            in_base = f"{_BASE}{self.base.get_tagged(key)[1]}"
-        except ObjectMissing:
-            in_base = None
-        return in_base == tag and self.own.swap(key, data, tag=None)
+        return self._tag_in_base(key) == tag and self.own.swap(key, data, tag=None)
 
     def upload(self, key: str, path: Path) -> bool:
         """Like `create`: what the base has is not uploaded."""
@@ -153,6 +151,8 @@ class LayeredStore:
 
     def _layers(self, key: str) -> dict[str, Store]:
         """Return the layers that count for `key`, the first first."""
+        if _is_housekeeping(key):
+            return {_OWN: self.own}
         folder = _log(key)
         if folder is None:
             return {_OWN: self.own, _BASE: self.base}
@@ -160,6 +160,14 @@ class LayeredStore:
 
     def _is_own(self, folder: str) -> bool:
         return self.own.exists(f"{folder}/{_FIRST_ENTRY}")
+
+    def _tag_in_base(self, key: str) -> str | None:
+        if _BASE not in self._layers(key):
+            return None
+        try:
+            return f"{_BASE}{self.base.get_tagged(key)[1]}"
+        except ObjectMissing:
+            return None
 
     def _in_base(self, key: str) -> bool:
         return _BASE in self._layers(key) and self.base.exists(key)
@@ -195,6 +203,10 @@ def fork_log(store: Store, folder: str) -> None:
     """Make the log in `folder` one's own before an entry is added to it; without a base it is."""
     if isinstance(store, LayeredStore):
         store.fork_log(folder)
+
+
+def _is_housekeeping(key: str) -> bool:
+    return key.split("/", 1)[0] in HOUSEKEEPING
 
 
 def _log(key: str) -> str | None:

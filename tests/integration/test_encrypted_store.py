@@ -1,6 +1,7 @@
 """Encryption at rest with the real command line, and over a real S3 server."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -8,6 +9,7 @@ import pytest
 
 from resources.errors import IntegrityError, StoreError
 from resources.settings import load_settings
+from resources.storage import refs
 from resources.storage.content import StoredFile
 from resources.storage.data_key import make_user_key
 from resources.storage.datasets import read_frame, write_table
@@ -68,7 +70,11 @@ def test_s3_and_the_hosts_cache_hold_ciphertext_alone(s3_url: str, tmp_path: Pat
     ref = write_table(store, frame, scratch=tmp_path / "home" / "scratch")
     file = put_file(store, tmp_path / "large")
 
+    for value in (ref, replace(ref, rows=1), ref):
+        refs.save(store, "main", ("bike", "raw"), None, value)
+
     again = open_workspace(load_settings(given)).store
+    assert refs.load(again, "main", ("bike", "raw"), None) == ref
     assert read_frame(again, ref.digest).equals(frame)
     assert file_path(again, file).read_bytes() == large
     assert bytes(again.get_range(file.key, 5_000_000, 5_000_100)) == large[5_000_000:5_000_100]

@@ -232,6 +232,19 @@ def test_the_base_remembers_what_was_made_before(store, own, base):
     assert recall(base, "b" * 64) is None
 
 
+@pytest.mark.parametrize("key", ["gc/plan.json", "leases/a.json", "pins/a.json"])
+def test_how_the_base_is_kept_clean_does_not_show_through(store, base, key):
+    base.put(key, b"theirs")
+
+    assert not store.exists(key)
+    assert store.list("") == store.list(key.split("/")[0]) == []
+    with pytest.raises(ObjectMissing):
+        store.get(key)
+    assert store.swap(key, b"mine", tag=None)
+    assert store.swap(key, b"mine", tag=store.get_tagged(key)[1])
+    assert (store.get(key), base.get(key)) == (b"mine", b"theirs")
+
+
 def test_lineage_goes_through_both_layers(store, own, base):
     raw, features = "a" * 64, "b" * 64
     record(base, Provenance(subject=raw, kind="dataset", pipeline="bike", stage="raw"))

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from resources.errors import IntegrityError, ObjectMissing
 from resources.refs import DatasetRef
 from resources.signing import Keyring, Signer, sign_object, verify_object
+from resources.storage.data_key import make_user_key
 from resources.storage.datasets import read_frame, reference, write_table
 from resources.storage.files import put_bytes, put_file
 from resources.storage.folder import FolderStore
@@ -31,12 +32,15 @@ def source(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path / "own")
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=["folder", "memory", "encrypted"])
 def new_target(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
     def new() -> Store:
         name = secrets.token_hex(4)
         url = str(tmp_path / name) if request.param == "folder" else f"memory://{name}"
-        return open_store(url, cache=tmp_path / "cache")
+        key = tmp_path / "key" if request.param == "encrypted" else None
+        if key is not None:
+            make_user_key(key)
+        return open_store(url, cache=tmp_path / "cache", encryption_key=key, scratch=tmp_path / "scratch")
 
     return new
 
