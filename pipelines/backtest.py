@@ -99,6 +99,11 @@ def clear(workspace: Workspace, pipeline: str) -> None:
         # The newest entry first: a log that was cut off in the middle of this is still a whole log.
         for key in reversed(workspace.store.list(folder)):
             workspace.store.delete(key)
+        if workspace.store.list(folder):
+            raise SettingsError(
+                f"the base store holds a backtest of {pipeline} in registry {name!r} too, which shows through: "
+                "give yours another name"
+            )
 
 
 def replayed(

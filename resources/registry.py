@@ -16,6 +16,7 @@ from resources.canonical import canonical_json, digest_value, parse_json
 from resources.errors import ConflictError, IntegrityError, ObjectMissing, SignatureError
 from resources.refs import ModelRef, from_json, to_json
 from resources.signing import Keyring, Signer
+from resources.storage.layered import fork_log, holder
 from resources.storage.store import Store
 
 ALIAS = "champion"
@@ -204,10 +205,21 @@ class Registry:
         )
         entry = replace(draft, signature=self._signer.sign(_KIND, draft.digest), key_id=self._signer.key_id)
         key, data = self._key(entry.sequence), canonical_json(_to_json(entry))
+        fork_log(self._store, self._folder)
+        # Another process may have forked the log of a base at an earlier entry than was read here.
+        if entries and not self._holds(entries[-1]):
+            raise self._conflict()
         # A request that was sent again after a lost answer finds its own entry.
         if not self._store.create(key, data) and self._store.get(key) != data:
             raise self._conflict()
         return entry
+
+    def _holds(self, entry: Entry) -> bool:
+        key = self._key(entry.sequence)
+        try:
+            return _parse(self._store.get(key), lambda why: self._damaged(key, why)).digest == entry.digest
+        except ObjectMissing:
+            return False
 
     def _check(self, entry: Entry, key: str, sequence: int, previous: str) -> None:
         place = (entry.registry, entry.pipeline, entry.sequence)
@@ -227,9 +239,8 @@ class Registry:
         return f"pipeline {self._pipeline} in registry {self._name}"
 
     def _damaged(self, key: str, why: str) -> IntegrityError:
-        return IntegrityError(
-            f"registry entry {key} in store {self._store.url} is not to be trusted: {why}; restore it"
-        )
+        where = holder(self._store, key).url
+        return IntegrityError(f"registry entry {key} in store {where} is not to be trusted: {why}; restore it")
 
     def _conflict(self) -> ConflictError:
         return ConflictError(

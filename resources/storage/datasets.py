@@ -13,8 +13,9 @@ from resources.canonical import digest_bytes
 from resources.refs import DatasetRef
 from resources.storage.files import borrowed, file_path
 from resources.storage.grouping import plain_schema
+from resources.storage.layered import holder
 from resources.storage.manifest import Manifest, Shards, encode, read_manifest
-from resources.storage.objects import put_object
+from resources.storage.objects import object_key, put_object
 from resources.storage.statistics import column_statistics
 from resources.storage.store import Store
 from resources.storage.writer import ROWS_PER_SHARD, SHARD_BYTES, ShardWriter
@@ -86,9 +87,10 @@ class SnapshotWriter:
             shards=Shards.of(item.shard for item in written),
             statistics=column_statistics(self._schema, (item.footer for item in written)),
         )
+        digest = put_object(self._store, encode(made))
         return DatasetRef(
-            digest=put_object(self._store, encode(made)),
-            location=self._store.url,
+            digest=digest,
+            location=holder(self._store, object_key(digest)).url,
             schema_fingerprint=digest_bytes(bytes(self._schema.serialize())),
             rows=made.rows,
             size_bytes=made.size_bytes,
@@ -126,6 +128,23 @@ def write_table(
             quarantine_digest=quarantine_digest,
             report_digest=report_digest,
         )
+
+
+def reference(store: Store, digest: str) -> DatasetRef:
+    """Return the reference to the dataset `digest`, as far as its manifest tells.
+
+    Raises:
+        ObjectMissing: If the manifest is not there.
+        IntegrityError: If it was altered, or is none.
+    """
+    made = read_manifest(store, digest)
+    return DatasetRef(
+        digest=digest,
+        location=holder(store, object_key(digest)).url,
+        schema_fingerprint=digest_bytes(bytes(made.schema.serialize())),
+        rows=made.rows,
+        size_bytes=made.size_bytes,
+    )
 
 
 def scan(store: Store, digest: str) -> pl.LazyFrame:

@@ -17,6 +17,7 @@ from resources.storage.content import (
     describe_file,
     digest_of_file,
 )
+from resources.storage.layered import holder
 from resources.storage.store import Store
 from resources.storage.values import read_verified
 from resources.storage.verified import matches
@@ -92,7 +93,8 @@ def tree_of(store: Store, file: StoredFile) -> Tree:
         return read_verified(store, tree_key(file.digest), verify)
     except ValueError:
         raise IntegrityError(
-            f"{tree_key(file.digest)} in store {store.url} was altered: delete it and store the file again"
+            f"{tree_key(file.digest)} in store {holder(store, tree_key(file.digest)).url} was altered: "
+            "delete it and store the file again"
         ) from None
 
 
@@ -106,23 +108,29 @@ def file_path(store: Store, file: StoredFile) -> Path:
         IntegrityError: If the stored bytes have another digest; a bad local copy is fetched anew first.
         StoreError: If the local file cannot be read.
     """
+    found = _matched(store, file)
+    if isinstance(found, str) and store.forget_local(file):
+        found = _matched(store, file)
+    if isinstance(found, str):
+        raise altered(store, file, found)
+    return found
+
+
+def _matched(store: Store, file: StoredFile) -> Path | str:
+    """Return the leased path of a local file with the bytes of `file`, or the digest of other bytes found there."""
+    path = store.local(file)
     try:
-        path = store.local(file)
         if matches(path, file.digest):
             return path
-        store.release_local(file)
-        if store.forget_local(file):
-            path = store.local(file)
-            if matches(path, file.digest):
-                return path
-            store.release_local(file)
-        raise altered(store, file, digest_of_file(path))
+        found = digest_of_file(path)
     except OSError as error:
         store.release_local(file)
         raise StoreError(
             f"cannot read {error.filename or 'the local copy'} of file {file.digest} in store {store.url}: "
             f"{error.strerror or error}; check the disk, or delete that file if it is a copy in the cache"
         ) from error
+    store.release_local(file)
+    return found
 
 
 @contextmanager
@@ -144,7 +152,7 @@ def borrowed(store: Store, files: Iterable[StoredFile]) -> Generator[list[Path]]
 def altered(store: Store, file: StoredFile, found: str) -> IntegrityError:
     """Return the error of a file whose bytes are not those that its digest names."""
     return IntegrityError(
-        f"file {file.digest} in store {store.url} was altered: its bytes have digest {found}; "
+        f"file {file.digest} in store {holder(store, file.key).url} was altered: its bytes have digest {found}; "
         f"delete {file.key} and make it again, or restore it from a backup"
     )
 

@@ -133,6 +133,12 @@ class FolderStore:
         with self._explained("look up", key):
             return _exists(self._path(key))
 
+    def exists_durably(self, key: str) -> bool:
+        """Return whether `key` exists, after its name was flushed."""
+        target = self._path(key)
+        with self._explained("look up", key):
+            return _exists(target) and not _exists_durably(target)
+
     def size_bytes(self, key: str) -> int:
         """Return how many bytes lie under `key`."""
         with self._explained("look up", key):

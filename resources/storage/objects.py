@@ -5,6 +5,7 @@ Manifests, reports and profiles are objects. The bytes that manifests name are f
 
 from resources.canonical import DIGEST_LENGTH, digest_bytes, is_hex
 from resources.errors import IntegrityError, ObjectMissing
+from resources.storage.layered import holder
 from resources.storage.store import Store
 from resources.storage.values import read_verified
 
@@ -49,6 +50,7 @@ def get_object(store: Store, digest: str) -> bytes:
         return read_verified(store, object_key(digest), verify)
     except ValueError as error:
         raise IntegrityError(
-            f"object {digest} in store {store.url} was altered: its bytes, read twice, have digest {error}; "
+            f"object {digest} in store {holder(store, object_key(digest)).url} was altered: its bytes, read twice, have "
+            f"digest {error}; "
             f"delete {object_key(digest)} and make it again, or restore it from a backup"
         ) from None

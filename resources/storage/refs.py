@@ -13,6 +13,8 @@ from resources.refs import Ref, from_json, to_json
 from resources.storage.store import Store
 from resources.storage.values import read_verified, seal, unseal
 
+CANDIDATES = "candidates"
+"""Registry of the values that others offer by `penstock data push`."""
 _WHOLE = "_"  # an unpartitioned asset
 
 

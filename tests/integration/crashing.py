@@ -36,9 +36,10 @@ _FUNCTIONS = {"open", "write", "link", "rename", "replace", "unlink", "mkdir", "
 
 
 def workspace_of(home: Path) -> Workspace:
-    """Return the workspace whose home is the folder `home`, or whose store is elsewhere by PENSTOCK_STORE."""
-    store = {"PENSTOCK_STORE": os.environ["PENSTOCK_STORE"]} if "PENSTOCK_STORE" in os.environ else {}
-    return open_workspace(load_settings({"PENSTOCK_HOME": str(home), **store}))
+    """Return the workspace whose home is `home`; PENSTOCK_STORE and PENSTOCK_ENCRYPTION_KEY count as ever."""
+    names = ("PENSTOCK_STORE", "PENSTOCK_ENCRYPTION_KEY")
+    given = {name: os.environ[name] for name in names if name in os.environ}
+    return open_workspace(load_settings({"PENSTOCK_HOME": str(home), **given}))
 
 
 def frame(version: int) -> pl.DataFrame:

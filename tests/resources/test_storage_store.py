@@ -13,21 +13,29 @@ from hypothesis import strategies as st
 from resources.errors import ObjectMissing, StoreError
 from resources.settings import PROJECT_ROOT
 from resources.storage.content import describe_bytes
+from resources.storage.data_key import make_user_key
 from resources.storage.files import put_bytes
+from resources.storage.layered import LayeredStore
 from resources.storage.store import Store, check_key, open_store, redact
 
 KEYS = ["a", "a-b", "x/a", "x/b/c", "x/b/d", "xy/a", "refs/main/p/p2012-01%20x.json", "é/ü 1"]
 FOLDERS = ["", "x", "x/", "x/b", "xy", "nowhere", "refs/main"]
 
 
-@pytest.fixture(params=["folder", "file", "memory"])
+@pytest.fixture(params=["folder", "file", "memory", "layered", "encrypted folder", "encrypted memory"])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
     """Return a function that opens a new, empty store."""
 
     def new() -> Store:
         name = secrets.token_hex(4)
         urls = {"folder": str(tmp_path / name), "file": f"file://{tmp_path}/{name}", "memory": f"memory://{name}"}
-        return open_store(urls[request.param], cache=tmp_path / "cache" / name)
+        if request.param == "layered":
+            own, base = (open_store(urls[kind], cache=tmp_path / "cache" / name) for kind in ("folder", "memory"))
+            return LayeredStore(own, base)
+        kind, key = request.param.removeprefix("encrypted "), None
+        if kind != request.param:
+            make_user_key(key := tmp_path / "key")
+        return open_store(urls[kind], cache=tmp_path / "cache" / name, encryption_key=key)
 
     return new
 
@@ -96,6 +104,14 @@ def test_a_file_is_read_by_what_names_it(store):
     store.release_local(file)
     with pytest.raises(ObjectMissing, match=r"no object files/md5/.* in store"):
         store.local(describe_bytes(b"none")[0])
+
+
+def test_a_range_behind_the_end_is_empty(store):
+    store.put("a", b"0123456789")
+    store.put("empty", b"")
+
+    for key, start, end in (("a", 10, 20), ("a", 30, 40), ("empty", 0, 1)):
+        assert bytes(store.get_range(key, start, end)) == b""
 
 
 def test_upload_takes_a_local_file_once(store, tmp_path):
