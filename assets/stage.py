@@ -11,7 +11,7 @@ import dagster as dg
 from assets.partitions import Partitions
 from resources.canonical import digest_value
 from resources.errors import PenstockError
-from resources.refs import Ref, from_json, to_json
+from resources.refs import Ref, digests_of, from_json, to_json
 from resources.storage.memo import recall, remember
 from resources.storage.provenance import Parent, Provenance, record
 from resources.workspace import Workspace
@@ -142,7 +142,7 @@ class Work:
             self.stage, ref, self.parents, partition=self.partition, run_id=self.run_id, parameters=self.parameters
         )
         record(self.workspace.store, made)
-        value = {"ref": to_json(ref), "facts": dict(facts), "requires": [ref.digest]}
+        value = {"ref": to_json(ref), "facts": dict(facts), "requires": list(digests_of(ref))}
         remember(self.workspace.store, self.recipe, value)
         return Done(ref=ref, facts=facts, reused=False)
 

@@ -140,9 +140,13 @@ class FolderStore:
 
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below the folder `prefix`."""
+        return list(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return key to bytes of what lies below the folder `prefix`."""
         folder = self._path(prefix.rstrip("/")) if prefix.rstrip("/") else self._root
         with self._explained("list", prefix):
-            return sorted(path.relative_to(self._root).as_posix() for path in _files(folder))
+            return dict(sorted((path.relative_to(self._root).as_posix(), size) for path, size in _files(folder)))
 
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""
@@ -240,7 +244,8 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Return the files below `folder` with their bytes; what others delete meanwhile is left out."""
     if not _exists(folder) or folder.is_file():
         return
     for entry in list(os.scandir(folder)):
@@ -249,7 +254,8 @@ def _files(folder: Path) -> Iterator[Path]:
         if entry.is_dir():
             yield from _files(Path(entry.path))
         else:
-            yield Path(entry.path)
+            with suppress(FileNotFoundError):
+                yield Path(entry.path), entry.stat().st_size
 
 
 def _sweep(staging: Path) -> None:

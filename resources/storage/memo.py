@@ -8,10 +8,12 @@ from typing import Any
 
 from resources.canonical import canonical_json, parse_json
 from resources.errors import ObjectMissing
+from resources.storage.garbage.guard import is_whole
 from resources.storage.objects import has_object
 from resources.storage.store import Store
 
 REQUIRES = "requires"
+FOLDER = "memo"
 
 
 def recall(store: Store, recipe: str) -> dict[str, Any] | None:  # Any: JSON values
@@ -23,7 +25,9 @@ def recall(store: Store, recipe: str) -> dict[str, Any] | None:  # Any: JSON val
     """
     try:
         value = parse_json(store.get(_key(recipe)))
-        return value if all(has_object(store, digest) for digest in value.get(REQUIRES, ())) else None
+        required: list[str] = value.get(REQUIRES, [])
+        there = all(has_object(store, digest) for digest in required) and is_whole(store, required)
+        return value if there else None
     except (ObjectMissing, ValueError, AttributeError, TypeError):
         return None
 
@@ -34,4 +38,4 @@ def remember(store: Store, recipe: str, value: Mapping[str, Any]) -> None:  # An
 
 
 def _key(recipe: str) -> str:
-    return f"memo/{recipe[:2]}/{recipe}.json"
+    return f"{FOLDER}/{recipe[:2]}/{recipe}.json"

@@ -4,30 +4,55 @@ Refs are the only mutable pointers to data and move by compare-and-swap; what th
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from resources.canonical import canonical_json, parse_json
 from resources.errors import ConflictError, IntegrityError, ObjectMissing
-from resources.refs import Ref, from_json, to_json
+from resources.refs import Ref, digests_of, from_json, sources_of, to_json
+from resources.storage.garbage.guard import keeping
 from resources.storage.store import Store
 
 _WHOLE = "_"  # an unpartitioned asset
+FOLDER = "refs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a ref stands.
+
+    Attributes:
+        registry: Name of the registry.
+        asset: Asset key.
+        partition: Partition key, or None.
+    """
+
+    registry: str
+    asset: tuple[str, ...]
+    partition: str | None
+
+    @property
+    def title(self) -> str:
+        """How people call it."""
+        return " ".join(part for part in ("/".join(self.asset), self.partition) if part)
 
 
 def save(store: Store, registry: str, asset: Sequence[str], partition: str | None, ref: Ref) -> None:
     """Make `ref` the newest value of `asset` for `partition`, replacing the one before.
 
     Raises:
-        ConflictError: If another writer replaced it at the same moment by another value; theirs stays.
+        ConflictError: If another writer replaced it at the same moment by another value; theirs stays. Or if what
+            `ref` names was deleted as garbage meanwhile.
     """
     key, data = _key(registry, asset, partition), canonical_json(to_json(ref))
     try:
         before, tag = store.get_tagged(key)
     except ObjectMissing:
         before, tag = None, None
-    # A request that was sent again after a lost answer finds its own value.
-    if before == data or store.swap(key, data, tag=tag) or store.get(key) == data:
-        return
+    with keeping(store, digests_of(ref), sources_of(ref)):
+        # A request that was sent again after a lost answer finds its own value.
+        if before == data or store.swap(key, data, tag=tag) or store.get(key) == data:
+            return
     where = f" for partition {partition}" if partition else ""
     raise ConflictError(
         f"another run replaced the value of asset {'/'.join(asset)}{where} at the same moment: theirs stays; "
@@ -52,10 +77,17 @@ def load(store: Store, registry: str, asset: Sequence[str], partition: str | Non
             f"asset {'/'.join(asset)} has no value{where} in registry {registry!r} of store {store.url}; "
             f"materialize it: penstock run {asset[0]}{option}"
         ) from None
-    try:
-        return from_json(parse_json(data))
-    except (ValueError, AttributeError, IntegrityError) as error:
-        raise IntegrityError(f"{key} in store {store.url} is damaged: {error}; materialize the asset again") from error
+    return _parse(store, key, data)
+
+
+def places(store: Store) -> dict[str, Place]:
+    """Return store key to place of every ref of every registry."""
+    return {key: _place(key) for key in store.list(FOLDER)}
+
+
+def load_key(store: Store, key: str) -> Ref:
+    """Return the value under one of the keys that `places` returned; raises as `load` does."""
+    return _parse(store, key, store.get(key))
 
 
 def partitions(store: Store, registry: str, asset: Sequence[str]) -> list[str]:
@@ -65,8 +97,25 @@ def partitions(store: Store, registry: str, asset: Sequence[str]) -> list[str]:
     return sorted(unquote(name.removesuffix(".json")[1:]) for name in names if name.startswith("p") and "/" not in name)
 
 
+def _parse(store: Store, key: str, data: bytes) -> Ref:
+    try:
+        return from_json(parse_json(data))
+    except (ValueError, AttributeError, IntegrityError) as error:
+        raise IntegrityError(f"{key} in store {store.url} is damaged: {error}; materialize the asset again") from error
+
+
+def _place(key: str) -> Place:
+    _, registry, *asset, name = key.split("/")
+    stem = name.removesuffix(".json")
+    return Place(
+        registry=unquote(registry),
+        asset=tuple(unquote(part) for part in asset),
+        partition=None if stem == _WHOLE else unquote(stem[1:]),
+    )
+
+
 def _folder(registry: str, asset: Sequence[str]) -> str:
-    return "/".join(["refs", quote(registry, safe=""), *(quote(part, safe="") for part in asset)])
+    return "/".join([FOLDER, quote(registry, safe=""), *(quote(part, safe="") for part in asset)])
 
 
 def _key(registry: str, asset: Sequence[str], partition: str | None) -> str:

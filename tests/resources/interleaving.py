@@ -1,0 +1,113 @@
+"""Several actors on one store, each in a thread of its own, that take their steps in an order which a test decides.
+
+A step is one operation on the store. An actor that is killed makes no further one, not even to clean up.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from queue import SimpleQueue
+from typing import Any
+
+from resources.storage.store import Store
+
+OPERATIONS = (
+    "get", "get_range", "get_tagged", "swap", "create", "put", "upload", "exists", "size_bytes", "list", "sizes", "delete",
+)  # fmt: skip
+_PATIENCE_S = 60.0
+
+
+class Killed(BaseException):
+    """Ends the thread of an actor that was killed."""
+
+
+class Actor:
+    """One process, as the store sees it: `work` gets a store whose operations wait for `step`."""
+
+    def __init__(self, name: str, store: Store, work: Callable[[Store], None]) -> None:
+        self.name = name
+        self.ended = False
+        self.killed = False
+        self.error: BaseException | None = None
+        self._go = threading.Semaphore(0)
+        self._happened: SimpleQueue[str] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, args=(_Stepped(store, self), work), name=name, daemon=True)
+        self._started = False
+
+    def step(self) -> None:
+        """Let one operation happen, or the actor end."""
+        if self.ended:
+            return
+        if not self._started:
+            self._started = True
+            self._thread.start()
+        self._go.release()
+        if self._happened.get(timeout=_PATIENCE_S) == "end":
+            self._thread.join()
+            self.ended = True
+
+    def kill(self) -> None:
+        """End the actor before its next operation."""
+        if self._started and not self.ended:
+            self.killed = True
+            while not self.ended:
+                self.step()
+        self.ended = self.killed = True
+
+    def before_operation(self) -> None:
+        self._go.acquire()
+        if self.killed:
+            self._happened.put("operation")
+            raise Killed
+
+    def after_operation(self) -> None:
+        self._happened.put("operation")
+
+    def _run(self, store: "_Stepped", work: Callable[[Store], None]) -> None:
+        try:
+            work(store)  # pyright: ignore[reportArgumentType]
+        except BaseException as error:  # told by the test
+            self.error = error
+        self._happened.put("end")
+
+
+class _Stepped:
+    def __init__(self, store: Store, actor: Actor) -> None:
+        self._store, self._actor = store, actor
+
+    @property
+    def url(self) -> str:
+        return self._store.url
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in OPERATIONS:
+            return getattr(self._store, name)
+
+        def operation(*args: Any, **options: Any) -> Any:
+            self._actor.before_operation()
+            try:
+                return getattr(self._store, name)(*args, **options)
+            finally:
+                self._actor.after_operation()
+
+        return operation
+
+
+def interleave(actors: list[Actor], schedule: Iterable[tuple[int, int]], check: Callable[[], None]) -> None:
+    """Let actors take runs of steps as `schedule` says, then let each take turns until all have ended.
+
+    Args:
+        actors: Who acts.
+        schedule: Number of an actor, and how many steps it takes; 0 kills it.
+        check: Called after every step.
+    """
+    for number, steps in schedule:
+        actor = actors[number % len(actors)]
+        if steps == 0:
+            actor.kill()
+        for _ in range(steps):
+            actor.step()
+            check()
+    while not all(actor.ended for actor in actors):
+        for actor in actors:
+            actor.step()
+            check()
