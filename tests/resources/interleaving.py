@@ -11,9 +11,11 @@ from typing import Any
 from resources.storage.store import Store
 
 OPERATIONS = (
-    "get", "get_range", "get_tagged", "swap", "create", "put", "upload", "exists", "size_bytes", "list", "sizes", "delete",
+    "get", "get_range", "get_tagged", "swap", "create", "put", "upload", "exists", "size_bytes", "list", "sizes",
+    "delete",
 )  # fmt: skip
 _PATIENCE_S = 60.0
+_END = "end"
 
 
 class Killed(BaseException):
@@ -31,43 +33,45 @@ class Actor:
         self._go = threading.Semaphore(0)
         self._happened: SimpleQueue[str] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, args=(_Stepped(store, self), work), name=name, daemon=True)
-        self._started = False
+        self._next = ""  # the operation that it wants to do
 
-    def step(self) -> None:
-        """Let one operation happen, or the actor end."""
-        if self.ended:
-            return
-        if not self._started:
-            self._started = True
+    def step(self) -> str:
+        """Let one operation happen and return its name; the actor then goes on until it wants the next, or ends."""
+        if not self._next:
             self._thread.start()
-        self._go.release()
-        if self._happened.get(timeout=_PATIENCE_S) == "end":
-            self._thread.join()
-            self.ended = True
+            self._wait()
+        done = self._next
+        if not self.ended:
+            self._go.release()
+            self._wait()
+        return done
 
     def kill(self) -> None:
         """End the actor before its next operation."""
-        if self._started and not self.ended:
-            self.killed = True
-            while not self.ended:
-                self.step()
-        self.ended = self.killed = True
+        self.killed = True
+        while self._next and not self.ended:
+            self.step()
+        self.ended = True
 
-    def before_operation(self) -> None:
+    def before_operation(self, name: str) -> None:
+        """Wait for the turn of this actor."""
+        self._happened.put(name)
         self._go.acquire()
         if self.killed:
-            self._happened.put("operation")
             raise Killed
 
-    def after_operation(self) -> None:
-        self._happened.put("operation")
+    def _wait(self) -> None:
+        self._next = self._happened.get(timeout=_PATIENCE_S)
+        if self._next == _END:
+            self._thread.join()
+            self.ended = True
 
     def _run(self, store: "_Stepped", work: Callable[[Store], None]) -> None:
         try:
             work(store)  # pyright: ignore[reportArgumentType]
         except BaseException as error:  # told by the test
             self.error = error
-        self._happened.put("end")
+        self._happened.put(_END)
 
 
 class _Stepped:
@@ -83,11 +87,8 @@ class _Stepped:
             return getattr(self._store, name)
 
         def operation(*args: Any, **options: Any) -> Any:
-            self._actor.before_operation()
-            try:
-                return getattr(self._store, name)(*args, **options)
-            finally:
-                self._actor.after_operation()
+            self._actor.before_operation(name)
+            return getattr(self._store, name)(*args, **options)
 
         return operation
 
@@ -98,16 +99,19 @@ def interleave(actors: list[Actor], schedule: Iterable[tuple[int, int]], check: 
     Args:
         actors: Who acts.
         schedule: Number of an actor, and how many steps it takes; 0 kills it.
-        check: Called after every step.
+        check: Called after every step that can take something away, and when an actor has ended.
     """
+
+    def step(actor: Actor) -> None:
+        if actor.step() == "delete" or actor.ended:
+            check()
+
     for number, steps in schedule:
         actor = actors[number % len(actors)]
         if steps == 0:
             actor.kill()
         for _ in range(steps):
-            actor.step()
-            check()
+            step(actor)
     while not all(actor.ended for actor in actors):
         for actor in actors:
-            actor.step()
-            check()
+            step(actor)

@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,13 +31,12 @@ ACTS = ("write", "drop", "gc", "gc now", "pin", "read")
 
 
 @pytest.fixture(autouse=True)
-def one_step_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def one_step_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read with one thread, wait without sleeping, and let every thread be a process of its own."""
     for module in (walk, roots, collecting):
         monkeypatch.setattr(module, "READERS", 1)
     monkeypatch.setattr(guard, "PAUSE_S", 0.0)
     monkeypatch.setattr(collecting, "this_process", lambda: threading.current_thread().name)
-    yield
 
 
 def files_of(number: int) -> dict[str, bytes]:
@@ -71,6 +70,11 @@ class World:
         }
         self.actors.append(Actor(f"{len(self.actors)} {kind} {number}", self.store, work[kind]))
 
+    def alone(self, kind: str, number: int) -> None:
+        """Let an actor do its work while nobody else acts."""
+        self.act(kind, number)
+        interleave(self.actors[-1:], [], self.check)
+
     def write(self, store: Store, number: int) -> None:
         """Make version `number` as a stage does: recalled, or written and remembered, then saved as a ref."""
         recipe, place = f"{number:064d}", REFS[number % 2]
@@ -84,6 +88,7 @@ class World:
             except ConflictError:
                 continue
             self.lasting[place] = bundle_digest(files_of(number))
+            self.check()
             return
 
     def drop(self, store: Store, place: str) -> None:
@@ -107,6 +112,7 @@ class World:
         except (ConflictError, ObjectMissing):
             return
         self.pinned.add(digest)
+        self.check()
 
     def read(self, store: Store, number: int) -> None:
         """Read what a ref names under a lease, as a stage does."""
@@ -154,28 +160,36 @@ def is_whole(store: Store, digest: str) -> bool:
 
 
 acts = st.tuples(st.sampled_from(ACTS), st.integers(0, 3))
-schedules = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 40)), max_size=20)
+marked = st.integers(0, 3).map(lambda number: [("write", number), ("drop", number), ("gc", 0)])
+"""Something is dead and marked, so that the next collector deletes."""
+steps = st.one_of(st.integers(0, 6), st.sampled_from([10, 20, 40, 80, 400]))
+schedules = st.lists(st.tuples(st.integers(0, 4), steps), max_size=20)
 
 
 @settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(before=st.lists(acts, max_size=5), beside=st.lists(acts, min_size=2, max_size=5), schedule=schedules)
-def test_in_every_order_of_steps_no_committed_version_loses_a_part(monkeypatch, before, beside, schedule):
+@given(
+    before=st.one_of(marked, st.lists(acts, max_size=5)),
+    beside=st.lists(acts, min_size=1, max_size=4),
+    number=st.integers(0, 3),
+    collector=st.sampled_from(["gc", "gc now"]),
+    schedule=schedules,
+)
+def test_in_every_order_of_steps_no_committed_version_loses_a_part(
+    monkeypatch, before, beside, number, collector, schedule
+):
     world = World(monkeypatch)
-    for kind, number in before:
-        world.act(kind, number)
-        interleave(world.actors[-1:], [], world.check)
-    for kind, number in beside:
-        world.act(kind, number)
+    for act in before:
+        world.alone(*act)
+    for act in [("write", number), (collector, 0), *beside]:
+        world.act(*act)
     interleave(world.actors[len(before) :], schedule, world.check)
 
     for actor in world.actors:
         assert actor.error is None or (actor.killed and isinstance(actor.error, Killed)), repr(actor.error)
-    for number in range(4):  # whatever was killed: everything can be written again, and is collected again
-        world.act("write", number)
-        interleave(world.actors[-1:], [], world.check)
+    for again in range(4):  # whatever was killed: everything can be written again, and collected again
+        world.alone("write", again)
     assert set(world.lasting) == set(REFS)
-    world.act("gc now", 0)
-    interleave(world.actors[-1:], [], world.check)
+    world.alone("gc now", 0)
     kept = {
         key for digest in (*world.lasting.values(), *world.pinned) for key in own_keys(version(world.store, digest))
     }
