@@ -1,5 +1,6 @@
 """Writers and collectors of one store take their steps in every order: no committed version ever loses a part."""
 
+import os
 import secrets
 import threading
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from tests.resources.interleaving import Actor, Killed, interleave
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 REFS = ("a", "b")
+EXAMPLES = int(os.environ.get("PENSTOCK_TEST_INTERLEAVINGS", "100"))
 ACTS = ("write", "drop", "gc", "gc now", "pin", "read")
 
 
@@ -60,7 +62,16 @@ class World:
 
     def act(self, kind: str, number: int) -> None:
         """Add an actor."""
-        work: dict[str, Callable[[Store], None]] = {
+        self.actors.append(Actor(f"{len(self.actors)} {kind} {number}", self.store, self.work(kind, number)))
+
+    def alone(self, kind: str, number: int) -> None:
+        """Do the work of an actor at once, while nobody else acts."""
+        self.work(kind, number)(self.store)
+        self.check()
+
+    def work(self, kind: str, number: int) -> Callable[[Store], None]:
+        """Return what an actor does."""
+        works: dict[str, Callable[[Store], None]] = {
             "write": lambda store: self.write(store, number),
             "drop": lambda store: self.drop(store, REFS[number % 2]),
             "gc": lambda store: self.gc(store, grace_s=3600.0),
@@ -68,12 +79,7 @@ class World:
             "pin": lambda store: self.pin(store, number),
             "read": lambda store: self.read(store, number),
         }
-        self.actors.append(Actor(f"{len(self.actors)} {kind} {number}", self.store, work[kind]))
-
-    def alone(self, kind: str, number: int) -> None:
-        """Let an actor do its work while nobody else acts."""
-        self.act(kind, number)
-        interleave(self.actors[-1:], [], self.check)
+        return works[kind]
 
     def write(self, store: Store, number: int) -> None:
         """Make version `number` as a stage does: recalled, or written and remembered, then saved as a ref."""
@@ -166,7 +172,7 @@ steps = st.one_of(st.integers(0, 6), st.sampled_from([10, 20, 40, 80, 400]))
 schedules = st.lists(st.tuples(st.integers(0, 4), steps), max_size=20)
 
 
-@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     before=st.one_of(marked, st.lists(acts, max_size=5)),
     beside=st.lists(acts, min_size=1, max_size=4),
@@ -182,7 +188,7 @@ def test_in_every_order_of_steps_no_committed_version_loses_a_part(
         world.alone(*act)
     for act in [("write", number), (collector, 0), *beside]:
         world.act(*act)
-    interleave(world.actors[len(before) :], schedule, world.check)
+    interleave(world.actors, schedule, world.check)
 
     for actor in world.actors:
         assert actor.error is None or (actor.killed and isinstance(actor.error, Killed)), repr(actor.error)
