@@ -7,6 +7,10 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.backtest import backtest
+from pipelines.cli.data.diff import diff as data_diff
+from pipelines.cli.data.ls import ls as data_ls
+from pipelines.cli.data.show import show as data_show
+from pipelines.cli.data.verify import verify as data_verify
 from pipelines.cli.demo import demo
 from pipelines.cli.doctor import doctor
 from pipelines.cli.guard import guarded
@@ -45,12 +49,20 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "reproduce": reproduce,
     "verify": verify,
     "backtest": backtest,
+    "data ls": data_ls,
+    "data show": data_show,
+    "data diff": data_diff,
+    "data verify": data_verify,
     "doctor": doctor,
     "key": key,
 }
-"""Command to its function, in the order that the help shows."""
+"""Command to its function, in the order that the help shows; those of two words are in a group."""
+GROUPS = {"data": typer.Typer(help="Look at, verify, move and clean up what the store holds.", no_args_is_help=True)}
 for _name, _command in COMMANDS.items():
-    app.command(_name)(guarded(_command))
+    _group, _, _leaf = _name.rpartition(" ")
+    (GROUPS[_group] if _group else app).command(_leaf)(guarded(_command))
+for _name, _group_app in GROUPS.items():
+    app.add_typer(_group_app, name=_name)
 
 
 def _show_version(wanted: bool) -> None:

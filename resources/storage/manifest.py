@@ -170,8 +170,17 @@ def read_manifest(store: Store, digest: str) -> Manifest:
         ObjectMissing: If the store has no such object.
         IntegrityError: If it was altered, or is not a dataset manifest.
     """
+    return manifest_of(store, digest, get_object(store, digest))
+
+
+def manifest_of(store: Store, digest: str, data: bytes) -> Manifest:
+    """Return the manifest that the bytes of the object `digest` are.
+
+    Raises:
+        IntegrityError: If they are none.
+    """
     try:
-        return decode(get_object(store, digest))
+        return decode(data)
     except ValueError as error:
         raise IntegrityError(
             f"object {digest} in store {store.url} is no dataset manifest of format {FORMAT}: {error}; "

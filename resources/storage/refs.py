@@ -14,27 +14,6 @@ from resources.storage.garbage.guard import keeping
 from resources.storage.store import Store
 
 _WHOLE = "_"  # an unpartitioned asset
-FOLDER = "refs"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a ref stands.
-
-    Attributes:
-        registry: Name of the registry.
-        asset: Asset key.
-        partition: Partition key, or None.
-    """
-
-    registry: str
-    asset: tuple[str, ...]
-    partition: str | None
-
-    @property
-    def title(self) -> str:
-        """How people call it."""
-        return " ".join(part for part in ("/".join(self.asset), self.partition) if part)
 
 
 def save(store: Store, registry: str, asset: Sequence[str], partition: str | None, ref: Ref) -> None:
@@ -77,17 +56,10 @@ def load(store: Store, registry: str, asset: Sequence[str], partition: str | Non
             f"asset {'/'.join(asset)} has no value{where} in registry {registry!r} of store {store.url}; "
             f"materialize it: penstock run {asset[0]}{option}"
         ) from None
-    return _parse(store, key, data)
-
-
-def places(store: Store) -> dict[str, Place]:
-    """Return store key to place of every ref of every registry."""
-    return {key: _place(key) for key in store.list(FOLDER)}
-
-
-def load_key(store: Store, key: str) -> Ref:
-    """Return the value under one of the keys that `places` returned; raises as `load` does."""
-    return _parse(store, key, store.get(key))
+    try:
+        return from_json(parse_json(data))
+    except (ValueError, AttributeError, IntegrityError) as error:
+        raise IntegrityError(f"{key} in store {store.url} is damaged: {error}; materialize the asset again") from error
 
 
 def partitions(store: Store, registry: str, asset: Sequence[str]) -> list[str]:
@@ -97,25 +69,33 @@ def partitions(store: Store, registry: str, asset: Sequence[str]) -> list[str]:
     return sorted(unquote(name.removesuffix(".json")[1:]) for name in names if name.startswith("p") and "/" not in name)
 
 
-def _parse(store: Store, key: str, data: bytes) -> Ref:
-    try:
-        return from_json(parse_json(data))
-    except (ValueError, AttributeError, IntegrityError) as error:
-        raise IntegrityError(f"{key} in store {store.url} is damaged: {error}; materialize the asset again") from error
+@dataclass(frozen=True, slots=True, order=True)
+class RefName:
+    """What a ref is called: registry, asset key, and partition key, None for an unpartitioned asset."""
+
+    registry: str
+    asset: tuple[str, ...]
+    partition: str | None
+
+    @property
+    def title(self) -> str:
+        """What a person may type for it."""
+        return "/".join(self.asset) + (f"@{self.partition}" if self.partition else "")
 
 
-def _place(key: str) -> Place:
-    _, registry, *asset, name = key.split("/")
-    stem = name.removesuffix(".json")
-    return Place(
-        registry=unquote(registry),
-        asset=tuple(unquote(part) for part in asset),
-        partition=None if stem == _WHOLE else unquote(stem[1:]),
-    )
+def listed(store: Store, registry: str | None = None) -> list[RefName]:
+    """Return the names of all refs, or of those in one registry, sorted; their values are not read."""
+    keys = store.list("refs" if registry is None else f"refs/{quote(registry, safe='')}")
+    return sorted(_name(key) for key in keys)
+
+
+def _name(key: str) -> RefName:
+    _, registry, *asset, file = (unquote(part) for part in key.removesuffix(".json").split("/"))
+    return RefName(registry, tuple(asset), None if file == _WHOLE else file[1:])
 
 
 def _folder(registry: str, asset: Sequence[str]) -> str:
-    return "/".join([FOLDER, quote(registry, safe=""), *(quote(part, safe="") for part in asset)])
+    return "/".join(["refs", quote(registry, safe=""), *(quote(part, safe="") for part in asset)])
 
 
 def _key(registry: str, asset: Sequence[str], partition: str | None) -> str:

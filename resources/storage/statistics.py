@@ -82,7 +82,7 @@ def _plain(value: Any, kind: "pa.DataType") -> Bound:  # Any: a value of Parquet
         width = pa.int32() if kind.bit_width == 32 else pa.int64()
         return str(pa.array([value], width).cast(kind).cast(pa.string())[0])
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value + 0.0 if math.isfinite(value) else None  # Parquet writes a lowest zero as -0.0
     if isinstance(value, bool | int):
         return value
     return value if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None

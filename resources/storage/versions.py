@@ -4,21 +4,23 @@ It knows the two manifests (`resources.storage.manifest` for datasets, the one o
 files mean.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from resources.canonical import canonical_json, parse_json
 from resources.errors import IntegrityError
 from resources.storage.content import StoredFile
+from resources.storage.manifest import FORMAT, Shards, manifest_of
 from resources.storage.manifest import KIND as DATASET
-from resources.storage.manifest import Shards, read_manifest
 from resources.storage.objects import get_object
 from resources.storage.store import Store
 
 BUNDLE = "bundle"
 BUNDLE_FORMAT = 2
+_DATASET_START = f'{{"format":{FORMAT},"kind":"{DATASET}",'.encode()
 _SHARD_DIGITS = 5
+_SUFFIX = ".parquet"
 
 VersionKind = Literal["dataset", "model", "object"]
 
@@ -31,16 +33,13 @@ class Version:
         digest: Digest of the manifest, or of the object itself.
         kind: Dataset, model, or a single object such as a report or a profile.
         files: File name to file; empty for a single object.
+        size_bytes: Bytes of all files, or of the single object.
     """
 
     digest: str
     kind: VersionKind
     files: Mapping[str, StoredFile]
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all files."""
-        return sum(file.size_bytes for file in self.files.values())
+    size_bytes: int
 
 
 def version(store: Store, digest: str) -> Version:
@@ -50,17 +49,33 @@ def version(store: Store, digest: str) -> Version:
         ObjectMissing: If the store has no such object.
         IntegrityError: If it was altered, or is a manifest of another format.
     """
-    match kind_of(get_object(store, digest)):
+    data = get_object(store, digest)
+    match kind_of(data):
         case "dataset":
-            return Version(digest=digest, kind="dataset", files=shard_files(read_manifest(store, digest).shards))
+            made = manifest_of(store, digest, data)
+            return Version(digest=digest, kind="dataset", files=ShardFiles(made.shards), size_bytes=made.size_bytes)
         case "model":
-            return Version(digest=digest, kind="model", files=bundle_files(store, digest))
+            files = bundle_files(store, digest)
+            size_bytes = sum(file.size_bytes for file in files.values())
+            return Version(digest=digest, kind="model", files=files, size_bytes=size_bytes)
         case _:
-            return Version(digest=digest, kind="object", files={})
+            return Version(digest=digest, kind="object", files={}, size_bytes=len(data))
+
+
+def kind_of_version(store: Store, digest: str) -> VersionKind:
+    """Return what kind of version `digest` names.
+
+    Raises:
+        ObjectMissing: If the store has no such object.
+        IntegrityError: If it was altered.
+    """
+    return kind_of(get_object(store, digest))
 
 
 def kind_of(data: bytes) -> VersionKind:
     """Return what kind of version an object is the manifest of."""
+    if data.startswith(_DATASET_START):  # one of 100,000 shards takes a while to parse, and `format` comes first in it
+        return "dataset"
     try:
         value: Any = parse_json(data)  # Any: JSON of several kinds
     except ValueError:
@@ -69,9 +84,32 @@ def kind_of(data: bytes) -> VersionKind:
     return "dataset" if kind == DATASET else "model" if kind == BUNDLE else "object"
 
 
-def shard_files(shards: Shards) -> dict[str, StoredFile]:
-    """Return the files of a dataset by name: `00000.parquet` and on, in row order."""
-    return {f"{number:0{_SHARD_DIGITS}d}.parquet": file for number, file in enumerate(shards.files)}
+class ShardFiles(Mapping[str, StoredFile]):
+    """The files of a dataset by name, `00000.parquet` and on, in row order; each is made when it is asked for."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+
+    def __getitem__(self, name: str) -> StoredFile:
+        number = name.removesuffix(_SUFFIX)
+        if not number.isdecimal() or int(number) >= len(self._shards) or shard_name(int(number)) != name:
+            raise KeyError(name)
+        return self._shards[int(number)].file
+
+    def __iter__(self) -> Iterator[str]:
+        return map(shard_name, range(len(self._shards)))
+
+    def __len__(self) -> int:
+        return len(self._shards)
+
+
+def shard_name(number: int) -> str:
+    """Return the name of a shard.
+
+    >>> shard_name(12)
+    '00012.parquet'
+    """
+    return f"{number:0{_SHARD_DIGITS}d}{_SUFFIX}"
 
 
 def encode_bundle(files: Mapping[str, StoredFile]) -> bytes:

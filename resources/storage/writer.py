@@ -1,6 +1,6 @@
 """Owns the writing of Parquet shards: equal rows become equal bytes, whatever batches they came in.
 
-One thread encodes row groups, another hashes, flushes and stores finished shards, so that the caller can read the next
+One thread encodes row groups, others hash, flush and store finished shards, so that the caller can read the next
 batch meanwhile. The bytes still depend on the version of pyarrow, which every Parquet file names.
 """
 
@@ -102,7 +102,8 @@ class _Shards:
             self._scratch = ScratchFolder(scratch)
         except OSError as error:
             raise _scratch_error(scratch, error) from error
-        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="store-shards")
+        # Two, so that one shard is hashed while another is uploaded.
+        self._keeper = ThreadPoolExecutor(2, thread_name_prefix="store-shards")
         self._stored: list[Future[Written]] = []
         self._open: _OpenShard | None = None
 

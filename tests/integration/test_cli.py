@@ -23,12 +23,14 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
-    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+    assert all(f"  {name.split()[0]} " in done.stdout for name in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_and_its_options(command: str):
-    done = subprocess.run([str(BIN / "penstock"), command, "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [str(BIN / "penstock"), *command.split(), "--help"], capture_output=True, text=True, check=True
+    )
     assert f"Usage: penstock {command}" in done.stdout
     assert "Options:" in done.stdout
 

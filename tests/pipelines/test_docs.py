@@ -6,20 +6,23 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from pipelines.cli.app import COMMANDS, app
+from pipelines.cli.app import COMMANDS, GROUPS, app
 from pipelines.cli.guard import BLOCKED, DONE, ERROR, INTERRUPTED, USAGE
 from resources.settings import PROJECT_ROOT, SETTINGS
 
 PAGES = [PROJECT_ROOT / "README.md", PROJECT_ROOT / "CONTRIBUTING.md", *sorted((PROJECT_ROOT / "docs").rglob("*.md"))]
 CLI = (PROJECT_ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 CODE = ("pipelines", "assets", "resources", "quality", "scripts")
+WORDS = rf"(?:{'|'.join(GROUPS)}) [a-z]+|[a-z]+"
 OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#:]+)\)")
 
 
 def options_of(command: str) -> set[str]:
-    group = get_command(app)
-    return {name for item in group.commands[command].params for name in item.opts if name.startswith("-")}
+    found = get_command(app)
+    for word in command.split():
+        found = found.commands[word]
+    return {name for item in found.params for name in item.opts if name.startswith("-")}
 
 
 def usages() -> list[tuple[str, str, str]]:
@@ -30,14 +33,14 @@ def usages() -> list[tuple[str, str, str]]:
         code = re.findall(r"```sh\n(.*?)```", text, re.DOTALL) + re.findall(r"(?m)^ {4}(penstock .*)$", text)
         code += re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
         for line in "\n".join(code).splitlines():
-            for command, rest in re.findall(r"(?:^|/|\s)penstock ([a-z]+)\b(.*)$", line):
+            for command, rest in re.findall(rf"(?:^|/|\s)penstock ({WORDS})\b(.*)$", line):
                 found.append((page.name, command, rest))
     return found
 
 
 def sections() -> dict[str, str]:
     parts = re.split(r"(?m)^## `penstock ", CLI)[1:]
-    return {re.match(r"[a-z]+", part)[0]: part for part in parts}
+    return {re.match(WORDS, part)[0]: part for part in parts}
 
 
 def test_the_command_line_page_has_every_command_in_the_order_of_the_help():

@@ -50,6 +50,7 @@ def read_plan(store: Store) -> Plan:
     Raises:
         IntegrityError: If the record is damaged.
     """
+    store = own_layer(store)
     try:
         data, tag = store.get_tagged(KEY)
     except ObjectMissing:
@@ -64,9 +65,15 @@ def read_plan(store: Store) -> Plan:
         ) from error
 
 
+def own_layer(store: Store) -> Store:
+    """Return the layer of `store` that takes writes: only there is anything ever deleted, and only its plan counts."""
+    own: Store = getattr(store, "own", store)
+    return own
+
+
 def swap_plan(store: Store, before: Plan, after: Plan) -> bool:
     """Replace the plan `before` by `after`; return False, changing nothing, if another process was first."""
-    value = asdict(after)
+    store, value = own_layer(store), asdict(after)
     del value["tag"]
     data = canonical_json(value)
     if store.swap(KEY, data, tag=before.tag):
@@ -85,7 +92,7 @@ def rescue(store: Store, plan: Plan, keys: Iterable[str]) -> bool:
 def write_list(store: Store, keys: Iterable[str]) -> str:
     """Store a list of keys and return its own key."""
     name = f"{FOLDER}/keys-{secrets.token_hex(16)}.json"
-    store.create(name, canonical_json(list(keys)))
+    own_layer(store).create(name, canonical_json(list(keys)))
     return name
 
 
@@ -98,7 +105,7 @@ def listed_keys(store: Store, plan: Plan) -> tuple[str, ...]:
     if not plan.listed:
         return ()
     rescued = set(plan.rescued)
-    return tuple(key for key in _list(store, plan.listed) if key not in rescued)
+    return tuple(key for key in _list(own_layer(store), plan.listed) if key not in rescued)
 
 
 @lru_cache(maxsize=2)

@@ -4,7 +4,7 @@ Memos are no roots. But where a version is alive, what a memo names beside it (i
 be used again whole.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ from resources.storage.memo import FOLDER as MEMOS
 from resources.storage.memo import REQUIRES
 from resources.storage.store import Store
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -58,10 +59,10 @@ def alive(store: Store, *, now: datetime) -> Alive:
     )
 
 
-def read_all(store: Store, keys: list[str], read: Callable[[Store, str], T]) -> Iterator[tuple[str, T]]:
+def read_all(store: Store, keys: Sequence[K], read: Callable[[Store, K], T]) -> Iterator[tuple[K, T]]:
     """Yield every key with what `read` makes of it, several at a time; what is deleted meanwhile is left out."""
 
-    def one(key: str) -> tuple[str, T] | None:
+    def one(key: K) -> tuple[K, T] | None:
         try:
             return key, read(store, key)
         except ObjectMissing:
@@ -80,10 +81,12 @@ def starts_of(ref: Ref, reason: Reason) -> Iterator[Start]:
 
 
 def _refs(store: Store) -> Iterator[Start]:
-    places = refs.places(store)
-    for key, ref in read_all(store, list(places), refs.load_key):
-        place = places[key]
-        yield from starts_of(ref, Reason(kind="ref", name=f"{place.title} in registry {place.registry}"))
+    for name, ref in read_all(store, refs.listed(store), _load):
+        yield from starts_of(ref, Reason(kind="ref", name=f"{name.title} in registry {name.registry}"))
+
+
+def _load(store: Store, name: refs.RefName) -> Ref:
+    return refs.load(store, name.registry, name.asset, name.partition)
 
 
 def _logged(store: Store) -> Iterator[Start]:

@@ -1,0 +1,154 @@
+"""Owns what two versions differ in, as their manifests tell: no file is read."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from resources.errors import ObjectMissing
+from resources.storage.manifest import Manifest, Shards, read_manifest
+from resources.storage.statistics import ColumnStatistics
+from resources.storage.store import Store
+from resources.storage.versions import Version, kind_of_version, version
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_Sized = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesDifference:
+    """Files of two versions, told apart by their bytes.
+
+    Attributes:
+        shared: Files of both.
+        shared_bytes: Their bytes.
+        removed: Files of the first alone.
+        removed_bytes: Their bytes.
+        added: Files of the second alone.
+        added_bytes: Their bytes.
+    """
+
+    shared: int
+    shared_bytes: int
+    removed: int
+    removed_bytes: int
+    added: int
+    added_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnDifference:
+    """One column that differs; a side without it has None.
+
+    Attributes:
+        name: Its name.
+        types: Arrow type before and after.
+        statistics: Nulls and range before and after.
+    """
+
+    name: str
+    types: tuple[str | None, str | None]
+    statistics: tuple[ColumnStatistics | None, ColumnStatistics | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What the second version has otherwise than the first.
+
+    Attributes:
+        kind: Dataset or model.
+        rows: Rows before and after; None for a model.
+        size_bytes: Bytes of all files before and after.
+        files: Shards or bundle files.
+        columns: Columns that were added, removed, or have another type, nulls or range.
+        named: Of a model: name of each file that differs, with `added`, `removed` or `changed`.
+    """
+
+    kind: str
+    rows: tuple[int, int] | None
+    size_bytes: tuple[int, int]
+    files: FilesDifference
+    columns: tuple[ColumnDifference, ...] = ()
+    named: tuple[tuple[str, str], ...] = ()
+
+
+def diff(store: Store, before: str, after: str) -> Difference:
+    """Return what the version `after` has otherwise than `before`.
+
+    Raises:
+        ObjectMissing: If one is not there, or they are not both datasets or both models.
+        IntegrityError: If a manifest was altered.
+    """
+    kinds = tuple(kind_of_version(store, digest) for digest in (before, after))
+    if kinds == ("dataset", "dataset"):
+        return _datasets(read_manifest(store, before), read_manifest(store, after))
+    if kinds == ("model", "model"):
+        return _models(version(store, before), version(store, after))
+    raise ObjectMissing(f"{before[:12]} is a {kinds[0]} and {after[:12]} a {kinds[1]}: name two datasets or two models")
+
+
+def _datasets(before: Manifest, after: Manifest) -> Difference:
+    return Difference(
+        kind="dataset",
+        rows=(before.rows, after.rows),
+        size_bytes=(before.size_bytes, after.size_bytes),
+        files=_files(_sizes(before.shards), _sizes(after.shards)),
+        columns=tuple(_columns(before, after)),
+    )
+
+
+def _models(before: Version, after: Version) -> Difference:
+    def change(name: str) -> str:
+        old, new = before.files.get(name), after.files.get(name)
+        return "" if old == new else "added" if old is None else "removed" if new is None else "changed"
+
+    changes = ((name, change(name)) for name in sorted({*before.files, *after.files}))
+    return Difference(
+        kind="model",
+        rows=None,
+        size_bytes=(before.size_bytes, after.size_bytes),
+        files=_files(*([(file.digest, file.size_bytes) for file in it.files.values()] for it in (before, after))),
+        named=tuple((name, what) for name, what in changes if what),
+    )
+
+
+def _sizes(shards: Shards) -> list[_Sized]:
+    return list(zip(shards.digests, shards.sizes_bytes, strict=True))
+
+
+def _files(before: list[_Sized], after: list[_Sized]) -> FilesDifference:
+    had, has = Counter(before), Counter(after)
+    shared, removed, added = had & has, had - has, has - had
+    return FilesDifference(
+        shared=shared.total(),
+        shared_bytes=_bytes(shared),
+        removed=removed.total(),
+        removed_bytes=_bytes(removed),
+        added=added.total(),
+        added_bytes=_bytes(added),
+    )
+
+
+def _bytes(counts: "Counter[_Sized]") -> int:
+    return sum(size_bytes * number for (_, size_bytes), number in counts.items())
+
+
+def _columns(before: Manifest, after: Manifest) -> list[ColumnDifference]:
+    names = dict.fromkeys([*before.schema.names, *after.schema.names])
+    found = [
+        ColumnDifference(
+            name=name,
+            types=(_type(before.schema, name), _type(after.schema, name)),
+            statistics=(before.statistics.get(name), after.statistics.get(name)),
+        )
+        for name in names
+    ]
+    return [it for it in found if it.types[0] != it.types[1] or it.statistics[0] != it.statistics[1]]
+
+
+def _type(schema: "pa.Schema", name: str) -> str | None:
+    if name not in schema.names:
+        return None
+    field = schema.field(name)
+    return f"{field.type}{'' if field.nullable else ' not null'}"

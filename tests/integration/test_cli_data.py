@@ -1,0 +1,70 @@
+"""`penstock data` over a store that a pipeline has filled."""
+
+import pytest
+
+from tests.integration.shell import NAME, PARTITIONS, Shell, shell
+
+__all__ = ["shell"]
+
+pytestmark = pytest.mark.slow
+
+
+def test_ls_names_assets_and_then_their_versions(shell: Shell):
+    assets = {item["asset"]: item["partitions"] for item in shell("data", "ls", "--json").json}
+    assert set(assets[f"{NAME}/raw"]) >= set(PARTITIONS)
+
+    versions = shell("data", "ls", f"{NAME}/raw", "--json").json
+    assert {item["name"] for item in versions} >= {f"{NAME}/raw@{key}" for key in PARTITIONS}
+    assert all(item["rows"] > 0 and item["size_bytes"] > 0 and len(item["digest"]) == 64 for item in versions)
+    assert f"{NAME}/raw@{PARTITIONS[0]}" in shell("data", "ls", f"{NAME}/raw").out
+
+
+def test_ls_of_an_asset_that_is_none_names_those_that_are(shell: Shell):
+    done = shell("data", "ls", f"{NAME}/rare")
+
+    assert done.code == 1
+    assert f"{NAME}/raw" in done.err
+
+
+def test_show_tells_rows_ranges_files_and_making(shell: Shell):
+    told = shell("data", "show", f"{NAME}/raw@{PARTITIONS[0]}", "--json").json
+
+    assert told["kind"] == "dataset"
+    assert told["made"][0]["partition"] == PARTITIONS[0]
+    assert [file["key"].split("/")[:2] for file in told["files"]] == [["files", "md5"]]
+    assert all(column["nulls"] == 0 and column["low"] is not None for column in told["columns"])
+    words = shell("data", "show", NAME, "--files").out
+    assert "model.txt" in words
+
+
+def test_diff_tells_what_changed_and_profiles_on_demand(shell: Shell):
+    names = [f"{NAME}/raw@{key}" for key in PARTITIONS]
+
+    told = shell("data", "diff", *names, "--json").json
+    assert told["files"]["added"] == told["files"]["removed"] == 1
+    assert told["columns"]
+    assert told["profile"] is None
+    assert shell("data", "diff", *names, "--profile", "--json").json["profile"]
+    assert "both are version" in shell("data", "diff", names[0], names[0]).out
+    refused = shell("data", "diff", names[0], NAME)
+    assert (refused.code, "name two datasets or two models" in refused.err) == (1, True)
+
+
+def test_verify_finds_every_version_whole_and_then_names_what_is_not(shell: Shell):
+    whole = shell("data", "verify")
+    assert (whole.code, "none damaged" in whole.out) == (0, True)
+    told = shell("data", "show", f"{NAME}/raw@{PARTITIONS[0]}", "--json").json
+    digest, key = told["digest"], told["files"][0]["key"]
+    (file,) = shell.home.folder.rglob(key)
+    data = file.read_bytes()
+    file.chmod(0o644)
+
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    damaged = shell("data", "verify", digest)
+    file.write_bytes(data[:-1])
+    short = shell("data", "verify", digest, "--depth", "sizes")
+    file.write_bytes(data)
+
+    assert (damaged.code, "its bytes are not those of" in damaged.out) == (1, True)
+    assert (short.code, f"it has {len(data) - 1:,} bytes, the manifest says {len(data):,}" in short.out) == (1, True)
+    assert shell("data", "verify", digest).code == 0
