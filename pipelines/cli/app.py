@@ -8,7 +8,9 @@ import typer
 
 from pipelines.cli.backtest import backtest
 from pipelines.cli.data.diff import diff as data_diff
+from pipelines.cli.data.gc import gc as data_gc
 from pipelines.cli.data.ls import ls as data_ls
+from pipelines.cli.data.pin import pin as data_pin
 from pipelines.cli.data.show import show as data_show
 from pipelines.cli.data.verify import verify as data_verify
 from pipelines.cli.demo import demo
@@ -53,6 +55,8 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "data show": data_show,
     "data diff": data_diff,
     "data verify": data_verify,
+    "data gc": data_gc,
+    "data pin": data_pin,
     "doctor": doctor,
     "key": key,
 }

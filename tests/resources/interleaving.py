@@ -93,25 +93,29 @@ class _Stepped:
         return operation
 
 
-def interleave(actors: list[Actor], schedule: Iterable[tuple[int, int]], check: Callable[[], None]) -> None:
-    """Let actors take runs of steps as `schedule` says, then let each take turns until all have ended.
+def interleave(actors: list[Actor], schedule: Iterable[tuple[int, str]], check: Callable[[], None]) -> None:
+    """Let actors act as `schedule` says, then let each take turns until all have ended.
 
     Args:
         actors: Who acts.
-        schedule: Number of an actor, and how many steps it takes; 0 kills it.
+        schedule: Number of an actor, and until when it acts: `one` step; the name of the operation that it does last;
+            the `end`; or `kill`, which ends it without another step.
         check: Called after every step that can take something away, and when an actor has ended.
     """
 
-    def step(actor: Actor) -> None:
-        if actor.step() == "delete" or actor.ended:
+    def step(actor: Actor) -> str:
+        done = actor.step()
+        if done == "delete" or actor.ended:
             check()
+        return done
 
-    for number, steps in schedule:
+    for number, until in schedule:
         actor = actors[number % len(actors)]
-        if steps == 0:
+        if until == "kill":
             actor.kill()
-        for _ in range(steps):
-            step(actor)
+        while not actor.ended and step(actor) != until and until != "one":
+            pass
     while not all(actor.ended for actor in actors):
         for actor in actors:
-            step(actor)
+            if not actor.ended:
+                step(actor)

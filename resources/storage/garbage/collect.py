@@ -50,6 +50,27 @@ class Collected:
     alive: Alive
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """What a run would do now.
+
+    Attributes:
+        there: Key to bytes of everything that can be garbage.
+        dead: Key to bytes of what nothing needs.
+        now: Keys that would be deleted now.
+        waiting: Keys that were marked, and wait for their end.
+        due: When what waits may be deleted, None if nothing waits.
+        alive: What is needed.
+    """
+
+    there: dict[str, int]
+    dead: dict[str, int]
+    now: tuple[str, ...]
+    waiting: tuple[str, ...]
+    due: datetime | None
+    alive: Alive
+
+
 def collect(store: Store, *, grace_s: float = GRACE_S, now: datetime | None = None) -> Collected:
     """Delete what is due, and mark what is dead.
 
@@ -80,6 +101,21 @@ def collect(store: Store, *, grace_s: float = GRACE_S, now: datetime | None = No
             case "rest":
                 return _collected(store, plan, seen, deleted, grace_s)
     raise ConflictError(f"writers of store {store.url} were faster {_ATTEMPTS} times: run `penstock data gc` again")
+
+
+def foresee(store: Store, *, grace_s: float = GRACE_S, now: datetime | None = None) -> Foreseen:
+    """Return what `collect` would do, and change nothing.
+
+    Raises:
+        IntegrityError: If it cannot be told what is alive.
+    """
+    now_s = (now or datetime.now(UTC)).timestamp()
+    plan, seen = read_plan(store), _seen(store, now_s)
+    listed = tuple(key for key in _listed(store, plan) if key in seen.dead)
+    at_once = tuple(seen.dead) if grace_s <= 0 else listed if _is_due(plan, now_s, grace_s) else ()
+    waiting = () if at_once else listed
+    due = datetime.fromtimestamp(plan.at_s + grace_s, UTC) if waiting else None
+    return Foreseen(there=seen.there, dead=seen.dead, now=at_once, waiting=waiting, due=due, alive=seen.alive)
 
 
 def finish(store: Store, *, now_s: float) -> None:
@@ -141,7 +177,11 @@ def _next(plan: Plan, now_s: float, grace_s: float, *, marked: bool) -> Literal[
         case "marked":
             if plan.at_s > now_s + SKEW_S:  # marked while a clock was ahead
                 return "mark"
-            return "delete" if plan.at_s + grace_s <= now_s else "rest"
+            return "delete" if _is_due(plan, now_s, grace_s) else "rest"
+
+
+def _is_due(plan: Plan, now_s: float, grace_s: float) -> bool:
+    return plan.state == "deleting" or (plan.state == "marked" and plan.at_s + grace_s <= now_s)
 
 
 def _mark(store: Store, plan: Plan, seen: _Seen, now_s: float) -> bool:
