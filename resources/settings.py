@@ -45,6 +45,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Credentials come from `AWS_*` variables, never from the URL.",
     ),
     Setting(
+        "PENSTOCK_ARCHIVE",
+        "(none)",
+        "Where versions go that nothing needs and nobody used for long: a store as above, say a bucket with a cold "
+        "storage class.",
+    ),
+    Setting(
         "PENSTOCK_KEY", "$PENSTOCK_HOME/keys/signing.pem", "Private ed25519 key, made on first use with mode 0600."
     ),
     Setting(
@@ -76,6 +82,7 @@ class Settings(BaseModel):
     Attributes:
         home: Folder for everything that has no place of its own.
         store: URL or folder of the store.
+        archive: URL or folder of the archive, or None.
         key: Private signing key.
         trusted_keys: Folder of further public keys, or None.
         registry: Name of the registry.
@@ -89,6 +96,7 @@ class Settings(BaseModel):
 
     home: Path
     store: str
+    archive: str | None = None
     key: Path
     trusted_keys: Path | None = None
     registry: str = "main"
@@ -115,7 +123,8 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     scratch = path("SCRATCH", home / "scratch")
     return Settings(
         home=home,
-        store=_store(values["STORE"]) if "STORE" in values else str(home / "store"),
+        store=_store("PENSTOCK_STORE", values["STORE"]) if "STORE" in values else str(home / "store"),
+        archive=_store("PENSTOCK_ARCHIVE", values["ARCHIVE"]) if "ARCHIVE" in values else None,
         key=path("KEY", home / "keys" / "signing.pem"),
         trusted_keys=path("TRUSTED_KEYS", home) if "TRUSTED_KEYS" in values else None,
         registry=check_registry_name(values.get("REGISTRY", "main")),
@@ -165,11 +174,11 @@ def _bytes(name: str, text: str) -> int:
     return size_bytes
 
 
-def _store(text: str) -> str:
+def _store(name: str, text: str) -> str:
     if "://" not in text:
-        return str(_path("PENSTOCK_STORE", text))
+        return str(_path(name, text))
     try:
         check_url(text)
     except StoreError as error:
-        raise SettingsError(f"PENSTOCK_STORE: {error}") from None
+        raise SettingsError(f"{name}: {error}") from None
     return text

@@ -7,6 +7,9 @@ from resources.canonical import DIGEST_LENGTH, digest_bytes, is_hex
 from resources.errors import IntegrityError, ObjectMissing
 from resources.storage.store import Store
 
+ARCHIVED = "archived"
+"""Folder of marks that say which versions are in the archive."""
+
 
 def object_key(digest: str) -> str:
     """Return the store key of the object named `digest`.
@@ -35,10 +38,10 @@ def get_object(store: Store, digest: str) -> bytes:
     """Return the bytes named `digest`.
 
     Raises:
-        ObjectMissing: If the store has none.
+        ObjectMissing: If the store has none; one that was archived is told by its own message.
         IntegrityError: If the stored bytes have another digest.
     """
-    data = store.get(object_key(digest))
+    data = _read(store, digest)
     found = digest_bytes(data)
     if found != digest:
         raise IntegrityError(
@@ -46,3 +49,20 @@ def get_object(store: Store, digest: str) -> bytes:
             f"delete {object_key(digest)} and make it again, or restore it from a backup"
         )
     return data
+
+
+def archived_key(digest: str) -> str:
+    """Return the key of the mark of an archived version."""
+    return f"{ARCHIVED}/{digest}.json"
+
+
+def _read(store: Store, digest: str) -> bytes:
+    try:
+        return store.get(object_key(digest))
+    except ObjectMissing:
+        if len(digest) == DIGEST_LENGTH and store.exists(archived_key(digest)):
+            raise ObjectMissing(
+                f"version {digest[:12]} of store {store.url} is in the archive: bring it back by "
+                f"`penstock data recall {digest[:12]}`"
+            ) from None
+        raise

@@ -1,7 +1,8 @@
 """A collector that is killed: run as a program, it dies by SIGKILL after the first file operation, then the second, ...
 
-`python -m tests.integration.collecting HOME` does so until a collection gets through, checking after every death that
-nothing in use was lost, that writers go on, and that the next collection finishes the work; it prints the deaths.
+`python -m tests.integration.collecting HOME STRIDE` does so, in strides, until a collection gets through. After every
+death it checks that nothing in use was lost, that writers go on, and that the next collection finishes the work; it
+prints the number of the last operation.
 """
 
 import shutil
@@ -9,6 +10,7 @@ import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 
@@ -72,12 +74,14 @@ def _check_and_go_on(home: Path) -> None:
         raise AssertionError(f"garbage is left: {left}")
 
 
-def main(home: Path) -> int:
-    """Return after how many operations a collection was killed, each time on a fresh copy of the same store."""
+def main(home: Path, stride: int) -> int:
+    """Return at which operation a collection got through; each is killed on a fresh copy of the same store."""
+    for name in ("polars", "pyarrow.parquet", "pyarrow.dataset"):  # once, not in every child
+        import_module(name)
     base = home / "base"
     if forked(partial(_prepare, base)) != 0:
         raise SystemExit("the first versions cannot be written")
-    for operation in count():
+    for operation in count(step=stride):
         copy = shutil.copytree(base, home / str(operation))
         ended = forked(partial(_collect_and_die, copy, operation))
         if ended not in (0, -signal.SIGKILL):
@@ -91,4 +95,4 @@ def main(home: Path) -> int:
 
 
 if __name__ == "__main__":
-    print(main(Path(sys.argv[1])))
+    print(main(Path(sys.argv[1]), int(sys.argv[2])))

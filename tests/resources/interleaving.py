@@ -33,14 +33,14 @@ class Actor:
         self._go = threading.Semaphore(0)
         self._happened: SimpleQueue[str] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, args=(_Stepped(store, self), work), name=name, daemon=True)
-        self._next = ""  # the operation that it wants to do
+        self.next = ""  # the operation that it wants to do
 
     def step(self) -> str:
         """Let one operation happen and return its name; the actor then goes on until it wants the next, or ends."""
-        if not self._next:
+        if not self.next:
             self._thread.start()
             self._wait()
-        done = self._next
+        done = self.next
         if not self.ended:
             self._go.release()
             self._wait()
@@ -49,7 +49,7 @@ class Actor:
     def kill(self) -> None:
         """End the actor before its next operation."""
         self.killed = True
-        while self._next and not self.ended:
+        while self.next and not self.ended:
             self.step()
         self.ended = True
 
@@ -61,8 +61,8 @@ class Actor:
             raise Killed
 
     def _wait(self) -> None:
-        self._next = self._happened.get(timeout=_PATIENCE_S)
-        if self._next == _END:
+        self.next = self._happened.get(timeout=_PATIENCE_S)
+        if self.next == _END:
             self._thread.join()
             self.ended = True
 

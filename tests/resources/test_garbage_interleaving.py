@@ -202,3 +202,18 @@ def test_in_every_order_of_steps_no_committed_version_loses_a_part(
         key for digest in (*world.lasting.values(), *world.pinned) for key in own_keys(version(world.store, digest))
     }
     assert {key for folder in ("objects", "files") for key in world.store.list(folder)} == kept
+
+
+def test_a_writer_finds_out_that_its_version_went_between_its_look_and_its_ref(monkeypatch):
+    world = World(monkeypatch)
+    world.act("write", 0)
+    (writer,) = world.actors
+    while writer.next != "swap":
+        writer.step()
+    world.alone("gc now", 0)
+    assert world.store.list("objects") == []
+    interleave(world.actors, [], world.check)
+
+    assert writer.error is None
+    assert world.lasting == {"a": bundle_digest(files_of(0))}  # it has written it again
+    world.check()

@@ -35,14 +35,18 @@ def gc(
     from resources.storage.garbage.explain import explain
     from resources.storage.garbage.multipart import abort, orphans
     from resources.storage.garbage.plan import own_layer
+    from resources.storage.lifecycle.cycle import DEFAULT, retaining
 
-    grace_s, store, now = duration_s(grace), own_layer(workspace().store), datetime.now(UTC)
-    foreseen = foresee(store, grace_s=grace_s, now=now)
+    opened, grace_s, now = workspace(), duration_s(grace), datetime.now(UTC)
+    store = own_layer(opened.store)
+    # With an archive, what nothing needs has to get there first: `penstock/lifecycle` sees to that.
+    retained = retaining(store, DEFAULT, now) if opened.settings.archive else None
+    foreseen = foresee(store, grace_s=grace_s, now=now, retained=retained)
     explained = explain(store, foreseen.there, foreseen.dead, foreseen.alive)
     uploads = orphans(store.url, now=now)
     told = _told(foreseen, explained, uploads) | {"dry_run": dry_run, "grace_s": grace_s}
     if not dry_run:
-        done = collect(store, grace_s=grace_s, now=now)
+        done = collect(store, grace_s=grace_s, now=now, retained=retained)
         for upload in uploads:
             abort(store.url, upload)
         told |= _done(done.deleted, done.marked, done.due)
@@ -92,6 +96,7 @@ _KEPT = {
     "lineage": "what models were made from",
     "pin": "pinned",
     "job": "read by running jobs",
+    "retention": "until it is archived or expires",
 }
 
 
@@ -107,6 +112,10 @@ def _print(told: dict[str, Any], explained: "Explained") -> None:  # Any: JSON v
             for item in explained.dead
         ]
         print_table(("garbage", "kind", "what", "size", "why"), lines, right=("size",))
+    for item in explained.kept:
+        if item.kind in ("pin", "job"):
+            for name in item.names:
+                print(f"kept, {_KEPT[item.kind]}: {name}")
     if explained.loose:
         print(
             f"{explained.loose:,} files of no version ({size(explained.loose_bytes)}): of failed or unfinished writes"

@@ -7,6 +7,7 @@ meanwhile it rescues (`guard`). A run that was killed while it deleted is finish
 
 import secrets
 import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from resources.errors import ConflictError, ObjectMissing
 from resources.process import is_dead, this_process
 from resources.storage.garbage.plan import FOLDER, KEY, Plan, listed_keys, read_plan, swap_plan, write_list
 from resources.storage.garbage.roots import Alive, alive
-from resources.storage.garbage.walk import READERS
+from resources.storage.garbage.walk import READERS, Start
 from resources.storage.memo import FOLDER as MEMOS
 from resources.storage.store import Store
 
@@ -28,6 +29,7 @@ _RENEWAL_S = 60.0
 SKEW_S = 300.0
 """How far clocks of hosts may differ, in seconds."""
 _BATCH = 100
+Retained = Callable[[], Iterable[Start]] | None
 _ATTEMPTS = 20
 FOLDERS = (MEMOS, "objects", "files", "trees")
 """What can be garbage, in the order in which it goes: what names others before what it names."""
@@ -71,13 +73,16 @@ class Foreseen:
     alive: Alive
 
 
-def collect(store: Store, *, grace_s: float = GRACE_S, now: datetime | None = None) -> Collected:
+def collect(
+    store: Store, *, grace_s: float = GRACE_S, now: datetime | None = None, retained: Retained = None
+) -> Collected:
     """Delete what is due, and mark what is dead.
 
     Args:
         store: One's own store; nothing but this is looked at.
         grace_s: How long what was found dead stays at least. 0 marks and deletes at once.
         now: The present, by default the clock's.
+        retained: Returns what shall stay although nothing needs it.
 
     Raises:
         IntegrityError: If it cannot be told what is alive.
@@ -88,7 +93,7 @@ def collect(store: Store, *, grace_s: float = GRACE_S, now: datetime | None = No
     deleted: dict[str, int] = {}
     marked = False
     for _ in range(_ATTEMPTS):
-        plan, seen = read_plan(store), _seen(store, time_s)
+        plan, seen = read_plan(store), _seen(store, time_s, retained)
         match _next(plan, time_s, grace_s, marked=marked):
             case "busy":
                 raise _busy(store, plan)
@@ -103,14 +108,16 @@ def collect(store: Store, *, grace_s: float = GRACE_S, now: datetime | None = No
     raise ConflictError(f"writers of store {store.url} were faster {_ATTEMPTS} times: run `penstock data gc` again")
 
 
-def foresee(store: Store, *, grace_s: float = GRACE_S, now: datetime | None = None) -> Foreseen:
+def foresee(
+    store: Store, *, grace_s: float = GRACE_S, now: datetime | None = None, retained: Retained = None
+) -> Foreseen:
     """Return what `collect` would do, and change nothing.
 
     Raises:
         IntegrityError: If it cannot be told what is alive.
     """
     now_s = (now or datetime.now(UTC)).timestamp()
-    plan, seen = read_plan(store), _seen(store, now_s)
+    plan, seen = read_plan(store), _seen(store, now_s, retained)
     listed = tuple(key for key in _listed(store, plan) if key in seen.dead)
     at_once = tuple(seen.dead) if grace_s <= 0 else listed if _is_due(plan, now_s, grace_s) else ()
     waiting = () if at_once else listed
@@ -162,9 +169,9 @@ class _Seen:
     dead: dict[str, int]
 
 
-def _seen(store: Store, now_s: float) -> _Seen:
+def _seen(store: Store, now_s: float, retained: Retained) -> _Seen:
     there = present(store)
-    living = alive(store, now=datetime.fromtimestamp(now_s, UTC))
+    living = alive(store, now=datetime.fromtimestamp(now_s, UTC), retained=retained)
     return _Seen(there=there, alive=living, dead=dead(there, living))
 
 

@@ -17,6 +17,7 @@ from resources.errors import IntegrityError, ObjectMissing, StoreError
 from resources.process import is_dead, this_process
 from resources.storage.garbage.guard import keeping
 from resources.storage.store import Store
+from resources.storage.uses import note
 
 FOLDER = "leases"
 TERM = timedelta(days=7)
@@ -71,6 +72,7 @@ def leased(store: Store, digests: Iterable[str], *, job: str, run_id: str = "") 
     key = f"{FOLDER}/{run_id or 'job'}-{secrets.token_hex(6)}.json"
     with keeping(store, wanted, look=False):
         store.create(key, _encode(lease))
+    note(store, wanted, now)
     renewing = _Renewal(store, key, lease)
     try:
         yield

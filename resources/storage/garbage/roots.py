@@ -4,7 +4,7 @@ Memos are no roots. But where a version is alive, what a memo names beside it (i
 be used again whole.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,15 +41,20 @@ class Alive:
     ended: tuple[str, ...]
 
 
-def alive(store: Store, *, now: datetime) -> Alive:
+def alive(store: Store, *, now: datetime, retained: Callable[[], Iterable[Start]] | None = None) -> Alive:
     """Return what is needed in `store`.
+
+    Args:
+        store: One's own store.
+        now: The present, for the terms of leases.
+        retained: Returns what shall stay although nothing needs it.
 
     Raises:
         IntegrityError: If a ref, a log, a pin, a lease or a needed manifest cannot be read: what it needs is unknown.
     """
     held = leases(store)
     counting = {key: lease for key, lease in held.items() if lease.counts(now)}
-    starts = [*_refs(store), *_logged(store), *_pinned(store), *_jobs(counting)]
+    starts = [*_refs(store), *_logged(store), *_pinned(store), *_jobs(counting), *(retained() if retained else ())]
     memos = dict(read_all(store, store.list(MEMOS), _named_by_memo))
     beside = {digests[0]: digests[1:] for digests in memos.values() if digests}
     return Alive(

@@ -21,8 +21,8 @@ LINEAGE_FILE = "lineage.json"
 """File of a model bundle that names its training data."""
 READERS = 16
 """Small files read at a time: what takes long in a remote store is the way there."""
-ReasonKind = Literal["ref", "model", "pin", "job", "lineage"]
-REASONS: tuple[ReasonKind, ...] = ("ref", "model", "pin", "job", "lineage")
+ReasonKind = Literal["ref", "model", "pin", "job", "lineage", "retention"]
+REASONS: tuple[ReasonKind, ...] = ("ref", "model", "pin", "job", "lineage", "retention")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,8 @@ class Reason:
     """Why something is needed.
 
     Attributes:
-        kind: By a ref, by the registry's log of models, by a pin, by a running job, or by the lineage of a model.
+        kind: By a ref, by the registry's log of models, by a pin, by a running job, by the lineage of a model, or since
+            its time has not come.
         name: Which one, in plain words.
     """
 
