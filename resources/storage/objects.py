@@ -57,10 +57,11 @@ def archived_key(digest: str) -> str:
 
 
 def _read(store: Store, digest: str) -> bytes:
+    key = object_key(digest)
     try:
-        return store.get(object_key(digest))
+        return store.get(key)
     except ObjectMissing:
-        if len(digest) == DIGEST_LENGTH and store.exists(archived_key(digest)):
+        if store.exists(archived_key(digest)):
             raise ObjectMissing(
                 f"version {digest[:12]} of store {store.url} is in the archive: bring it back by "
                 f"`penstock data recall {digest[:12]}`"

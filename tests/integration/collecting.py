@@ -1,8 +1,7 @@
 """A collector that is killed: run as a program, it dies by SIGKILL after the first file operation, then the second, ...
 
-`python -m tests.integration.collecting HOME STRIDE` does so, in strides, until a collection gets through. After every
-death it checks that nothing in use was lost, that writers go on, and that the next collection finishes the work; it
-prints the number of the last operation.
+`python -m tests.integration.collecting HOME` does so until a collection gets through. After every death it checks that
+nothing in use was lost, that writers go on, and that the next collection finishes the work; it prints the deaths.
 """
 
 import shutil
@@ -74,14 +73,14 @@ def _check_and_go_on(home: Path) -> None:
         raise AssertionError(f"garbage is left: {left}")
 
 
-def main(home: Path, stride: int) -> int:
+def main(home: Path) -> int:
     """Return at which operation a collection got through; each is killed on a fresh copy of the same store."""
     for name in ("polars", "pyarrow.parquet", "pyarrow.dataset"):  # once, not in every child
         import_module(name)
     base = home / "base"
     if forked(partial(_prepare, base)) != 0:
         raise SystemExit("the first versions cannot be written")
-    for operation in count(step=stride):
+    for operation in count():
         copy = shutil.copytree(base, home / str(operation))
         ended = forked(partial(_collect_and_die, copy, operation))
         if ended not in (0, -signal.SIGKILL):
@@ -95,4 +94,4 @@ def main(home: Path, stride: int) -> int:
 
 
 if __name__ == "__main__":
-    print(main(Path(sys.argv[1]), int(sys.argv[2])))
+    print(main(Path(sys.argv[1])))

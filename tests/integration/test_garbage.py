@@ -25,15 +25,12 @@ __all__ = ["s3_url", "seaweed"]
 
 pytestmark = pytest.mark.slow
 
-STRIDE = "5"
-"""Every fifth file operation, of well over a hundred; 1 tries them all, in some minutes."""
 
-
-def test_a_collector_that_is_killed_loses_nothing_and_is_finished_by_the_next(tmp_path):
+def test_a_collector_killed_after_any_file_operation_loses_nothing_and_is_finished_by_the_next(tmp_path):
     memory = Path("/dev/shm")  # a killed process leaves the same behind there, without the many flushes of a disk
     with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as home:
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-m", "tests.integration.collecting", home, STRIDE],
+            [sys.executable, "-W", "error", "-m", "tests.integration.collecting", home],
             capture_output=True,
             text=True,
             cwd=PROJECT_ROOT,
@@ -41,7 +38,7 @@ def test_a_collector_that_is_killed_loses_nothing_and_is_finished_by_the_next(tm
         )
 
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 50  # list, claim, a memo, a manifest, three shards, the end, and the next list
+    assert int(done.stdout) >= 20  # list, claim, a memo, a manifest, three shards, the end, two lists
 
 
 def test_garbage_of_an_s3_store_is_rescued_or_deleted(tmp_path, s3_url):

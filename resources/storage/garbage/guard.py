@@ -44,7 +44,12 @@ def deletions(store: Store) -> int:
 
 
 def settle(
-    store: Store, keys: Callable[[], Keys], *, since: int | None = None, whole: Callable[[], Keys] | None = None
+    store: Store,
+    keys: Callable[[], Keys],
+    *,
+    since: int | None = None,
+    whole: Callable[[], Keys] | None = None,
+    wait_s: float | None = None,
 ) -> None:
     """Return once what is needed is there and on no list of what will be deleted.
 
@@ -53,11 +58,12 @@ def settle(
         keys: Returns the keys that are needed; asked only if there is or was a collector.
         since: What `deletions` was when they were known to be there; None means that they never were.
         whole: Returns those of them that must be there; None means all.
+        wait_s: Longest wait for a collector that deletes one of them, by default `WAIT_S`.
 
     Raises:
         ConflictError: If one was deleted, or is being deleted for too long.
     """
-    given_up_s = time.monotonic() + WAIT_S
+    given_up_s = time.monotonic() + (WAIT_S if wait_s is None else wait_s)
     while True:
         plan = read_plan(store)
         untouched = plan.collections in (0, since)
@@ -98,19 +104,21 @@ def keeping(store: Store, own: Iterable[str], sources: Iterable[str] = (), *, lo
 def is_whole(store: Store, digests: Iterable[str]) -> bool:
     """Return whether the versions are there, taken out of the plan; for hints, which nobody minds to be told no."""
     try:
-        _settling(store, tuple(digests), (), look=True)()
+        _settling(store, tuple(digests), (), look=True, wait_s=0.0)()
     except ConflictError:
         return False
     return True
 
 
-def _settling(store: Store, own: tuple[str, ...], sources: tuple[str, ...], *, look: bool) -> Callable[[], None]:
+def _settling(
+    store: Store, own: tuple[str, ...], sources: tuple[str, ...], *, look: bool, wait_s: float | None = None
+) -> Callable[[], None]:
     keys = cache(lambda: _closure(store, own, sources))
 
     def whole() -> Keys:
         return [key for digest in own for key in _present(store, digest)] if look else []
 
-    return lambda: settle(store, keys, whole=whole)
+    return lambda: settle(store, keys, whole=whole, wait_s=wait_s)
 
 
 def _step(store: Store, plan: Plan, needed: Keys) -> Literal["free", "wait", "again"]:
@@ -155,6 +163,6 @@ def _look(store: Store, keys: Keys) -> None:
 
 def _too_long(store: Store, plan: Plan) -> ConflictError:
     return ConflictError(
-        f"what is to be kept in store {store.url} is being deleted by process {plan.owner or '?'} for over "
-        f"{WAIT_S:.0f} s: wait until that is done, or finish it by `penstock data gc`, then run again"
+        f"what is to be kept in store {store.url} is being deleted by process {plan.owner or '?'}, and was not "
+        f"gone after a wait: wait until that is done, or finish it by `penstock data gc`, then run again"
     )
