@@ -12,8 +12,14 @@ def this_process() -> str:
     return " ".join((*_machine(), str(os.getpid()), _started(os.getpid())))
 
 
-def is_dead(name: str) -> bool:
-    """Return whether the process `name` is known to be dead; of another machine or container nothing is known."""
+def is_dead(name: str, *, unique_host: bool = True) -> bool:
+    """Return whether the process `name` is known to be dead; of another machine or container nothing is known.
+
+    Args:
+        name: What `this_process` returned there.
+        unique_host: Whether the name of this host is that of no other machine, so that another boot is an earlier one.
+            Among machines that share a store this is not known.
+    """
     parts = name.split(" ")
     if len(parts) != 5 or not parts[3].isdecimal():
         return False
@@ -21,7 +27,7 @@ def is_dead(name: str) -> bool:
     if parts[0] != host:
         return False
     if parts[1] != boot:
-        return True
+        return unique_host
     return parts[2] == space and _started(int(parts[3])) != parts[4]
 
 

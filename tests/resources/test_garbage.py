@@ -12,6 +12,7 @@ import pytest
 
 from resources.canonical import canonical_json
 from resources.errors import ConflictError, IntegrityError, ObjectMissing
+from resources.process import is_dead, this_process
 from resources.refs import DatasetRef, GateReport, ModelRef
 from resources.settings import load_settings
 from resources.storage import refs
@@ -177,6 +178,14 @@ def test_the_lease_of_a_dead_process_ends_with_it_and_that_of_another_machine_wi
     collect(store, now=NOW + TERM + DAY)
     assert not has_object(store, far.digest)
     assert store.list(FOLDER) == []
+
+
+def test_a_process_of_another_boot_is_not_taken_for_dead_since_its_machine_may_be_another_of_the_same_name():
+    host, _, *rest = this_process().split(" ")
+    elsewhere = " ".join([host, "another-boot", *rest])
+
+    assert is_dead(elsewhere)
+    assert not is_dead(elsewhere, unique_host=False)
 
 
 def test_garbage_stays_for_the_grace_period(workspace, store):

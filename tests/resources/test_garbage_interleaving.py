@@ -58,7 +58,7 @@ class World:
         self.actors: list[Actor] = []
         self.time = NOW
         monkeypatch.setattr(
-            collecting, "is_dead", lambda name: any(one.name == name and one.ended for one in self.actors)
+            collecting, "is_dead", lambda name, **_: any(one.name == name and one.ended for one in self.actors)
         )
 
     def act(self, kind: str, number: int) -> None:

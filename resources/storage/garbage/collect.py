@@ -134,7 +134,7 @@ def finish(store: Store, *, now_s: float) -> None:
     plan = read_plan(store)
     if plan.state != "deleting":
         return
-    if not is_dead(plan.owner) and abs(now_s - plan.at_s) < SILENCE_S:
+    if not is_dead(plan.owner, unique_host=False) and abs(now_s - plan.at_s) < SILENCE_S:
         raise _busy(store, plan)
     mine = _claim(plan, now_s)
     if not swap_plan(store, plan, mine):

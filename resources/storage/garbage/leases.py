@@ -48,7 +48,7 @@ class Lease:
 
     def counts(self, now: datetime) -> bool:
         """Return whether the job may still run."""
-        return datetime.fromisoformat(self.expires) > now and not is_dead(self.process)
+        return datetime.fromisoformat(self.expires) > now and not is_dead(self.process, unique_host=False)
 
 
 @contextmanager
