@@ -33,7 +33,7 @@ def gc(
     from pipelines.cli.opened import workspace
     from resources.storage.garbage.collect import collect, foresee
     from resources.storage.garbage.explain import explain
-    from resources.storage.garbage.multipart import abort, orphans
+    from resources.storage.garbage.multipart import abort
     from resources.storage.garbage.plan import own_layer
     from resources.storage.lifecycle.cycle import DEFAULT, retaining
 
@@ -43,8 +43,8 @@ def gc(
     retained = retaining(store, DEFAULT, now) if opened.settings.archive else None
     foreseen = foresee(store, grace_s=grace_s, now=now, retained=retained)
     explained = explain(store, foreseen.there, foreseen.dead, foreseen.alive)
-    uploads = orphans(store.url, now=now)
-    told = _told(foreseen, explained, uploads) | {"dry_run": dry_run, "grace_s": grace_s}
+    uploads, untold = _unfinished(store.url)
+    told = _told(foreseen, explained, uploads) | {"dry_run": dry_run, "grace_s": grace_s, "uploads_untold": untold}
     if not dry_run:
         done = collect(store, grace_s=grace_s, now=now, retained=retained)
         for upload in uploads:
@@ -66,6 +66,17 @@ def duration_s(text: str) -> float:
     if not number.isdecimal() or not unit:
         raise typer.BadParameter(f"{text!r} is no duration: give 90m, 24h, 7d, or 0", param_hint="--grace")
     return float(int(number) * _UNITS_S[unit])
+
+
+def _unfinished(url: str) -> "tuple[list[Upload], str]":
+    """Return the orphaned uploads, or why they cannot be told: some keys may not list them, which ends nothing else."""
+    from resources.errors import StoreError
+    from resources.storage.garbage.multipart import orphans
+
+    try:
+        return orphans(url), ""
+    except StoreError as error:
+        return [], str(error)
 
 
 def _told(foreseen: "Foreseen", explained: "Explained", uploads: "list[Upload]") -> dict[str, Any]:  # Any: JSON values
@@ -129,5 +140,7 @@ def _print(told: dict[str, Any], explained: "Explained") -> None:  # Any: JSON v
     print(f"{would}marked: {marked['files']:,} files, {size(marked['size_bytes'])}{later}")
     if told["uploads"]:
         print(f"{would}aborted: {len(told['uploads']):,} uploads that were begun over a day ago and never completed")
+    if told["uploads_untold"]:
+        print(told["uploads_untold"])
     if told["grace_s"] == 0:
         print("--grace 0: right only while nothing else writes to this store; a job that runs may have to run again")

@@ -113,6 +113,7 @@ def copy_version(source: Store, target: Store, digest: str) -> int:
                 raise IntegrityError(f"file {file.key} of store {source.url} is not what version {digest[:12]} names")
     settle(target, lambda: own_keys(made)[1:], since=before)
     put_object(target, get_object(source, digest))
+    settle(target, lambda: own_keys(made))  # a manifest that was there already may be garbage, too
     faults = verify(target, digest, depth="sizes").faults
     if faults:
         raise IntegrityError(
