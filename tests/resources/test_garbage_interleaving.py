@@ -28,6 +28,7 @@ from tests.resources.interleaving import Actor, Killed, interleave
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 REFS = ("a", "b")
+GRACE_S = 60.0
 EXAMPLES = int(os.environ.get("PENSTOCK_TEST_INTERLEAVINGS", "100"))
 ACTS = ("write", "drop", "gc", "gc now", "pin", "read")
 
@@ -75,7 +76,7 @@ class World:
         works: dict[str, Callable[[Store], None]] = {
             "write": lambda store: self.write(store, number),
             "drop": lambda store: self.drop(store, REFS[number % 2]),
-            "gc": lambda store: self.gc(store, grace_s=3600.0),
+            "gc": lambda store: self.gc(store, grace_s=GRACE_S),
             "gc now": lambda store: self.gc(store, grace_s=0.0),
             "pin": lambda store: self.pin(store, number),
             "read": lambda store: self.read(store, number),
@@ -104,8 +105,11 @@ class World:
         store.delete(f"refs/main/{place}/_.json")
 
     def gc(self, store: Store, *, grace_s: float) -> None:
-        """Collect, two hours after whoever collected before."""
-        self.time += timedelta(hours=2)
+        """Collect, a little more than the grace period after whoever collected before.
+
+        It is not so long after that the other counts as silent: that a living one finds out by its own clock.
+        """
+        self.time += timedelta(seconds=GRACE_S + 1)
         try:
             collect(store, grace_s=grace_s, now=self.time)
         except ConflictError:
