@@ -11,6 +11,8 @@ from typing import Any, Literal
 from pipelines.running import Outcome
 from pipelines.summary import Ingested, Judged, Summary
 from resources.errors import SettingsError
+from resources.refs import digests_of
+from resources.storage.refs import listed, load
 from resources.workspace import Workspace
 
 PREFIX = "backtest-"
@@ -84,6 +86,13 @@ class Replay:
 def registry_of(name: str) -> str:
     """Return the name of the registry in which the backtest `name` plays."""
     return f"{PREFIX}{name}"
+
+
+def held(workspace: Workspace) -> tuple[str, ...]:
+    """Return the digests of all values in the workspace's registry: a replay that has cleared it wants them again."""
+    store = workspace.store
+    values = [load(store, name.registry, name.asset, name.partition) for name in listed(store, workspace.registry_name)]
+    return tuple(digest for value in values for digest in digests_of(value))
 
 
 def clear(workspace: Workspace, pipeline: str) -> None:

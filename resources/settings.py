@@ -64,6 +64,12 @@ SETTINGS: tuple[Setting, ...] = (
         "The same for the base store, and for another store that `penstock data push` writes to.",
     ),
     Setting(
+        "PENSTOCK_ARCHIVE",
+        "(none)",
+        "Where versions go that nothing needs and nobody used for long: a store as above, say a bucket with a cold "
+        "storage class.",
+    ),
+    Setting(
         "PENSTOCK_KEY", "$PENSTOCK_HOME/keys/signing.pem", "Private ed25519 key, made on first use with mode 0600."
     ),
     Setting(
@@ -98,6 +104,7 @@ class Settings(BaseModel):
         base_store: URL or folder of a store that is only read, or None.
         encryption_key: File of the key of an encrypted store, or None.
         base_encryption_key: That of the base store, or None.
+        archive: URL or folder of the archive, or None.
         key: Private signing key.
         trusted_keys: Folder of further public keys, or None.
         registry: Name of the registry.
@@ -114,6 +121,7 @@ class Settings(BaseModel):
     base_store: str | None = None
     encryption_key: Path | None = None
     base_encryption_key: Path | None = None
+    archive: str | None = None
     key: Path
     trusted_keys: Path | None = None
     registry: str = "main"
@@ -145,6 +153,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         base_store=_base_store(values["BASE_STORE"], store) if "BASE_STORE" in values else None,
         encryption_key=path("ENCRYPTION_KEY", home) if "ENCRYPTION_KEY" in values else None,
         base_encryption_key=path("BASE_ENCRYPTION_KEY", home) if "BASE_ENCRYPTION_KEY" in values else None,
+        archive=_store("PENSTOCK_ARCHIVE", values["ARCHIVE"]) if "ARCHIVE" in values else None,
         key=path("KEY", home / "keys" / "signing.pem"),
         trusted_keys=path("TRUSTED_KEYS", home) if "TRUSTED_KEYS" in values else None,
         registry=_registry(values.get("REGISTRY", "main")),

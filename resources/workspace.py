@@ -88,3 +88,10 @@ def open_workspace(settings: Settings, *, registry: str | None = None) -> Worksp
         scratch=settings.scratch,
         settings=settings,
     )
+
+
+def archive_of(settings: Settings) -> Store | None:
+    """Return the archive that the settings name, or None."""
+    if settings.archive is None:
+        return None
+    return open_store(settings.archive, cache=settings.cache, cache_bytes=settings.cache_bytes)

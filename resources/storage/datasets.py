@@ -4,6 +4,7 @@ The manifest (`resources.storage.manifest`) is stored last: no manifest, no data
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ import polars as pl
 from resources.canonical import digest_bytes
 from resources.refs import DatasetRef
 from resources.storage.files import borrowed, file_path
+from resources.storage.garbage.guard import deletions, settle
+from resources.storage.garbage.walk import file_keys
 from resources.storage.grouping import plain_schema
 from resources.storage.layered import holder
 from resources.storage.manifest import Manifest, Shards, encode, read_manifest
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 class SnapshotWriter:
     """Writes one dataset from batches of any size; equal rows give equal bytes however they are batched.
 
-    Encoding, hashing and flushing run beside the caller in threads; memory stays bounded by a few row groups. Use
+    Encoding, hashing and flushing run beside the caller in two threads; memory stays bounded by a few row groups. Use
     it as a context manager: leaving it without `commit` removes the scratch files and stores no dataset.
 
     Args:
@@ -51,6 +54,7 @@ class SnapshotWriter:
     ) -> None:
         self._store = store
         self._schema = plain_schema(schema)
+        self._deletions = deletions(store)
         self._shards = ShardWriter(
             store, self._schema, scratch=scratch, rows_per_shard=rows_per_shard, max_shard_bytes=max_shard_bytes
         )
@@ -80,13 +84,20 @@ class SnapshotWriter:
         quarantine_digest: str | None = None,
         report_digest: str | None = None,
     ) -> DatasetRef:
-        """Store the manifest and return the reference to the dataset."""
+        """Store the manifest and return the reference to the dataset.
+
+        Raises:
+            ConflictError: If a shard was deleted as garbage since it was stored, which takes a day at least.
+        """
         written = self._shards.finish()
         made = Manifest(
             schema=self._schema,
             shards=Shards.of(item.shard for item in written),
             statistics=column_statistics(self._schema, (item.footer for item in written)),
         )
+        # A shard that was there already may be garbage that waits for its end.
+        keys = cache(lambda: [key for file in made.shards.files for key in file_keys(file)])
+        settle(self._store, keys, since=self._deletions)
         digest = put_object(self._store, encode(made))
         return DatasetRef(
             digest=digest,

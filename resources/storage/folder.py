@@ -149,9 +149,17 @@ class FolderStore:
 
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below the folder `prefix`."""
-        folder = self._path(prefix.rstrip("/")) if prefix.rstrip("/") else self._root
         with self._explained("list", prefix):
-            return sorted(path.relative_to(self._root).as_posix() for path in _files(folder))
+            return sorted(self._key_of(file) for file in _files(self._folder(prefix)))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return key to bytes of what lies below the folder `prefix`."""
+        found: dict[str, int] = {}
+        with self._explained("list", prefix):
+            for file in _files(self._folder(prefix)):
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    found[self._key_of(file)] = file.stat().st_size
+        return dict(sorted(found.items()))
 
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""
@@ -176,6 +184,12 @@ class FolderStore:
 
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
+
+    def _folder(self, prefix: str) -> Path:
+        return self._path(prefix.rstrip("/")) if prefix.rstrip("/") else self._root
+
+    def _key_of(self, file: "os.DirEntry[str]") -> str:
+        return Path(file.path).relative_to(self._root).as_posix()
 
     def _missing(self, key: str) -> ObjectMissing:
         return ObjectMissing(f"no object {key} in store {self.url}: check PENSTOCK_STORE, or make it again")
@@ -244,7 +258,7 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> "Iterator[os.DirEntry[str]]":
     if not _exists(folder) or folder.is_file():
         return
     for entry in list(os.scandir(folder)):
@@ -253,7 +267,7 @@ def _files(folder: Path) -> Iterator[Path]:
         if entry.is_dir():
             yield from _files(Path(entry.path))
         else:
-            yield Path(entry.path)
+            yield entry
 
 
 def _sweep(staging: Path) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from resources.errors import ObjectMissing
+from resources.storage.garbage.guard import is_whole
 from resources.storage.objects import has_object
 from resources.storage.store import Store
 from resources.storage.values import read_verified, seal, unseal
 
 REQUIRES = "requires"
+FOLDER = "memo"
 
 
 def recall(store: Store, recipe: str) -> dict[str, Any] | None:  # Any: JSON values
@@ -23,7 +25,9 @@ def recall(store: Store, recipe: str) -> dict[str, Any] | None:  # Any: JSON val
     """
     try:
         value = read_verified(store, _key(recipe), unseal)
-        return value if all(has_object(store, digest) for digest in value.get(REQUIRES, ())) else None
+        required: list[str] = value.get(REQUIRES, [])
+        there = all(has_object(store, digest) for digest in required) and is_whole(store, required)
+        return value if there else None
     except (ObjectMissing, ValueError, AttributeError, TypeError):
         return None
 
@@ -34,4 +38,4 @@ def remember(store: Store, recipe: str, value: Mapping[str, Any]) -> None:  # An
 
 
 def _key(recipe: str) -> str:
-    return f"memo/{recipe[:2]}/{recipe}.json"
+    return f"{FOLDER}/{recipe[:2]}/{recipe}.json"

@@ -149,12 +149,18 @@ class ObjectStore:
 
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below the folder `prefix`."""
+        return list(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return key to bytes of what lies below the folder `prefix`."""
         import obstore
 
         folder = self._key(prefix.rstrip("/")) if prefix.rstrip("/") else self._prefix.rstrip("/")
         with self._explained("list", prefix):
             pages = obstore.list(self._store(), folder or None)
-            return sorted(str(item["path"])[len(self._prefix) :] for page in pages for item in page)
+            return dict(
+                sorted((str(item["path"])[len(self._prefix) :], item["size"]) for page in pages for item in page)
+            )
 
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""

@@ -9,6 +9,9 @@ from resources.storage.layered import holder
 from resources.storage.store import Store
 from resources.storage.values import read_verified
 
+ARCHIVED = "archived"
+"""Folder of marks that say which versions are in the archive."""
+
 
 def object_key(digest: str) -> str:
     """Return the store key of the object named `digest`.
@@ -37,7 +40,7 @@ def get_object(store: Store, digest: str) -> bytes:
     """Return the bytes named `digest`.
 
     Raises:
-        ObjectMissing: If the store has none.
+        ObjectMissing: If the store has none; one that was archived is told by its own message.
         IntegrityError: If the stored bytes have another digest.
     """
 
@@ -46,11 +49,24 @@ def get_object(store: Store, digest: str) -> bytes:
             raise ValueError(found)
         return data
 
+    key = object_key(digest)
     try:
-        return read_verified(store, object_key(digest), verify)
+        return read_verified(store, key, verify)
     except ValueError as error:
         raise IntegrityError(
-            f"object {digest} in store {holder(store, object_key(digest)).url} was altered: its bytes, read twice, have "
-            f"digest {error}; "
-            f"delete {object_key(digest)} and make it again, or restore it from a backup"
+            f"object {digest} in store {holder(store, key).url} was altered: its bytes, read twice, have digest "
+            f"{error}; "
+            f"delete {key} and make it again, or restore it from a backup"
         ) from None
+    except ObjectMissing:
+        if store.exists(archived_key(digest)):
+            raise ObjectMissing(
+                f"version {digest[:12]} of store {store.url} is in the archive: bring it back by "
+                f"`penstock data recall {digest[:12]}`"
+            ) from None
+        raise
+
+
+def archived_key(digest: str) -> str:
+    """Return the key of the mark of an archived version."""
+    return f"{ARCHIVED}/{digest}.json"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from resources.errors import ConflictError, IntegrityError, ObjectMissing
-from resources.refs import Ref, from_json, to_json
+from resources.refs import Ref, digests_of, from_json, sources_of, to_json
+from resources.storage.garbage.guard import keeping
 from resources.storage.store import Store
 from resources.storage.values import read_verified, seal, unseal
 
@@ -22,16 +23,18 @@ def save(store: Store, registry: str, asset: Sequence[str], partition: str | Non
     """Make `ref` the newest value of `asset` for `partition`, replacing the one before.
 
     Raises:
-        ConflictError: If another writer replaced it at the same moment by another value; theirs stays.
+        ConflictError: If another writer replaced it at the same moment by another value; theirs stays. Or if what
+            `ref` names was deleted as garbage meanwhile.
     """
     key, data = _key(registry, asset, partition), seal(to_json(ref))
     try:
         before, tag = store.get_tagged(key)
     except ObjectMissing:
         before, tag = None, None
-    # A request that was sent again after a lost answer finds its own value.
-    if before == data or store.swap(key, data, tag=tag) or store.get(key) == data:
-        return
+    with keeping(store, digests_of(ref), sources_of(ref)):
+        # A request that was sent again after a lost answer finds its own value.
+        if before == data or store.swap(key, data, tag=tag) or store.get(key) == data:
+            return
     where = f" for partition {partition}" if partition else ""
     raise ConflictError(
         f"another run replaced the value of asset {'/'.join(asset)}{where} at the same moment: theirs stays; "

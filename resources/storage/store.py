@@ -81,6 +81,10 @@ class Store(Protocol):
         """Return the sorted keys below the folder `prefix`; an empty prefix means the whole store."""
         ...
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return key to bytes of what lies below the folder `prefix`, as sorted as `list`."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""
         ...

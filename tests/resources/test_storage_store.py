@@ -75,6 +75,15 @@ def test_put_replaces(store):
     assert store.get("x/a") == b"second"
 
 
+def test_sizes_tells_the_bytes_of_what_list_lists(store):
+    for key in KEYS:
+        store.create(key, key.encode())
+
+    for folder in FOLDERS:
+        assert store.sizes(folder) == {key: len(key.encode()) for key in store.list(folder)}
+        assert list(store.sizes(folder)) == store.list(folder)
+
+
 def test_a_swap_replaces_what_its_tag_came_with_and_nothing_else(store):
     assert store.swap("x/a", b"first", tag=None)
     assert not store.swap("x/a", b"lost", tag=None)
