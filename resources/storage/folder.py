@@ -175,6 +175,10 @@ class FolderStore:
             raise self._missing(file.key)
         return self._path(file.key)
 
+    def open_local(self, file: StoredFile) -> int | None:
+        """Return None: there is no copy beside the store."""
+        return None
+
     def release_local(self, file: StoredFile) -> None:
         """Do nothing: the stored file itself is never evicted."""
 

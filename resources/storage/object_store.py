@@ -190,6 +190,10 @@ class ObjectStore:
         """Return the host's copy of `file`, fetched on first use and leased to this process."""
         return self._cache.lease(file.digest, _Remote(self, file))
 
+    def open_local(self, file: StoredFile) -> int | None:
+        """Return a descriptor of the host's copy of `file`, or None."""
+        return self._cache.open(file.digest)
+
     def release_local(self, file: StoredFile) -> None:
         """Give back one lease of the host's copy."""
         self._cache.release(file.digest)

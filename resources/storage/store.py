@@ -96,6 +96,13 @@ class Store(Protocol):
         """
         ...
 
+    def open_local(self, file: StoredFile) -> int | None:
+        """Return a descriptor of the host's copy of `file`, to be verified and closed by the caller; None without one.
+
+        Nothing is fetched, and what is open stays readable.
+        """
+        ...
+
     def release_local(self, file: StoredFile) -> None:
         """Let go of one path that `local` returned; what is open or mapped stays readable."""
         ...

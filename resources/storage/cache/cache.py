@@ -4,6 +4,7 @@ It knows no store: what is fetched is a `Remote`. A hit opens no connection, wai
 """
 
 import errno
+import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -75,6 +76,19 @@ class HostCache:
                 self._leases.release(name)
                 raise
             return path
+
+    def open(self, name: str) -> int | None:
+        """Return a descriptor of the copy of `name`, or None where there is none; the caller closes it."""
+        try:
+            descriptor = os.open(self._layout.final(name), os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            with self._explained(name):
+                raise error
+        self._hits.add(name)
+        self._count(hits=1)
+        return descriptor
 
     def release(self, name: str) -> None:
         """Give back one lease; the file may then be evicted, but stays valid where it is open or mapped."""
