@@ -40,7 +40,7 @@ def lifecycle_asset(policy: Policy) -> dg.AssetsDefinition:
     def lifecycle(
         context: dg.AssetExecutionContext, config: LifecycleConfig, workspace: WorkspaceResource
     ) -> dg.MaterializeResult[Any]:  # Any: it hands over nothing
-        from resources.storage.garbage.plan import own_layer
+        from resources.storage.layered import own_layer
         from resources.storage.lifecycle.cycle import lifecycle as turn
         from resources.workspace import archive_of
 

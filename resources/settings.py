@@ -61,7 +61,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "PENSTOCK_BASE_ENCRYPTION_KEY",
         "(none)",
-        "The same for the base store, and for another store that `penstock data push` writes to.",
+        "The same for the base store, for another store that `penstock data push` writes to, and for the archive.",
     ),
     Setting(
         "PENSTOCK_ARCHIVE",

@@ -55,7 +55,7 @@ def base_store_of(settings: Settings) -> Store | None:
 
 
 def other_store(settings: Settings, url: str) -> Store:
-    """Return a store that is not one's own, opened with the key of the base store if there is one."""
+    """Return a store that is not one's own: base, archive, target of a push; with the base's key if there is one."""
     return _opened(settings, url, settings.base_encryption_key)
 
 
@@ -92,6 +92,4 @@ def open_workspace(settings: Settings, *, registry: str | None = None) -> Worksp
 
 def archive_of(settings: Settings) -> Store | None:
     """Return the archive that the settings name, or None."""
-    if settings.archive is None:
-        return None
-    return open_store(settings.archive, cache=settings.cache, cache_bytes=settings.cache_bytes)
+    return None if settings.archive is None else other_store(settings, settings.archive)

@@ -125,7 +125,13 @@ class EncryptedStore:
 
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below the folder `prefix`, without that of the envelope."""
-        return [] if self._key() is None else [key for key in self.behind.list(prefix) if key != ENCRYPTION]
+        return list(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return key to bytes that lie below the folder `prefix`, which are those of the ciphertext."""
+        if self._key() is None:
+            return {}
+        return {key: size for key, size in self.behind.sizes(prefix).items() if key != ENCRYPTION}
 
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""
@@ -142,6 +148,10 @@ class EncryptedStore:
             lambda: None,
             lambda _: self._copies.lease(file.digest, file.size_bytes, lambda: self._decrypted(file)),
         )
+
+    def open_local(self, file: StoredFile) -> int | None:
+        """Return a descriptor of the plain copy of `file` that this process holds, or None."""
+        return self._copies.opened(file.digest)
 
     def release_local(self, file: StoredFile) -> None:
         """Let go of one path that `local` returned; with the last one the plain bytes are gone."""

@@ -69,11 +69,16 @@ class LayeredStore:
 
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys of both layers below the folder `prefix`, of each log those of one layer."""
-        own, base = self.own.list(prefix), self.base.list(prefix)
+        return list(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return key to bytes of what `list` lists."""
+        own, base = self.own.sizes(prefix), self.base.sizes(prefix)
         forked = {folder for key in own if (folder := _log(key)) and key == f"{folder}/{_FIRST_ENTRY}"}
         # A log without its first entry is what a killed fork left.
-        mine = {key for key in own if (folder := _log(key)) is None or folder in forked}
-        return sorted(mine | {key for key in base if _log(key) not in forked and not _is_housekeeping(key)})
+        mine = {key: size for key, size in own.items() if (folder := _log(key)) is None or folder in forked}
+        theirs = {key: size for key, size in base.items() if _log(key) not in forked and not _is_housekeeping(key)}
+        return dict(sorted((theirs | mine).items()))
 
     def create(self, key: str, data: bytes) -> bool:
         """Write `data` to one's own layer unless a layer has the key."""
@@ -111,6 +116,11 @@ class LayeredStore:
                 self._leases[file.digest].append(layer)
             return path
         raise self._missing(file.key)
+
+    def open_local(self, file: StoredFile) -> int | None:
+        """Return a descriptor of the host's copy of `file` that either layer has made, or None."""
+        found = self.own.open_local(file)
+        return found if found is not None else self.base.open_local(file)
 
     def release_local(self, file: StoredFile) -> None:
         """Let go of one path that `local` returned, in the layer that it came from."""

@@ -46,9 +46,17 @@ class ReadOnlyStore:
         """Return the sorted keys below the folder `prefix`."""
         return self.behind.list(prefix)
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return key to bytes of what lies below the folder `prefix`."""
+        return self.behind.sizes(prefix)
+
     def local(self, file: StoredFile) -> Path:
         """Return a local copy of `file`; of a folder it is the stored file itself, which nobody may write to."""
         return self.behind.local(file)
+
+    def open_local(self, file: StoredFile) -> int | None:
+        """Return a descriptor of the host's copy of `file`, or None."""
+        return self.behind.open_local(file)
 
     def release_local(self, file: StoredFile) -> None:
         """Let go of one path that `local` returned."""

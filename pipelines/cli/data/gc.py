@@ -34,7 +34,7 @@ def gc(
     from resources.storage.garbage.collect import collect, foresee
     from resources.storage.garbage.explain import explain
     from resources.storage.garbage.multipart import abort
-    from resources.storage.garbage.plan import own_layer
+    from resources.storage.layered import own_layer
     from resources.storage.lifecycle.cycle import DEFAULT, retaining
 
     opened, grace_s, now = workspace(), duration_s(grace), datetime.now(UTC)

@@ -21,7 +21,7 @@ def pin(
     from pipelines.cli.console import print_json, print_table, short
     from pipelines.cli.opened import workspace
     from resources.storage.garbage.pins import pins
-    from resources.storage.garbage.plan import own_layer
+    from resources.storage.layered import own_layer
 
     opened = workspace()
     if name is None and (remove or reason):

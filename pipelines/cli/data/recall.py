@@ -16,7 +16,7 @@ def recall(
     from pipelines.cli.console import print_json, short, size
     from pipelines.cli.opened import workspace
     from resources.errors import SettingsError
-    from resources.storage.garbage.plan import own_layer
+    from resources.storage.layered import own_layer
     from resources.storage.lifecycle.archive import recall_version
     from resources.storage.provenance import resolve
     from resources.workspace import archive_of

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from resources.canonical import canonical_json, parse_json
 from resources.errors import IntegrityError, ObjectMissing
+from resources.storage.layered import own_layer
 from resources.storage.store import Store
 
 FOLDER = "gc"
@@ -63,12 +64,6 @@ def read_plan(store: Store) -> Plan:
         raise IntegrityError(
             f"{KEY} in store {store.url} is damaged: {error}; delete it while nothing writes to the store"
         ) from error
-
-
-def own_layer(store: Store) -> Store:
-    """Return the layer of `store` that takes writes: only there is anything ever deleted, and only its plan counts."""
-    own: Store = getattr(store, "own", store)
-    return own
 
 
 def swap_plan(store: Store, before: Plan, after: Plan) -> bool:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from resources.canonical import parse_json
 from resources.errors import ObjectMissing
 from resources.refs import Ref, digests_of, sources_of
 from resources.registry import logged_models
@@ -21,6 +20,7 @@ from resources.storage.garbage.walk import READERS, Reached, Reason, Start, reac
 from resources.storage.memo import FOLDER as MEMOS
 from resources.storage.memo import REQUIRES
 from resources.storage.store import Store
+from resources.storage.values import read_verified, unseal
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -86,7 +86,8 @@ def starts_of(ref: Ref, reason: Reason) -> Iterator[Start]:
 
 
 def _refs(store: Store) -> Iterator[Start]:
-    for name, ref in read_all(store, refs.listed(store), _load):
+    # Listed twice: a bit that flips on the way in one list would hide a ref, and cost what it needs.
+    for name, ref in read_all(store, list({*refs.listed(store), *refs.listed(store)}), _load):
         yield from starts_of(ref, Reason(kind="ref", name=f"{name.title} in registry {name.registry}"))
 
 
@@ -117,7 +118,7 @@ def _jobs(held: dict[str, Lease]) -> Iterator[Start]:
 
 def _named_by_memo(store: Store, key: str) -> tuple[str, ...]:
     try:
-        value: Any = parse_json(store.get(key))  # Any: JSON values
+        value: Any = read_verified(store, key, unseal)  # Any: JSON values
         return tuple(str(digest) for digest in value.get(REQUIRES, ()))
     except (ValueError, AttributeError, TypeError):
         return ()
