@@ -3,6 +3,7 @@
 import secrets
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -32,6 +33,7 @@ class LateStore:
 
     def __init__(self, store: Store, key: str) -> None:
         self._store = store
+        self._key = key
         try:
             self._seen = store.get_tagged(key)
         except ObjectMissing as error:
@@ -39,6 +41,8 @@ class LateStore:
         self.swapped = False
 
     def get_tagged(self, key: str) -> tuple[bytes, str]:
+        if key != self._key:
+            return self._store.get_tagged(key)
         if isinstance(self._seen, ObjectMissing):
             raise self._seen
         return self._seen
@@ -47,8 +51,8 @@ class LateStore:
         self.swapped = True
         return self._store.swap(key, data, tag=tag)
 
-    def get(self, key: str) -> bytes:
-        return self._store.get(key)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
 
 
 class RefsMachine(RuleBasedStateMachine):
