@@ -14,7 +14,7 @@ export GX_ANALYTICS_ENABLED := false
 export DVC_NO_ANALYTICS := 1
 export PYTHON
 
-.PHONY: help install install-core install-dev demo dev test check format bench lock clean
+.PHONY: help install install-core install-dev demo dev test soak check format bench lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ dev: install-core ## open the Dagster web UI on http://127.0.0.1:3000 (PORT=...)
 
 test: install-dev ## run every test
 	$(PYTEST) -rs $(ARGS)
+
+soak: install-dev ## let every fault strike every operation of the storage at 200 points; about an hour
+	PENSTOCK_TEST_SOAK=1 $(BIN)/pytest -m slow $(ARGS) tests/integration/test_crash_matrix.py
 
 check: install-dev ## format, lint, types, import contracts and the fast tests: before every commit
 	$(BIN)/ruff format --check .

@@ -11,7 +11,8 @@ import dagster as dg
 from assets.partitions import Partitions
 from resources.canonical import digest_value
 from resources.errors import PenstockError
-from resources.refs import Ref, from_json, to_json
+from resources.refs import Ref, digests_of, from_json, to_json
+from resources.storage.garbage.leases import leased
 from resources.storage.memo import recall, remember
 from resources.storage.provenance import Parent, Provenance, record
 from resources.workspace import Workspace
@@ -130,6 +131,10 @@ class Work:
             }
         )
 
+    @property
+    def _title(self) -> str:
+        return " ".join(part for part in (f"{self.stage.pipeline}/{self.stage.name}", self.partition) if part)
+
     def perform(self, kind: type[R], compute: Callable[[], tuple[R, Mapping[str, Any]]]) -> Done[R]:
         """Return the value of this work, computing it only if its recipe was never worked before."""
         known = None if self.force else recall(self.workspace.store, self.recipe)
@@ -137,13 +142,15 @@ class Work:
             ref = from_json(known["ref"])
             if isinstance(ref, kind):
                 return Done(ref=ref, facts=known["facts"], reused=True)
-        ref, facts = compute()
-        made = provenance(
-            self.stage, ref, self.parents, partition=self.partition, run_id=self.run_id, parameters=self.parameters
-        )
-        record(self.workspace.store, made)
-        value = {"ref": to_json(ref), "facts": dict(facts), "requires": [ref.digest]}
-        remember(self.workspace.store, self.recipe, value)
+        read = [parent.digest for parent in self.parents if parent.kind != "source"]
+        with leased(self.workspace.store, read, job=self._title, run_id=self.run_id):
+            ref, facts = compute()
+            made = provenance(
+                self.stage, ref, self.parents, partition=self.partition, run_id=self.run_id, parameters=self.parameters
+            )
+            record(self.workspace.store, made)
+            value = {"ref": to_json(ref), "facts": dict(facts), "requires": list(digests_of(ref))}
+            remember(self.workspace.store, self.recipe, value)
         return Done(ref=ref, facts=facts, reused=False)
 
 

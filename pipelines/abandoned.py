@@ -4,15 +4,12 @@ A killed process never says so. Its run would count as running for ever, and so 
 Runs that Dagster's daemon launched are not touched: the daemon watches over them itself.
 """
 
-import os
-import socket
-from pathlib import Path
-
 import dagster as dg
+
+from resources.process import is_dead
 
 PROCESS_TAG = "penstock/process"
 """Tag by which a run names the process that executes it."""
-_PROC = Path("/proc")
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -21,62 +18,10 @@ _UNFINISHED = [
 ]
 
 
-def this_process() -> str:
-    """Return a name of this process that no other has, at any time."""
-    return " ".join((*_machine(), str(os.getpid()), _started(os.getpid())))
-
-
 def end_abandoned(instance: dg.DagsterInstance) -> list[str]:
     """Record runs as failed whose process is dead, and return their ids."""
     runs = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
-    dead = [run for run in runs if _is_dead(run.tags.get(PROCESS_TAG, ""))]
+    dead = [run for run in runs if is_dead(run.tags.get(PROCESS_TAG, ""))]
     for run in dead:
         instance.report_run_failed(run, "its process was killed: run it again")
     return [run.run_id for run in dead]
-
-
-def _is_dead(name: str) -> bool:
-    """Return whether the process `name` is known to be dead; of another machine or container nothing is known."""
-    parts = name.split(" ")
-    if len(parts) != 5 or not parts[3].isdecimal():
-        return False
-    host, boot, space = _machine()
-    if parts[0] != host:
-        return False
-    if parts[1] != boot:
-        return True
-    return parts[2] == space and _started(int(parts[3])) != parts[4]
-
-
-def _machine() -> tuple[str, str, str]:
-    """Return the names of this machine, of its boot, and of the space in which process ids count."""
-    return socket.gethostname(), _read(_PROC / "sys/kernel/random/boot_id"), _space()
-
-
-def _space() -> str:
-    try:
-        return str((_PROC / "self/ns/pid").readlink())
-    except OSError:  # not Linux
-        return "-"
-
-
-def _started(pid: int) -> str:
-    """Return when the process `pid` began, since ids are used again; empty if there is none."""
-    if _PROC.is_dir():
-        # After the name in parentheses, which may hold blanks, the start is the twentieth field.
-        fields = _read(_PROC / str(pid) / "stat").rpartition(")")[2].split()
-        return fields[19] if len(fields) > 19 and fields[0] not in ("Z", "X") else ""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return "-"
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip() or "-"
-    except OSError:
-        return "-"

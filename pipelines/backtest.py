@@ -11,6 +11,8 @@ from typing import Any, Literal
 from pipelines.running import Outcome
 from pipelines.summary import Ingested, Judged, Summary
 from resources.errors import SettingsError
+from resources.refs import digests_of
+from resources.storage.refs import listed, load
 from resources.workspace import Workspace
 
 PREFIX = "backtest-"
@@ -86,6 +88,13 @@ def registry_of(name: str) -> str:
     return f"{PREFIX}{name}"
 
 
+def held(workspace: Workspace) -> tuple[str, ...]:
+    """Return the digests of all values in the workspace's registry: a replay that has cleared it wants them again."""
+    store = workspace.store
+    values = [load(store, name.registry, name.asset, name.partition) for name in listed(store, workspace.registry_name)]
+    return tuple(digest for value in values for digest in digests_of(value))
+
+
 def clear(workspace: Workspace, pipeline: str) -> None:
     """Empty the backtest's own registry, log and values, so that a replay begins as history did.
 
@@ -99,6 +108,11 @@ def clear(workspace: Workspace, pipeline: str) -> None:
         # The newest entry first: a log that was cut off in the middle of this is still a whole log.
         for key in reversed(workspace.store.list(folder)):
             workspace.store.delete(key)
+        if workspace.store.list(folder):
+            raise SettingsError(
+                f"the base store holds a backtest of {pipeline} in registry {name!r} too, which shows through: "
+                "give yours another name"
+            )
 
 
 def replayed(

@@ -7,6 +7,7 @@ import dagster as dg
 from pipelines.build import build
 from pipelines.discovery import Found, declared, declared_in_yaml, discover
 from pipelines.names import CATALOG
+from pipelines.upkeep import upkeep
 from resources.settings import load_settings
 
 
@@ -22,5 +23,6 @@ def defs() -> dg.Definitions:
     return dg.Definitions.merge(
         catalog,
         *(build(found.pipeline) for found in modules),
+        upkeep(),
         dg.Definitions(executor=dg.in_process_executor),
     )

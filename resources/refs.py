@@ -151,6 +151,21 @@ def from_json(value: Mapping[str, Any]) -> Ref:
         raise IntegrityError(f"not a hand-over value: {error}; materialize the asset that wrote it again") from error
 
 
+def digests_of(ref: Ref) -> tuple[str, ...]:
+    """Return the digests of the version that `ref` names and of the objects beside it, its own first."""
+    if isinstance(ref, DatasetRef):
+        beside = (ref.profile_digest, ref.quarantine_digest, ref.report_digest)
+        return (ref.digest, *(digest for digest in beside if digest is not None))
+    return (ref.digest,)
+
+
+def sources_of(ref: Ref) -> tuple[str, ...]:
+    """Return the digests that `ref` says it was made from: training data of a model, inputs of a report."""
+    if isinstance(ref, DatasetRef):
+        return ()
+    return tuple((ref.training_digests if isinstance(ref, ModelRef) else ref.inputs).values())
+
+
 def _check_digest(digest: str) -> None:
     if len(digest) != DIGEST_LENGTH:
         raise ValueError(f"digest must be {DIGEST_LENGTH} hex digits, got {digest!r}")

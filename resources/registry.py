@@ -7,18 +7,21 @@ chain shows altered, swapped and missing entries; that the newest were cut off o
 import getpass
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from resources.canonical import canonical_json, digest_value, parse_json
 from resources.errors import ConflictError, IntegrityError, ObjectMissing, SignatureError
-from resources.refs import ModelRef, from_json, to_json
+from resources.refs import ModelRef, from_json, sources_of, to_json
 from resources.signing import Keyring, Signer
+from resources.storage.garbage.guard import keeping
+from resources.storage.layered import fork_log, holder
 from resources.storage.store import Store
 
 ALIAS = "champion"
+FOLDER = "registry"
 _KIND = "registry"
 _FIRST = 1
 
@@ -84,7 +87,7 @@ class Registry:
         self._pipeline = pipeline
         self._signer = signer
         self._keyring = keyring
-        self._folder = f"registry/{name}/{pipeline}"
+        self._folder = f"{FOLDER}/{name}/{pipeline}"
 
     def entries(self) -> tuple[Entry, ...]:
         """Return the whole log, oldest first, with chain and signatures verified.
@@ -204,10 +207,22 @@ class Registry:
         )
         entry = replace(draft, signature=self._signer.sign(_KIND, draft.digest), key_id=self._signer.key_id)
         key, data = self._key(entry.sequence), canonical_json(_to_json(entry))
-        # A request that was sent again after a lost answer finds its own entry.
-        if not self._store.create(key, data) and self._store.get(key) != data:
+        fork_log(self._store, self._folder)
+        # Another process may have forked the log of a base at an earlier entry than was read here.
+        if entries and not self._holds(entries[-1]):
             raise self._conflict()
+        with keeping(self._store, [model.digest], [*sources_of(model), *([report] if report else [])]):
+            # A request that was sent again after a lost answer finds its own entry.
+            if not self._store.create(key, data) and self._store.get(key) != data:
+                raise self._conflict()
         return entry
+
+    def _holds(self, entry: Entry) -> bool:
+        key = self._key(entry.sequence)
+        try:
+            return _parse(self._store.get(key), lambda why: self._damaged(key, why)).digest == entry.digest
+        except ObjectMissing:
+            return False
 
     def _check(self, entry: Entry, key: str, sequence: int, previous: str) -> None:
         place = (entry.registry, entry.pipeline, entry.sequence)
@@ -227,14 +242,27 @@ class Registry:
         return f"pipeline {self._pipeline} in registry {self._name}"
 
     def _damaged(self, key: str, why: str) -> IntegrityError:
-        return IntegrityError(
-            f"registry entry {key} in store {self._store.url} is not to be trusted: {why}; restore it"
-        )
+        where = holder(self._store, key).url
+        return IntegrityError(f"registry entry {key} in store {where} is not to be trusted: {why}; restore it")
 
     def _conflict(self) -> ConflictError:
         return ConflictError(
             f"the champion of {self._title()} changed meanwhile: evaluate against the new champion, then deploy again"
         )
+
+
+def logged_models(store: Store) -> Iterator[tuple[str, ModelRef, str | None]]:
+    """Yield the store key, the model and the report's digest of every entry of every registry; nothing is verified.
+
+    Raises:
+        IntegrityError: If an entry cannot be read.
+    """
+    for key in store.list(FOLDER):
+        try:
+            entry = _parse(store.get(key), lambda why, key=key: IntegrityError(f"{key} in store {store.url}: {why}"))
+        except ObjectMissing:  # a backtest empties its log
+            continue
+        yield key, entry.model, entry.report
 
 
 def _line(entries: tuple[Entry, ...]) -> tuple[list[Entry], set[str]]:

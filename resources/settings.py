@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
 from resources.errors import SettingsError, StoreError
+from resources.storage.refs import CANDIDATES
 from resources.storage.store import check_url
 from resources.storage.verified import Mode
 
@@ -45,6 +47,29 @@ SETTINGS: tuple[Setting, ...] = (
         "$PENSTOCK_HOME/store",
         "Where data, models and reports lie: a folder, `s3://bucket/prefix`, `file:///folder` or `memory://name`. "
         "Credentials come from `AWS_*` variables, never from the URL.",
+    ),
+    Setting(
+        "PENSTOCK_BASE_STORE",
+        "(none)",
+        "A store that is only ever read, such as production's: what your own store lacks is read through from it, "
+        "everything new goes to your own. Only `penstock data push` writes there.",
+    ),
+    Setting(
+        "PENSTOCK_ENCRYPTION_KEY",
+        "(none)",
+        "File of 32 random bytes, mode 0600, that your own store is encrypted with, from its first write on; "
+        "`penstock data key --new` makes one. Unset, it is not encrypted.",
+    ),
+    Setting(
+        "PENSTOCK_BASE_ENCRYPTION_KEY",
+        "(none)",
+        "The same for the base store, for another store that `penstock data push` writes to, and for the archive.",
+    ),
+    Setting(
+        "PENSTOCK_ARCHIVE",
+        "(none)",
+        "Where versions go that nothing needs and nobody used for long: a store as above, say a bucket with a cold "
+        "storage class.",
     ),
     Setting(
         "PENSTOCK_KEY", "$PENSTOCK_HOME/keys/signing.pem", "Private ed25519 key, made on first use with mode 0600."
@@ -84,6 +109,10 @@ class Settings(BaseModel):
     Attributes:
         home: Folder for everything that has no place of its own.
         store: URL or folder of the store.
+        base_store: URL or folder of a store that is only read, or None.
+        encryption_key: File of the key of an encrypted store, or None.
+        base_encryption_key: That of the base store, or None.
+        archive: URL or folder of the archive, or None.
         key: Private signing key.
         trusted_keys: Folder of further public keys, or None.
         registry: Name of the registry.
@@ -98,6 +127,10 @@ class Settings(BaseModel):
 
     home: Path
     store: str
+    base_store: str | None = None
+    encryption_key: Path | None = None
+    base_encryption_key: Path | None = None
+    archive: str | None = None
     key: Path
     trusted_keys: Path | None = None
     registry: str = "main"
@@ -123,12 +156,17 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         return _path(_PREFIX + name, values[name]) if name in values else default
 
     scratch = path("SCRATCH", home / "scratch")
+    store = _store("PENSTOCK_STORE", values["STORE"]) if "STORE" in values else str(home / "store")
     return Settings(
         home=home,
-        store=_store(values["STORE"]) if "STORE" in values else str(home / "store"),
+        store=store,
+        base_store=_base_store(values["BASE_STORE"], store) if "BASE_STORE" in values else None,
+        encryption_key=path("ENCRYPTION_KEY", home) if "ENCRYPTION_KEY" in values else None,
+        base_encryption_key=path("BASE_ENCRYPTION_KEY", home) if "BASE_ENCRYPTION_KEY" in values else None,
+        archive=_store("PENSTOCK_ARCHIVE", values["ARCHIVE"]) if "ARCHIVE" in values else None,
         key=path("KEY", home / "keys" / "signing.pem"),
         trusted_keys=path("TRUSTED_KEYS", home) if "TRUSTED_KEYS" in values else None,
-        registry=check_registry_name(values.get("REGISTRY", "main")),
+        registry=_registry(values.get("REGISTRY", "main")),
         pipelines=tuple(
             _path("PENSTOCK_PIPELINES", item) for item in values.get("PIPELINES", "").split(os.pathsep) if item
         ),
@@ -149,6 +187,12 @@ def check_registry_name(name: str) -> str:
     if not (plain.isascii() and plain.isalnum()) or name.startswith("."):
         raise SettingsError(f"PENSTOCK_REGISTRY={name!r}: a registry name has letters, digits, '-', '_' and inner '.'")
     return name
+
+
+def _registry(name: str) -> str:
+    if name == CANDIDATES:
+        raise SettingsError(f"PENSTOCK_REGISTRY={name!r} holds what others offer by `penstock data push`: name another")
+    return check_registry_name(name)
 
 
 def _refuse_unknown(given: Mapping[str, str]) -> None:
@@ -183,11 +227,28 @@ def _verify(text: str) -> Mode:
     raise SettingsError(f"PENSTOCK_VERIFY={text!r}: give first, always or never")
 
 
-def _store(text: str) -> str:
+def _store(name: str, text: str) -> str:
     if "://" not in text:
-        return str(_path("PENSTOCK_STORE", text))
+        return str(_path(name, text))
     try:
         check_url(text)
     except StoreError as error:
-        raise SettingsError(f"PENSTOCK_STORE: {error}") from None
+        raise SettingsError(f"{name}: {error}") from None
     return text
+
+
+def _base_store(text: str, own: str) -> str:
+    base = _store("PENSTOCK_BASE_STORE", text)
+    if _place(base) == _place(own):
+        raise SettingsError(
+            f"PENSTOCK_BASE_STORE and PENSTOCK_STORE are the same store {own}: a base is only read; name another store "
+            "to write to (PENSTOCK_STORE), or unset PENSTOCK_BASE_STORE"
+        )
+    return base
+
+
+def _place(store: str) -> str:
+    """Return what is equal for two ways to write one store's URL."""
+    if check_url(store) != "file":
+        return store.rstrip("/")
+    return str(Path(unquote(urlsplit(store).path) if "://" in store else store).resolve())

@@ -3,24 +3,21 @@
 What is signed is a kind and a digest, so a signature under a model is worth nothing under a report.
 """
 
-import os
-import secrets
-import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resources.canonical import canonical_json, digest_bytes, parse_json
-from resources.durable import sync
 from resources.errors import SettingsError, SignatureError
+from resources.private_file import read_secret, write_secret
 from resources.storage.store import Store
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 _KEY_ID_LENGTH = 16
+_SECRET = "signing key"
 
 
 class Signer:
@@ -59,8 +56,8 @@ class Keyring:
             raise SignatureError(f"{what} is not signed: make it again with a signing key (PENSTOCK_KEY)")
         if key_id not in self.keys:
             raise SignatureError(
-                f"{what} is signed by the unknown key {key_id}: if you trust it, put its public key (PEM) into the "
-                "folder PENSTOCK_TRUSTED_KEYS; if not, make it again"
+                f"{what} is signed by the unknown key {key_id}: if you trust it, put its public key (PEM, which "
+                "`penstock key` prints there) into the folder PENSTOCK_TRUSTED_KEYS; if not, make it again"
             )
         try:
             Ed25519PublicKey.from_public_bytes(self.keys[key_id]).verify(
@@ -154,25 +151,7 @@ def _make_key(path: Path) -> None:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    aside = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(aside, path)  # never replaces the key that another process made meanwhile
-        sync(path.parent)
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise SettingsError(
-            f"cannot make the signing key {path}: {error.strerror}; set PENSTOCK_KEY to a writable path"
-        ) from error
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
+    write_secret(path, pem, what=_SECRET, setting="PENSTOCK_KEY")
 
 
 def _is_there(path: Path) -> bool:
@@ -188,9 +167,7 @@ def _read_private(path: Path) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    data = _read(path)
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SettingsError(f"the signing key {path} can be read by others: chmod 600 {path}")
+    data = read_secret(path, what=_SECRET)
     try:
         key = load_pem_private_key(data, password=None)
     except (ValueError, TypeError) as error:

@@ -8,8 +8,14 @@ import typer
 
 from pipelines.cli.backtest import backtest
 from pipelines.cli.data.diff import diff as data_diff
+from pipelines.cli.data.gc import gc as data_gc
+from pipelines.cli.data.key import key as data_key
 from pipelines.cli.data.ls import ls as data_ls
+from pipelines.cli.data.pin import pin as data_pin
+from pipelines.cli.data.push import push as data_push
+from pipelines.cli.data.recall import recall as data_recall
 from pipelines.cli.data.show import show as data_show
+from pipelines.cli.data.stats import stats as data_stats
 from pipelines.cli.data.verify import verify as data_verify
 from pipelines.cli.demo import demo
 from pipelines.cli.doctor import doctor
@@ -53,6 +59,12 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "data show": data_show,
     "data diff": data_diff,
     "data verify": data_verify,
+    "data stats": data_stats,
+    "data push": data_push,
+    "data key": data_key,
+    "data gc": data_gc,
+    "data pin": data_pin,
+    "data recall": data_recall,
     "doctor": doctor,
     "key": key,
 }

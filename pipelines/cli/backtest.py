@@ -50,7 +50,7 @@ def _replay(
 ) -> "tuple[Replay, Path]":
     import dagster as dg
 
-    from pipelines.backtest import clear, registry_of, replayed
+    from pipelines.backtest import clear, held, registry_of, replayed
     from pipelines.cli.follow import follow
     from pipelines.cli.opened import workspace
     from pipelines.lookup import find
@@ -59,6 +59,7 @@ def _replay(
     from pipelines.summary import summarise
     from resources.errors import DeclarationError
     from resources.settings import load_settings
+    from resources.storage.garbage.leases import leased
 
     pipeline = find(name, load_settings())
     if pipeline.partitions is None:
@@ -66,8 +67,11 @@ def _replay(
     asked = between(pipeline, first, last)
     title = given or f"{first}-to-{last}"
     opened = workspace(registry_of(title))
-    clear(opened, name)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with (
+        leased(opened.store, held(opened), job=f"backtest {title} of {name}"),
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
+        clear(opened, name)
         runner = Runner(pipeline, opened, instance, force=False, quiet=not verbose)
         outcomes = follow(runner, plan(pipeline, asked, made=runner.made()), quiet=quiet)
     gate = pipeline.evaluate.gate.model_dump(mode="json")

@@ -1,6 +1,7 @@
 """Owns what a person may type to name a thing in the store: a digest, its first digits, a pipeline, an asset.
 
-`bike_demand` is its champion, `bike_demand/raw@2012-01` the newest value of that asset for that partition.
+`bike_demand` is its champion, `bike_demand/raw@2012-01` the newest value of that asset for that partition, and
+`candidates/NAME` what somebody pushed under that name.
 """
 
 from dataclasses import dataclass
@@ -110,11 +111,13 @@ def _is_pipeline(workspace: Workspace, text: str) -> bool:
 
 def _asset(workspace: Workspace, text: str) -> Named:
     asset, _, partition = text.partition("@")
-    path = asset.split("/")
+    registry, path = workspace.registry_name, asset.split("/")
+    if path[0] == refs.CANDIDATES:
+        registry, path = refs.CANDIDATES, path[1:]
     try:
-        ref = refs.load(workspace.store, workspace.registry_name, path, partition or None)
+        ref = refs.load(workspace.store, registry, path, partition or None)
     except PenstockError as error:
-        known = refs.partitions(workspace.store, workspace.registry_name, path)
+        known = refs.partitions(workspace.store, registry, path)
         hint = f"; it has values for {known[0]} to {known[-1]}: write {asset}@{known[-1]}" if known else ""
         raise ObjectMissing(f"{error}{hint}") from None
     return Named(ref.digest, kind_of(workspace, ref.digest))

@@ -46,14 +46,40 @@ def _loadable(path: Path) -> list[Finding]:
     return [Finding("ok", f"signing key {key_id} at {path}, readable by you alone")]
 
 
+def encryption_keys(settings: Settings) -> list[Finding]:
+    """Look whether the keys of encrypted stores are there, whole, and readable by nobody else."""
+    from resources.storage.data_key import load_user_key
+    from resources.storage.sealing import key_id
+
+    given = {
+        "PENSTOCK_ENCRYPTION_KEY": settings.encryption_key,
+        "PENSTOCK_BASE_ENCRYPTION_KEY": settings.base_encryption_key,
+    }
+    findings: list[Finding] = []
+    for name, path in given.items():
+        if path is None:
+            continue
+        try:
+            found = key_id(load_user_key(path)).hex()
+        except PenstockError as error:
+            unsafe = path.exists() and bool(path.stat().st_mode & 0o077)
+            remedy = f"put the right key at {path} with mode 0600, or set {name} to another file"
+            findings.append(of(error, remedy=remedy, level="unsafe" if unsafe else "broken"))
+        else:
+            findings.append(Finding("ok", f"encryption key {found} at {path}, readable by you alone"))
+    return findings
+
+
 def folders(settings: Settings) -> list[Finding]:
     """Look for folders of code, state or trust that everybody may write to."""
     trusted = (settings.trusted_keys,) if settings.trusted_keys else ()
-    local_store = (Path(settings.store),) if "://" not in settings.store else ()
+    stores = [settings.store, *([settings.base_store] if settings.base_store else [])]
+    local_store = [Path(store) for store in stores if "://" not in store]
     looked_at = (
         PROJECT_ROOT,
         settings.home,
         settings.key.parent,
+        *(key.parent for key in (settings.encryption_key, settings.base_encryption_key) if key),
         settings.scratch,
         settings.cache,
         *local_store,
@@ -82,12 +108,12 @@ def _folder(folder: Path) -> list[Finding]:
 
 def store(settings: Settings) -> list[Finding]:
     """Write, read, list and remove one small object."""
-    from resources.storage.store import open_store
+    from resources.workspace import own_store_of
 
     key = f"doctor/{secrets.token_hex(8)}"
     content = b"probe of penstock doctor; may be deleted"
     try:
-        opened = open_store(settings.store, cache=settings.cache)
+        opened = own_store_of(settings)
         created = opened.create(key, content)
         try:
             sound = created and not opened.create(key, b"") and opened.get(key) == content and opened.list("doctor")
@@ -99,6 +125,33 @@ def store(settings: Settings) -> list[Finding]:
         what = f"the store {opened.url} does not refuse to overwrite, or does not give back what was written"
         return [Finding("broken", what, "use a store with conditional writes (If-None-Match), such as S3 or SeaweedFS")]
     return [Finding("ok", f"the store {opened.url} can be written, read and cleaned")]
+
+
+def base_store(settings: Settings) -> list[Finding]:
+    """Look whether the base store can be read, and how many of its refs one's own hide; nothing is written to it."""
+    from resources.workspace import base_store_of, own_store_of
+
+    base = base_store_of(settings)
+    if base is None:
+        return []
+    try:
+        offered = set(base.list("refs"))
+    except PenstockError as error:
+        return [of(error, remedy="set PENSTOCK_BASE_STORE to a store that you may read, or unset it")]
+    if not offered:
+        what = f"the base store {base.url} holds no refs: nothing was ever materialized there"
+        return [Finding("note", what, "check PENSTOCK_BASE_STORE, or unset it")]
+    try:
+        hidden = offered.intersection(own_store_of(settings).list("refs"))
+    except PenstockError:  # told by the check of one's own store
+        hidden = set[str]()
+    found = Finding("ok", f"the base store {base.url} can be read; it is never written")
+    if not hidden:
+        return [found]
+    what = (
+        f"{len(hidden)} of {len(offered)} values of the base store are hidden by values of your own, as {min(hidden)}"
+    )
+    return [found, Finding("note", what, "delete a ref from your own store to see the base's value again")]
 
 
 def disk(settings: Settings) -> list[Finding]:
@@ -126,7 +179,9 @@ def _existing(folder: Path) -> Path:
 
 STATE: Mapping[str, Callable[[Settings], list[Finding]]] = {
     "signing key": signing_key,
+    "encryption keys": encryption_keys,
     "folders": folders,
     "store": store,
+    "base store": base_store,
     "disk": disk,
 }

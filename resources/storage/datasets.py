@@ -4,6 +4,7 @@ The manifest (`resources.storage.manifest`) is stored last: no manifest, no data
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,12 @@ import polars as pl
 from resources.canonical import digest_bytes
 from resources.refs import DatasetRef
 from resources.storage.files import borrowed, file_path
+from resources.storage.garbage.guard import deletions, settle
+from resources.storage.garbage.walk import file_keys
 from resources.storage.grouping import plain_schema
+from resources.storage.layered import holder
 from resources.storage.manifest import Manifest, Shards, encode, read_manifest
-from resources.storage.objects import put_object
+from resources.storage.objects import object_key, put_object
 from resources.storage.statistics import column_statistics
 from resources.storage.store import Store
 from resources.storage.writer import ROWS_PER_SHARD, SHARD_BYTES, ShardWriter
@@ -50,6 +54,7 @@ class SnapshotWriter:
     ) -> None:
         self._store = store
         self._schema = plain_schema(schema)
+        self._deletions = deletions(store)
         self._shards = ShardWriter(
             store, self._schema, scratch=scratch, rows_per_shard=rows_per_shard, max_shard_bytes=max_shard_bytes
         )
@@ -79,16 +84,24 @@ class SnapshotWriter:
         quarantine_digest: str | None = None,
         report_digest: str | None = None,
     ) -> DatasetRef:
-        """Store the manifest and return the reference to the dataset."""
+        """Store the manifest and return the reference to the dataset.
+
+        Raises:
+            ConflictError: If a shard was deleted as garbage since it was stored, which takes a day at least.
+        """
         written = self._shards.finish()
         made = Manifest(
             schema=self._schema,
             shards=Shards.of(item.shard for item in written),
             statistics=column_statistics(self._schema, (item.footer for item in written)),
         )
+        # A shard that was there already may be garbage that waits for its end.
+        keys = cache(lambda: [key for file in made.shards.files for key in file_keys(file)])
+        settle(self._store, keys, since=self._deletions)
+        digest = put_object(self._store, encode(made))
         return DatasetRef(
-            digest=put_object(self._store, encode(made)),
-            location=self._store.url,
+            digest=digest,
+            location=holder(self._store, object_key(digest)).url,
             schema_fingerprint=digest_bytes(bytes(self._schema.serialize())),
             rows=made.rows,
             size_bytes=made.size_bytes,
@@ -126,6 +139,23 @@ def write_table(
             quarantine_digest=quarantine_digest,
             report_digest=report_digest,
         )
+
+
+def reference(store: Store, digest: str) -> DatasetRef:
+    """Return the reference to the dataset `digest`, as far as its manifest tells.
+
+    Raises:
+        ObjectMissing: If the manifest is not there.
+        IntegrityError: If it was altered, or is none.
+    """
+    made = read_manifest(store, digest)
+    return DatasetRef(
+        digest=digest,
+        location=holder(store, object_key(digest)).url,
+        schema_fingerprint=digest_bytes(bytes(made.schema.serialize())),
+        rows=made.rows,
+        size_bytes=made.size_bytes,
+    )
 
 
 def scan(store: Store, digest: str) -> pl.LazyFrame:

@@ -17,7 +17,9 @@ from resources.storage.content import (
     describe_file,
     digest_of_file,
 )
+from resources.storage.layered import holder
 from resources.storage.store import Store
+from resources.storage.values import read_verified
 from resources.storage.verified import matches
 
 
@@ -34,10 +36,10 @@ def put_file(store: Store, path: Path) -> StoredFile:
     """
     try:
         file, tree = describe_file(path)
-    except OSError as error:
+        _put_tree(store, file, tree)
+        store.upload(file.key, path)
+    except OSError as error:  # of this file: those of the store are StoreErrors
         raise StoreError(f"cannot read {path}: {error.strerror or error}; make it readable, then run again") from error
-    _put_tree(store, file, tree)
-    store.upload(file.key, path)
     return file
 
 
@@ -61,11 +63,16 @@ def get_bytes(store: Store, file: StoredFile) -> bytes:
         ObjectMissing: If the store has none.
         IntegrityError: If the stored bytes have another digest.
     """
-    data = store.get(file.key)
-    found = describe_bytes(data)[0].digest
-    if found != file.digest:
-        raise altered(store, file, found)
-    return data
+
+    def verify(data: bytes) -> bytes:
+        if (found := describe_bytes(data)[0].digest) != file.digest:
+            raise ValueError(found)
+        return data
+
+    try:
+        return read_verified(store, file.key, verify)
+    except ValueError as error:
+        raise altered(store, file, str(error)) from None
 
 
 def tree_of(store: Store, file: StoredFile) -> Tree:
@@ -75,12 +82,20 @@ def tree_of(store: Store, file: StoredFile) -> Tree:
         ObjectMissing: If the store has none.
         IntegrityError: If they are not those of this file.
     """
-    tree = Tree(size_bytes=file.size_bytes, blocks=store.get(tree_key(file.digest)))
-    if tree.root != file.digest:
+
+    def verify(blocks: bytes) -> Tree:
+        tree = Tree(size_bytes=file.size_bytes, blocks=blocks)
+        if tree.root != file.digest:
+            raise ValueError(tree.root)
+        return tree
+
+    try:
+        return read_verified(store, tree_key(file.digest), verify)
+    except ValueError:
         raise IntegrityError(
-            f"{tree_key(file.digest)} in store {store.url} was altered: delete it and store the file again"
-        )
-    return tree
+            f"{tree_key(file.digest)} in store {holder(store, tree_key(file.digest)).url} was altered: "
+            "delete it and store the file again"
+        ) from None
 
 
 def file_path(store: Store, file: StoredFile) -> Path:
@@ -91,17 +106,31 @@ def file_path(store: Store, file: StoredFile) -> Path:
     Raises:
         ObjectMissing: If the store has none.
         IntegrityError: If the stored bytes have another digest; a bad local copy is fetched anew first.
+        StoreError: If the local file cannot be read.
     """
+    found = _matched(store, file)
+    if isinstance(found, str) and store.forget_local(file):
+        found = _matched(store, file)
+    if isinstance(found, str):
+        raise altered(store, file, found)
+    return found
+
+
+def _matched(store: Store, file: StoredFile) -> Path | str:
+    """Return the leased path of a local file with the bytes of `file`, or the digest of other bytes found there."""
     path = store.local(file)
-    if matches(path, file.digest):
-        return path
-    store.release_local(file)
-    if store.forget_local(file):
-        path = store.local(file)
+    try:
         if matches(path, file.digest):
             return path
+        found = digest_of_file(path)
+    except OSError as error:
         store.release_local(file)
-    raise altered(store, file, digest_of_file(path))
+        raise StoreError(
+            f"cannot read {error.filename or 'the local copy'} of file {file.digest} in store {store.url}: "
+            f"{error.strerror or error}; check the disk, or delete that file if it is a copy in the cache"
+        ) from error
+    store.release_local(file)
+    return found
 
 
 @contextmanager
@@ -123,7 +152,7 @@ def borrowed(store: Store, files: Iterable[StoredFile]) -> Generator[list[Path]]
 def altered(store: Store, file: StoredFile, found: str) -> IntegrityError:
     """Return the error of a file whose bytes are not those that its digest names."""
     return IntegrityError(
-        f"file {file.digest} in store {store.url} was altered: its bytes have digest {found}; "
+        f"file {file.digest} in store {holder(store, file.key).url} was altered: its bytes have digest {found}; "
         f"delete {file.key} and make it again, or restore it from a backup"
     )
 

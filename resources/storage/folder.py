@@ -6,24 +6,27 @@ not usable.
 """
 
 import errno
-import fcntl
 import os
 import secrets
 import shutil
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from resources.canonical import digest_bytes
 from resources.durable import sync, sync_folder
 from resources.errors import ObjectMissing, StoreError
+from resources.storage.cache.locks import locked
 from resources.storage.content import StoredFile
 from resources.storage.store import check_key
 
 STAGING = ".staging"
 STALE_S = 86_400.0
 """Age in seconds after which a staging file belongs to a killed process."""
+SWAP_PATIENCE_S = 60.0
+"""Longest wait in seconds for another writer of the same key, who writes one small file."""
+_LOCK = "swap-"
 _REMEDIES = {
     errno.ENOSPC: "free some space, or move the store to a larger disk (PENSTOCK_STORE)",
     errno.EDQUOT: "the disk quota is used up: free some space, or move the store (PENSTOCK_STORE)",
@@ -130,6 +133,12 @@ class FolderStore:
         with self._explained("look up", key):
             return _exists(self._path(key))
 
+    def exists_durably(self, key: str) -> bool:
+        """Return whether `key` exists, after its name was flushed."""
+        target = self._path(key)
+        with self._explained("look up", key):
+            return _exists(target) and not _exists_durably(target)
+
     def size_bytes(self, key: str) -> int:
         """Return how many bytes lie under `key`."""
         with self._explained("look up", key):
@@ -140,9 +149,17 @@ class FolderStore:
 
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below the folder `prefix`."""
-        folder = self._path(prefix.rstrip("/")) if prefix.rstrip("/") else self._root
         with self._explained("list", prefix):
-            return sorted(path.relative_to(self._root).as_posix() for path in _files(folder))
+            return sorted(self._key_of(file) for file in _files(self._folder(prefix)))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return key to bytes of what lies below the folder `prefix`."""
+        found: dict[str, int] = {}
+        with self._explained("list", prefix):
+            for file in _files(self._folder(prefix)):
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    found[self._key_of(file)] = file.stat().st_size
+        return dict(sorted(found.items()))
 
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""
@@ -172,6 +189,12 @@ class FolderStore:
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
 
+    def _folder(self, prefix: str) -> Path:
+        return self._path(prefix.rstrip("/")) if prefix.rstrip("/") else self._root
+
+    def _key_of(self, file: "os.DirEntry[str]") -> str:
+        return Path(file.path).relative_to(self._root).as_posix()
+
     def _missing(self, key: str) -> ObjectMissing:
         return ObjectMissing(f"no object {key} in store {self.url}: check PENSTOCK_STORE, or make it again")
 
@@ -197,15 +220,10 @@ class FolderStore:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    @contextmanager
-    def _alone(self, key: str) -> Generator[None]:
-        """Hold the lock of a mutable key; the kernel frees it when its holder dies."""
-        descriptor = os.open(self._root / STAGING / f"swap-{digest_bytes(key.encode())[:2]}", os.O_CREAT | os.O_RDWR)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def _alone(self, key: str) -> AbstractContextManager[bool]:
+        """Hold the lock of a mutable key; the kernel frees it when its holder dies, and one that hangs is named."""
+        file = self._root / STAGING / f"{_LOCK}{digest_bytes(key.encode())[:2]}"
+        return locked(file, patience_s=SWAP_PATIENCE_S)
 
     def _link(self, source: Path, target: Path) -> bool:
         self._make_folder(target.parent)
@@ -244,7 +262,7 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> "Iterator[os.DirEntry[str]]":
     if not _exists(folder) or folder.is_file():
         return
     for entry in list(os.scandir(folder)):
@@ -253,7 +271,7 @@ def _files(folder: Path) -> Iterator[Path]:
         if entry.is_dir():
             yield from _files(Path(entry.path))
         else:
-            yield Path(entry.path)
+            yield entry
 
 
 def _sweep(staging: Path) -> None:
@@ -261,5 +279,6 @@ def _sweep(staging: Path) -> None:
     oldest = time.time() - STALE_S
     for path in staging.iterdir():
         with suppress(OSError):
-            if path.stat().st_mtime < oldest:
+            # A lock that is held stays, however old it looks: without its file it would keep nobody out.
+            if not path.name.startswith(_LOCK) and path.stat().st_mtime < oldest:
                 path.unlink()

@@ -6,12 +6,14 @@ A memo is a hint, never a truth: one that is malformed, or whose results are gon
 from collections.abc import Mapping
 from typing import Any
 
-from resources.canonical import canonical_json, parse_json
 from resources.errors import ObjectMissing
+from resources.storage.garbage.guard import is_whole
 from resources.storage.objects import has_object
 from resources.storage.store import Store
+from resources.storage.values import read_verified, seal, unseal
 
 REQUIRES = "requires"
+FOLDER = "memo"
 
 
 def recall(store: Store, recipe: str) -> dict[str, Any] | None:  # Any: JSON values
@@ -22,16 +24,18 @@ def recall(store: Store, recipe: str) -> dict[str, Any] | None:  # Any: JSON val
         recipe: Digest of everything that the result depends on: stage, inputs, code version, parameters.
     """
     try:
-        value = parse_json(store.get(_key(recipe)))
-        return value if all(has_object(store, digest) for digest in value.get(REQUIRES, ())) else None
+        value = read_verified(store, _key(recipe), unseal)
+        required: list[str] = value.get(REQUIRES, [])
+        there = all(has_object(store, digest) for digest in required) and is_whole(store, required)
+        return value if there else None
     except (ObjectMissing, ValueError, AttributeError, TypeError):
         return None
 
 
 def remember(store: Store, recipe: str, value: Mapping[str, Any]) -> None:  # Any: JSON values
     """Remember `value` under `recipe`; the digests in its `requires` must exist for it to be recalled."""
-    store.put(_key(recipe), canonical_json(dict(value)))
+    store.put(_key(recipe), seal(dict(value)))
 
 
 def _key(recipe: str) -> str:
-    return f"memo/{recipe[:2]}/{recipe}.json"
+    return f"{FOLDER}/{recipe[:2]}/{recipe}.json"

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from resources.errors import IntegrityError, ObjectMissing, StoreError
 from resources.storage.cache.cache import HostCache
 from resources.storage.content import StoredFile
-from resources.storage.store import check_key, redact
+from resources.storage.store import ENCRYPTION, check_key, encrypted_error, redact
 
 if TYPE_CHECKING:
     from obstore import PutMode
@@ -44,10 +44,18 @@ class ObjectStore:
         cache_bytes: Most bytes in that folder; None means half of what is free on its disk.
         timeout_s: Longest silence of the server within one request, in seconds.
         retries: How often a failed request is sent again.
+        refuse_encrypted: Whether to look, once before the first use, that the store is not an encrypted one.
     """
 
     def __init__(
-        self, url: str, *, cache: Path, cache_bytes: int | None = None, timeout_s: float = 20.0, retries: int = 3
+        self,
+        url: str,
+        *,
+        cache: Path,
+        cache_bytes: int | None = None,
+        timeout_s: float = 20.0,
+        retries: int = 3,
+        refuse_encrypted: bool = False,
     ) -> None:
         parts = urlsplit(url)
         self._url = redact(url).rstrip("/") if parts.netloc else url
@@ -57,6 +65,7 @@ class ObjectStore:
             (lambda: _memory(url)) if parts.scheme == "memory" else (lambda: _s3(parts.netloc, timeout_s, retries))
         )
         self._retries = retries
+        self._refuse_encrypted = refuse_encrypted
         self._client: MemoryStore | S3Store | None = None
 
     @property
@@ -127,6 +136,10 @@ class ObjectStore:
             return False
         return True
 
+    def exists_durably(self, key: str) -> bool:
+        """Return whether `key` exists: what a server has told to hold is durable."""
+        return self.exists(key)
+
     def size_bytes(self, key: str) -> int:
         """Return how many bytes lie under `key`."""
         import obstore
@@ -136,12 +149,18 @@ class ObjectStore:
 
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below the folder `prefix`."""
+        return list(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return key to bytes of what lies below the folder `prefix`."""
         import obstore
 
         folder = self._key(prefix.rstrip("/")) if prefix.rstrip("/") else self._prefix.rstrip("/")
         with self._explained("list", prefix):
             pages = obstore.list(self._store(), folder or None)
-            return sorted(str(item["path"])[len(self._prefix) :] for page in pages for item in page)
+            return dict(
+                sorted((str(item["path"])[len(self._prefix) :], item["size"]) for page in pages for item in page)
+            )
 
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""
@@ -156,9 +175,16 @@ class ObjectStore:
     def get_range(self, key: str, start: int, end: int) -> memoryview:
         """Return the bytes under `key` from `start` to before `end`."""
         import obstore
+        from obstore.exceptions import GenericError
 
         with self._explained("fetch", key):
-            return memoryview(obstore.get_range(self._store(), self._key(key), start=start, end=end))
+            try:
+                return memoryview(obstore.get_range(self._store(), self._key(key), start=start, end=end))
+            except GenericError:
+                # A range that begins at or behind the end is refused, as one of an object that was cut.
+                if obstore.head(self._store(), self._key(key))["size"] > start:
+                    raise
+                return memoryview(b"")
 
     def local(self, file: StoredFile) -> Path:
         """Return the host's copy of `file`, fetched on first use and leased to this process."""
@@ -185,7 +211,14 @@ class ObjectStore:
         for attempt in range(self._retries + 1):
             try:
                 obstore.put(self._store(), self._key(key), data, mode=mode)
-            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+            except (AlreadyExistsError, PreconditionError):
+                return False
+            except FileNotFoundError:
+                if mode == "create":  # what is missing is the bucket
+                    raise StoreError(
+                        f"cannot create {key} in store {self._url}: there is no such bucket; make it, or check "
+                        "PENSTOCK_STORE"
+                    ) from None
                 return False
             except GenericError:
                 if attempt == self._retries:
@@ -198,8 +231,20 @@ class ObjectStore:
 
     def _store(self) -> "MemoryStore | S3Store":
         if self._client is None:
-            self._client = self._open()
+            client = self._open()
+            if self._refuse_encrypted and self._holds(client, ENCRYPTION):
+                raise encrypted_error(self._url)
+            self._client = client
         return self._client
+
+    def _holds(self, client: "MemoryStore | S3Store", key: str) -> bool:
+        import obstore
+
+        try:
+            obstore.head(client, self._key(key))
+        except FileNotFoundError:
+            return False
+        return True
 
     def _key(self, key: str) -> str:
         return self._prefix + check_key(key)
@@ -263,6 +308,9 @@ def _s3(bucket: str, timeout_s: float, retries: int) -> "S3Store":
     return S3Store(
         bucket,
         **config,
+        # The server compares it with what arrived. Not all compare the digest in the signature: SeaweedFS would store a
+        # body with a flipped bit, and an empty one when the connection breaks, under a name that nobody writes again.
+        checksum_algorithm="SHA256",
         client_options={
             "allow_http": endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=5),
@@ -315,6 +363,8 @@ def _first_line(error: Exception) -> str:
 def _remedy(error: Exception) -> str:
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
+    if "RequestTimeTooSkewed" in str(error):
+        return "set the clock of this machine, which differs from the server's by a quarter of an hour or more"
     # Listing reports a refusal as a generic error.
     if isinstance(error, PermissionDeniedError | UnauthenticatedError) or "403 Forbidden" in str(error):
         return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of the key on this bucket"

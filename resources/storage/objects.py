@@ -5,7 +5,12 @@ Manifests, reports and profiles are objects. The bytes that manifests name are f
 
 from resources.canonical import DIGEST_LENGTH, digest_bytes, is_hex
 from resources.errors import IntegrityError, ObjectMissing
+from resources.storage.layered import holder
 from resources.storage.store import Store
+from resources.storage.values import read_verified
+
+ARCHIVED = "archived"
+"""Folder of marks that say which versions are in the archive."""
 
 
 def object_key(digest: str) -> str:
@@ -35,14 +40,33 @@ def get_object(store: Store, digest: str) -> bytes:
     """Return the bytes named `digest`.
 
     Raises:
-        ObjectMissing: If the store has none.
+        ObjectMissing: If the store has none; one that was archived is told by its own message.
         IntegrityError: If the stored bytes have another digest.
     """
-    data = store.get(object_key(digest))
-    found = digest_bytes(data)
-    if found != digest:
+
+    def verify(data: bytes) -> bytes:
+        if (found := digest_bytes(data)) != digest:
+            raise ValueError(found)
+        return data
+
+    key = object_key(digest)
+    try:
+        return read_verified(store, key, verify)
+    except ValueError as error:
         raise IntegrityError(
-            f"object {digest} in store {store.url} was altered: its bytes have digest {found}; "
-            f"delete {object_key(digest)} and make it again, or restore it from a backup"
-        )
-    return data
+            f"object {digest} in store {holder(store, key).url} was altered: its bytes, read twice, have digest "
+            f"{error}; "
+            f"delete {key} and make it again, or restore it from a backup"
+        ) from None
+    except ObjectMissing:
+        if store.exists(archived_key(digest)):
+            raise ObjectMissing(
+                f"version {digest[:12]} of store {store.url} is in the archive: bring it back by "
+                f"`penstock data recall {digest[:12]}`"
+            ) from None
+        raise
+
+
+def archived_key(digest: str) -> str:
+    """Return the key of the mark of an archived version."""
+    return f"{ARCHIVED}/{digest}.json"

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from resources.canonical import DIGEST_LENGTH, canonical_json, digest_value, is_hex, parse_json
+from resources.canonical import DIGEST_LENGTH, digest_value, is_hex
 from resources.errors import IntegrityError, ObjectMissing
 from resources.storage.store import Store
+from resources.storage.values import read_verified, seal, unseal
 
 Kind = Literal["dataset", "model", "report", "deployment", "source"]
 _SHORTEST_PREFIX = 6
@@ -85,14 +86,14 @@ def record(store: Store, provenance: Provenance) -> None:
     making = {name: item for name, item in value.items() if name not in ("run_id", "created_at")}
     # The way down first: a marker without a record is ignored, a record without marker would be missed.
     for parent in provenance.parents:
-        store.create(f"{_folder('children', parent.digest)}/{provenance.subject}.json", canonical_json(asdict(parent)))
-    store.create(f"{_folder('provenance', provenance.subject)}/{digest_value(making)}.json", canonical_json(value))
+        store.create(f"{_folder('children', parent.digest)}/{provenance.subject}.json", seal(asdict(parent)))
+    store.create(f"{_folder('provenance', provenance.subject)}/{digest_value(making)}.json", seal(value))
 
 
 def records_of(store: Store, subject: str) -> tuple[Provenance, ...]:
     """Return all records of the digest `subject`, oldest first; none for a source or an unknown digest."""
     keys = store.list(_folder("provenance", subject))
-    found = [_parse(store, key, store.get(key)) for key in keys]
+    found = [_parse(store, key) for key in keys]
     return tuple(sorted(found, key=lambda item: (item.created_at, item.stage, item.partition)))
 
 
@@ -180,9 +181,9 @@ def _node(digest: str, records: tuple[Provenance, ...], start: Parent, children:
     return Node(digest=digest, kind=kind, title=" = ".join(titles), children=tuple(children))
 
 
-def _parse(store: Store, key: str, data: bytes) -> Provenance:
+def _parse(store: Store, key: str) -> Provenance:
     try:
-        value = parse_json(data)
+        value = read_verified(store, key, unseal)
         parents = tuple(Parent(**parent) for parent in value.pop("parents"))
         return Provenance(**value, parents=parents)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -191,7 +192,7 @@ def _parse(store: Store, key: str, data: bytes) -> Provenance:
 
 def _parse_parent(store: Store, key: str) -> Parent:
     try:
-        return Parent(**parse_json(store.get(key)))
+        return Parent(**read_verified(store, key, unseal))
     except (ValueError, TypeError) as error:
         raise _altered(store, key, error) from error
 

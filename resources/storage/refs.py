@@ -1,17 +1,21 @@
 """Owns the newest hand-over value of every asset and partition, per registry: a backtest never touches production.
 
-Refs are the only mutable pointers to data and move by compare-and-swap; what they point to never changes.
+Refs are the only mutable pointers to data and move by compare-and-swap; what they point to never changes. Their key
+does not name their content, so they carry a digest of their own.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from resources.canonical import canonical_json, parse_json
 from resources.errors import ConflictError, IntegrityError, ObjectMissing
-from resources.refs import Ref, from_json, to_json
+from resources.refs import Ref, digests_of, from_json, sources_of, to_json
+from resources.storage.garbage.guard import keeping
 from resources.storage.store import Store
+from resources.storage.values import read_verified, seal, unseal
 
+CANDIDATES = "candidates"
+"""Registry of the values that others offer by `penstock data push`."""
 _WHOLE = "_"  # an unpartitioned asset
 
 
@@ -19,16 +23,18 @@ def save(store: Store, registry: str, asset: Sequence[str], partition: str | Non
     """Make `ref` the newest value of `asset` for `partition`, replacing the one before.
 
     Raises:
-        ConflictError: If another writer replaced it at the same moment by another value; theirs stays.
+        ConflictError: If another writer replaced it at the same moment by another value; theirs stays. Or if what
+            `ref` names was deleted as garbage meanwhile.
     """
-    key, data = _key(registry, asset, partition), canonical_json(to_json(ref))
+    key, data = _key(registry, asset, partition), seal(to_json(ref))
     try:
         before, tag = store.get_tagged(key)
     except ObjectMissing:
         before, tag = None, None
-    # A request that was sent again after a lost answer finds its own value.
-    if before == data or store.swap(key, data, tag=tag) or store.get(key) == data:
-        return
+    with keeping(store, digests_of(ref), sources_of(ref)):
+        # A request that was sent again after a lost answer finds its own value.
+        if before == data or store.swap(key, data, tag=tag) or store.get(key) == data:
+            return
     where = f" for partition {partition}" if partition else ""
     raise ConflictError(
         f"another run replaced the value of asset {'/'.join(asset)}{where} at the same moment: theirs stays; "
@@ -45,7 +51,7 @@ def load(store: Store, registry: str, asset: Sequence[str], partition: str | Non
     """
     key = _key(registry, asset, partition)
     try:
-        data = store.get(key)
+        return read_verified(store, key, lambda data: from_json(unseal(data)))
     except ObjectMissing:
         where = f" for partition {partition}" if partition else ""
         option = f" --partition {partition}" if partition else ""
@@ -53,9 +59,7 @@ def load(store: Store, registry: str, asset: Sequence[str], partition: str | Non
             f"asset {'/'.join(asset)} has no value{where} in registry {registry!r} of store {store.url}; "
             f"materialize it: penstock run {asset[0]}{option}"
         ) from None
-    try:
-        return from_json(parse_json(data))
-    except (ValueError, AttributeError, IntegrityError) as error:
+    except (ValueError, IntegrityError) as error:
         raise IntegrityError(f"{key} in store {store.url} is damaged: {error}; materialize the asset again") from error
 
 
@@ -66,7 +70,7 @@ def partitions(store: Store, registry: str, asset: Sequence[str]) -> list[str]:
     return sorted(unquote(name.removesuffix(".json")[1:]) for name in names if name.startswith("p") and "/" not in name)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class RefName:
     """What a ref is called: registry, asset key, and partition key, None for an unpartitioned asset."""
 
@@ -83,7 +87,7 @@ class RefName:
 def listed(store: Store, registry: str | None = None) -> list[RefName]:
     """Return the names of all refs, or of those in one registry, sorted; their values are not read."""
     keys = store.list("refs" if registry is None else f"refs/{quote(registry, safe='')}")
-    return sorted(_name(key) for key in keys)
+    return sorted(map(_name, keys), key=lambda name: (name.registry, name.asset, name.partition or ""))
 
 
 def _name(key: str) -> RefName:

@@ -4,13 +4,20 @@ It knows nothing of datasets, models or digests; a store maps keys (relative pat
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from resources.errors import StoreError
 from resources.storage.content import StoredFile
 
+if TYPE_CHECKING:
+    from resources.storage.folder import FolderStore
+    from resources.storage.object_store import ObjectStore
+
+ENCRYPTION = "encryption.json"
+"""Key of what says that a store is encrypted: its wrapped data key."""
 SCHEMES = ("file", "s3", "memory")
 _CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+@")
 _SEGMENT_BYTES = 255  # the longest file name of ext4, xfs and APFS
@@ -74,6 +81,10 @@ class Store(Protocol):
         """Return the sorted keys below the folder `prefix`; an empty prefix means the whole store."""
         ...
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return key to bytes of what lies below the folder `prefix`, as sorted as `list`."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""
         ...
@@ -101,25 +112,59 @@ class Store(Protocol):
         ...
 
 
-def open_store(url: str, *, cache: Path, cache_bytes: int | None = None) -> Store:
+def open_store(
+    url: str,
+    *,
+    cache: Path,
+    cache_bytes: int | None = None,
+    encryption_key: Path | None = None,
+    scratch: Path | None = None,
+) -> Store:
     """Return the store at `url`: a folder, `file://`, `s3://bucket/prefix` or `memory://name`.
 
     Args:
         url: Where the store is. Credentials come from the environment (`AWS_*`), never from the URL.
         cache: Folder for local copies of what a remote store holds, shared by all processes of the host.
         cache_bytes: Most bytes in that folder; None means half of what is free on its disk.
+        encryption_key: File of the key of an encrypted store; None means that the store is not encrypted.
+        scratch: Folder for unfinished ciphertext; beside the cache by default.
 
     Raises:
-        StoreError: If the URL is of another kind, or holds credentials.
+        StoreError: If the URL is of another kind, or holds credentials, or it is the folder of an encrypted store and
+            no key is given; a store elsewhere says so when it is first used.
     """
+    behind = open_as_it_lies(url, cache=cache, cache_bytes=cache_bytes, refuse_encrypted=encryption_key is None)
+    if encryption_key is None:
+        return behind
+    from resources.storage.encrypted import EncryptedStore
+
+    return EncryptedStore(behind, key=encryption_key, scratch=scratch or cache.parent)
+
+
+def encrypted_error(url: str) -> StoreError:
+    """Return the error of an encrypted store that is opened without its key."""
+    return StoreError(
+        f"store {url} is encrypted: set PENSTOCK_ENCRYPTION_KEY (for a base store PENSTOCK_BASE_ENCRYPTION_KEY) to the "
+        "file of its key"
+    )
+
+
+def open_as_it_lies(
+    url: str, *, cache: Path, cache_bytes: int | None = None, refuse_encrypted: bool = False
+) -> "FolderStore | ObjectStore":
+    """Return the store at `url` with values as they lie there: of an encrypted store, ciphertext."""
     scheme = check_url(url)
     if scheme in ("s3", "memory"):
         from resources.storage.object_store import ObjectStore
 
-        return ObjectStore(url, cache=cache, cache_bytes=cache_bytes)
+        return ObjectStore(url, cache=cache, cache_bytes=cache_bytes, refuse_encrypted=refuse_encrypted)
     from resources.storage.folder import FolderStore
 
-    return FolderStore(Path(unquote(urlsplit(url).path)) if scheme == "file" and "://" in url else Path(url))
+    store = FolderStore(Path(unquote(urlsplit(url).path)) if scheme == "file" and "://" in url else Path(url))
+    with suppress(OSError):  # told by the first use
+        if refuse_encrypted and (Path(store.url) / ENCRYPTION).exists():
+            raise encrypted_error(store.url)
+    return store
 
 
 def check_url(url: str) -> str:

@@ -5,8 +5,9 @@ batch meanwhile. The bytes still depend on the version of pyarrow, which every P
 """
 
 import errno
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -98,10 +99,8 @@ class _Shards:
         self._rows_per_shard = rows_per_shard
         self._max_shard_bytes = max_shard_bytes
         self._parent = scratch
-        try:
+        with _explained(scratch):
             self._scratch = ScratchFolder(scratch)
-        except OSError as error:
-            raise _scratch_error(scratch, error) from error
         # Two, so that one shard is hashed while another is uploaded.
         self._keeper = ThreadPoolExecutor(2, thread_name_prefix="store-shards")
         self._stored: list[Future[Written]] = []
@@ -111,18 +110,17 @@ class _Shards:
         """Append one row group, closing the shard before or after it where it is full."""
         if self._open is not None and self._open.rows + group.num_rows > self._rows_per_shard:
             self._close()
-        try:
+        with _explained(self._parent):
             shard = self._open = self._open or self._new(group)
             shard.write(group)
-        except OSError as error:
-            raise _scratch_error(self._parent, error) from error
         if shard.size_bytes >= self._max_shard_bytes:
             self._close()
 
     def finish(self) -> tuple[Written, ...]:
         """Close the last shard (an empty one if there were no rows) and wait until all are stored."""
         if not self._stored and self._open is None:
-            self._open = self._new(self._schema.empty_table())
+            with _explained(self._parent):
+                self._open = self._new(self._schema.empty_table())
         self._close()
         written = tuple(future.result() for future in self._stored)
         self.discard()
@@ -143,10 +141,8 @@ class _Shards:
     def _close(self) -> None:
         if self._open is None:
             return
-        try:
+        with _explained(self._parent):
             self._open.close()
-        except OSError as error:
-            raise _scratch_error(self._parent, error) from error
         shard, self._open = self._open, None
         self._stored.append(self._keeper.submit(self._keep, shard))
         if len(self._stored) > _WAITING_SHARDS:
@@ -155,9 +151,10 @@ class _Shards:
     def _keep(self, shard: "_OpenShard") -> Written:
         from pyarrow.parquet import read_metadata
 
-        footer = read_metadata(shard.path)
-        file = put_file(self._store, shard.path)
-        shard.path.unlink()
+        with _explained(self._parent):
+            footer = read_metadata(shard.path)
+            file = put_file(self._store, shard.path)
+            shard.path.unlink()
         return Written(shard=Shard(file=file, rows=shard.rows), footer=footer)
 
 
@@ -242,8 +239,12 @@ def _unwritable(error: Exception) -> ContractError:
     return ContractError(f"rows cannot be written as Parquet: {error}; choose another column type")
 
 
-def _scratch_error(scratch: Path, error: OSError) -> StoreError:
-    full = error.errno == errno.ENOSPC or "No space left" in str(error)
-    remedy = "free some space or choose another folder" if full else "make it a writable folder or choose another"
-    reason = "the disk is full" if full else (error.strerror or str(error))
-    return StoreError(f"cannot write to scratch folder {scratch}: {reason}; {remedy} (PENSTOCK_SCRATCH)")
+@contextmanager
+def _explained(scratch: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno == errno.ENOSPC or "No space left" in str(error)
+        remedy = "free some space or choose another folder" if full else "make it a writable folder or choose another"
+        reason = "the disk is full" if full else (error.strerror or str(error))
+        raise StoreError(f"cannot write to scratch folder {scratch}: {reason}; {remedy} (PENSTOCK_SCRATCH)") from error

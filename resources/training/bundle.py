@@ -15,6 +15,8 @@ from resources.errors import DeclarationError, IntegrityError, TrainingError
 from resources.signing import Keyring, Signer, sign_object, verify_object
 from resources.storage.content import describe_bytes
 from resources.storage.files import get_bytes, put_bytes
+from resources.storage.garbage.guard import deletions, settle
+from resources.storage.garbage.walk import LINEAGE_FILE, file_keys
 from resources.storage.objects import put_object
 from resources.storage.store import Store
 from resources.storage.versions import bundle_files, encode_bundle
@@ -33,7 +35,7 @@ TRANSFORM, SCHEMA, PROFILE, LINEAGE, DECLARATION = (
     "transform.json",
     "schema.json",
     "profile.json",
-    "lineage.json",
+    LINEAGE_FILE,
     "declaration.json",
 )
 
@@ -141,8 +143,15 @@ def write_bundle(store: Store, files: Mapping[str, bytes], *, signer: Signer | N
         store: Where it goes.
         files: File name to bytes.
         signer: Signs the bundle; None leaves it unsigned.
+
+    Raises:
+        ConflictError: If a file was deleted as garbage since it was stored.
     """
-    digest = put_object(store, encode_bundle({name: put_bytes(store, data) for name, data in files.items()}))
+    before = deletions(store)
+    stored = {name: put_bytes(store, data) for name, data in files.items()}
+    # A file that was there already may be garbage that waits for its end.
+    settle(store, lambda: [key for file in stored.values() for key in file_keys(file)], since=before)
+    digest = put_object(store, encode_bundle(stored))
     if signer is not None:
         sign_object(store, KIND, digest, signer)
     return digest

@@ -16,6 +16,8 @@ from resources.canonical import canonical_json
 from resources.errors import StoreError, TrainingError
 from resources.refs import DatasetRef, ModelRef
 from resources.storage.datasets import read_frame
+from resources.storage.layered import holder
+from resources.storage.objects import object_key
 from resources.storage.provenance import records_of
 from resources.storage.store import Store
 from resources.training.bundle import DECLARATION, LINEAGE, PROFILE, SCHEMA, TRANSFORM, Bundle, write_bundle
@@ -63,7 +65,7 @@ def train(
     bundle = Bundle(digest, files)
     ref = ModelRef(
         digest=digest,
-        location=workspace.store.url,
+        location=holder(workspace.store, object_key(digest)).url,
         trainer=recipe.trainer,
         training_digests=digests,
         code_version=str(bundle.lineage["code_version"]),

@@ -36,9 +36,10 @@ _FUNCTIONS = {"open", "write", "link", "rename", "replace", "unlink", "mkdir", "
 
 
 def workspace_of(home: Path) -> Workspace:
-    """Return the workspace whose home is the folder `home`, or whose store is elsewhere by PENSTOCK_STORE."""
-    store = {"PENSTOCK_STORE": os.environ["PENSTOCK_STORE"]} if "PENSTOCK_STORE" in os.environ else {}
-    return open_workspace(load_settings({"PENSTOCK_HOME": str(home), **store}))
+    """Return the workspace whose home is `home`; PENSTOCK_STORE and PENSTOCK_ENCRYPTION_KEY count as ever."""
+    names = ("PENSTOCK_STORE", "PENSTOCK_ENCRYPTION_KEY")
+    given = {name: os.environ[name] for name in names if name in os.environ}
+    return open_workspace(load_settings({"PENSTOCK_HOME": str(home), **given}))
 
 
 def frame(version: int) -> pl.DataFrame:
@@ -118,7 +119,7 @@ def _check_versions(workspace: Workspace, committed: int, datasets: int) -> None
         raise AssertionError("the ref points to an older version than was committed")
 
 
-def _die_after(operation: int) -> None:
+def die_after(operation: int) -> None:
     """Arrange for SIGKILL right after the operation number `operation` that changes files, over all threads."""
     seen = count()
     thread = threading.local()
@@ -139,7 +140,7 @@ def _die_after(operation: int) -> None:
     sys.setprofile(watch)
 
 
-def _forked(work: Callable[[], None]) -> int:
+def forked(work: Callable[[], None]) -> int:
     """Return how a child process ended that does `work`; this one stays without threads."""
     child = os.fork()
     if child == 0:
@@ -155,14 +156,14 @@ def _forked(work: Callable[[], None]) -> int:
 def _die_after_every_operation(home: Path) -> int:
     """Return after how many operations the commit of version 1 was killed, each time on a fresh copy of version 0."""
     base = home / "base"
-    if _forked(lambda: commit(workspace_of(base), 0)) != 0:
+    if forked(lambda: commit(workspace_of(base), 0)) != 0:
         raise SystemExit("the first commit failed")
     for operation in count():
         copy = shutil.copytree(base, home / str(operation))
-        ended = _forked(partial(_commit_and_die, copy, operation))
+        ended = forked(partial(_commit_and_die, copy, operation))
         if ended not in (0, -signal.SIGKILL):
             raise SystemExit(f"the commit that should die after operation {operation} ended with {ended}")
-        if _forked(partial(_check_and_go_on, copy, 1 if ended == 0 else 0)) != 0:
+        if forked(partial(_check_and_go_on, copy, 1 if ended == 0 else 0)) != 0:
             raise SystemExit(f"what a reader sees is broken after death at operation {operation}")
         if ended == 0:
             return operation
@@ -172,7 +173,7 @@ def _die_after_every_operation(home: Path) -> int:
 
 def _commit_and_die(home: Path, operation: int) -> None:
     workspace = workspace_of(home)
-    _die_after(operation)
+    die_after(operation)
     commit(workspace, 1)
     sys.setprofile(None)
 

@@ -20,6 +20,7 @@ import pytest
 BUCKET = "penstock-test"
 _HIGHEST_PORT = 55_534  # the gRPC port is the HTTP port + 10,000
 _READY_S = 60.0
+_STOPPED_S = 1.0
 _PORT_NAMES = ("master", "volume", "filer", "s3", "admin")
 
 
@@ -42,8 +43,13 @@ class Seaweed:
         }
 
     def freeze(self) -> None:
-        """Stop the server from answering, without closing its connections."""
+        """Stop the server from answering, without closing its connections; return once it has stopped."""
         os.kill(self.pid, signal.SIGSTOP)
+        # It goes on for a moment after the signal was sent, long enough for an answer. One that had stopped before
+        # tells nothing, hence the limit.
+        deadline = time.monotonic() + _STOPPED_S
+        while os.waitpid(self.pid, os.WUNTRACED | os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         """Let it go on."""

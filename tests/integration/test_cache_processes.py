@@ -1,6 +1,7 @@
 """One cache, many processes, a real S3 server: one download, right bytes, and never more than the budget."""
 
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from resources.storage.cache.locks import locked
 from resources.storage.content import CHUNK_BYTES, StoredFile
 from resources.storage.files import file_path, put_bytes
 from resources.storage.object_store import ObjectStore
+from tests.integration.instance import BIN
 from tests.integration.seaweed import s3_url, seaweed
 from tests.resources.remotes import bytes_on_disk, flip
 
@@ -140,3 +142,17 @@ def test_processes_that_need_more_than_the_budget_never_exceed_it(store):
     assert {answer["found"] for answer in answers} == {"right"}
     assert sum(answer["evictions"] for answer in answers) > 8
     assert 3 * MB < seen <= budget
+
+
+def test_the_numbers_of_all_processes_of_a_host_are_told_by_one_command(store):
+    file = put_bytes(store, secrets.token_bytes(MB))
+    for _ in range(2):
+        told(start("once", store, file))
+
+    done = subprocess.run(
+        [str(BIN / "penstock"), "data", "stats", "--json"],
+        env={**os.environ, "PENSTOCK_CACHE": str(store.cache.root)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    found = json.loads(done.stdout)
+    assert (found["misses"], found["hits"], found["fetched_bytes"], found["held_bytes"]) == (1, 1, MB, MB)

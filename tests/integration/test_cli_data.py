@@ -68,3 +68,41 @@ def test_verify_finds_every_version_whole_and_then_names_what_is_not(shell: Shel
     assert (damaged.code, "its bytes are not those of" in damaged.out) == (1, True)
     assert (short.code, f"it has {len(data) - 1:,} bytes, the manifest says {len(data):,}" in short.out) == (1, True)
     assert shell("data", "verify", digest).code == 0
+
+
+def test_gc_keeps_what_is_pinned_and_deletes_what_nothing_names(shell: Shell):
+    name = f"{NAME}/features@{PARTITIONS[0]}"
+    digest = shell("data", "show", name, "--json").json["digest"]
+    (store,) = {path.parents[3] for path in shell.home.folder.rglob("refs/*/*/raw")}
+    (log,) = store.glob(f"registry/*/{NAME}")
+    champion = {entry: entry.read_bytes() for entry in log.iterdir()}
+    (ref,) = store.glob(f"refs/*/{NAME}/features/p{PARTITIONS[0]}.json")
+    hidden = {path: path.read_bytes() for path in [ref, *champion, *store.glob(f"refs/*/{NAME}/[em]*/*.json")]}
+    hidden |= {path: path.read_bytes() for path in store.glob(f"refs/*/{NAME}/deployment/*.json")}
+    assert shell("data", "gc", "--dry-run", "--json").json["dead"] == []
+    assert shell("data", "pin").out == "no version is pinned\n"
+
+    assert shell("data", "pin", name, "--reason", "for the auditors").code == 0
+    for path in hidden:
+        path.unlink()
+    told = shell("data", "gc", "--dry-run", "--json").json
+    assert digest not in {item["digest"] for item in told["dead"]}
+    assert {item["kind"] for item in told["dead"]} >= {"model"}
+    assert shell("data", "pin", digest, "--remove").code == 0
+    marked = shell("data", "gc", "--json").json
+    assert digest in {item["digest"] for item in marked["dead"]}
+    assert (marked["deleted"]["files"], marked["due"] is not None) == (0, True)
+    assert "would be deleted: 0 files" in shell("data", "gc", "--dry-run").out
+    assert shell("data", "gc", "--grace", "0", "--json").json["deleted"] == marked["marked"]
+    assert shell("data", "show", digest).code == 1
+
+    assert shell("run", NAME, "--partition", PARTITIONS[-1], "--quiet").code == 0
+    assert shell("data", "show", name, "--json").json["digest"] == digest
+    assert shell("data", "verify").code == 0
+
+
+def test_gc_refuses_a_grace_that_is_no_duration_and_recall_a_missing_archive(shell: Shell):
+    refused = shell("data", "gc", "--grace", "soon")
+    assert (refused.code, "is no duration" in refused.err) == (2, True)
+    none = shell("data", "recall", "0" * 12)
+    assert (none.code, "PENSTOCK_ARCHIVE" in none.err) == (1, True)

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from resources.settings import PROJECT_ROOT
+from resources.storage.data_key import make_user_key
 from tests.integration.crashing import check, commit, workspace_of
 from tests.integration.seaweed import s3_url, seaweed
 
@@ -74,3 +75,15 @@ def test_a_writer_to_s3_killed_at_random_times_loses_no_version_and_shows_no_hal
         committed = kill_after(tmp_path, chance.uniform(0, 0.3))
 
         check(workspace_of(tmp_path), committed[-1])
+
+
+def test_a_writer_to_an_encrypted_store_killed_at_random_times_loses_no_version_and_shows_no_half(
+    tmp_path, monkeypatch
+):
+    make_user_key(tmp_path / "key")
+    monkeypatch.setenv("PENSTOCK_ENCRYPTION_KEY", str(tmp_path / "key"))
+    chance = random.Random(20130101)
+    for _ in range(3):
+        committed = kill_after(tmp_path / "home", chance.uniform(0, 0.3))
+
+        check(workspace_of(tmp_path / "home"), committed[-1])

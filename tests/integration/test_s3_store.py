@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -23,6 +25,7 @@ from resources.storage.object_store import ObjectStore
 from resources.storage.provenance import Provenance, record, records_of, resolve
 from resources.storage.store import open_store
 from resources.workspace import Workspace, open_workspace
+from tests.integration.faults.proxy import FaultProxy, NetworkFault
 from tests.integration.seaweed import BUCKET, Seaweed, run_seaweed, s3_url, seaweed
 
 __all__ = ["s3_url", "seaweed"]
@@ -103,6 +106,50 @@ def test_a_shard_altered_on_the_server_is_detected(store, tmp_path):
 def damage(path: Path) -> None:
     path.chmod(0o644)
     path.write_bytes(b"a lie")
+
+
+@contextmanager
+def behind(fault: NetworkFault, server: Seaweed, url: str, cache: Path) -> Iterator[ObjectStore]:
+    """Yield the store as a client sees it whose requests pass a proxy."""
+    with FaultProxy(server.endpoint, fault) as proxy, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        yield ObjectStore(url, cache=cache, timeout_s=1, retries=1)
+
+
+@pytest.mark.parametrize("kind", ["flip", "short"])
+def test_bytes_that_are_altered_on_their_way_to_the_server_are_refused_there(store, seaweed, kind, tmp_path):
+    for_good = NetworkFault(kind=kind, moment="upload", share=0, times=100)
+    with (
+        behind(for_good, seaweed, store.url, tmp_path) as broken,
+        pytest.raises(StoreError, match="cannot create a in store s3://"),
+    ):
+        broken.create("a", b"1")
+    assert not store.exists("a")
+
+    with behind(replace(for_good, times=1), seaweed, store.url, tmp_path) as shaky:
+        assert shaky.create("a", b"1")
+    assert store.get("a") == b"1"
+
+
+def test_a_wrong_clock_is_named_not_the_credentials(store, seaweed, tmp_path):
+    with behind(NetworkFault(kind="skew", moment="before", times=100), seaweed, store.url, tmp_path) as late:
+        for use in (late.get, late.list):
+            with pytest.raises(StoreError, match="set the clock of this machine") as error:
+                use("a")
+            assert "AWS_" not in str(error.value)
+
+
+def test_a_bucket_that_is_not_there_does_not_look_like_a_key_that_is(store, seaweed, tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"1")
+    with behind(NetworkFault(kind="no bucket", moment="before", times=100), seaweed, store.url, tmp_path) as nowhere:
+        for use in (
+            lambda: nowhere.create("a", b"1"),
+            lambda: nowhere.upload("a", file),
+            lambda: nowhere.swap("a", b"1", tag=None),
+        ):
+            with pytest.raises(StoreError, match=r"cannot create a in store s3://.* there is no such bucket; make it"):
+                use()
 
 
 def test_a_damaged_local_copy_is_fetched_anew(store):

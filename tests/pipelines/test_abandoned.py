@@ -6,8 +6,9 @@ import sys
 import dagster as dg
 import pytest
 
-from pipelines import abandoned
-from pipelines.abandoned import PROCESS_TAG, end_abandoned, this_process
+from pipelines.abandoned import PROCESS_TAG, end_abandoned
+from resources import process as processes
+from resources.process import this_process
 
 
 @dg.op
@@ -41,7 +42,7 @@ def status_of(instance: dg.DagsterInstance, run_id: str) -> str:
 
 
 def test_a_run_whose_process_is_dead_is_recorded_as_failed(instance: dg.DagsterInstance):
-    code = "from pipelines.abandoned import this_process; print(this_process())"
+    code = "from resources.process import this_process; print(this_process())"
     dead = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     run_id = begin(instance, dead)
     assert end_abandoned(instance) == [run_id]
@@ -63,6 +64,6 @@ def test_a_process_id_that_is_used_again_is_another_process(instance: dg.Dagster
 
 def test_a_reboot_ends_every_process(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch):
     run_id = begin(instance, this_process())
-    host, _, space = abandoned._machine()
-    monkeypatch.setattr(abandoned, "_machine", lambda: (host, "another boot", space))
+    host, _, space = processes._machine()
+    monkeypatch.setattr(processes, "_machine", lambda: (host, "another boot", space))
     assert end_abandoned(instance) == [run_id]

@@ -137,3 +137,18 @@ def test_emptying_a_backtest_leaves_every_other_registry_and_pipeline(tmp_path):
     assert [key.split("/")[1:3] for key in opened.store.list("refs")] == [
         ["backtest-x", "bikes_too"], ["backtest-xy", "bikes"], ["main", "bikes"],
     ]  # fmt: skip
+
+
+def test_a_backtest_that_the_base_store_holds_is_not_played_again_under_its_name(tmp_path):
+    from resources.refs import DatasetRef
+
+    base = str(tmp_path / "base")
+    theirs = load_settings({"PENSTOCK_HOME": str(tmp_path / "there"), "PENSTOCK_STORE": base})
+    ref = DatasetRef(digest="0" * 64, location="", schema_fingerprint="", rows=0, size_bytes=0)
+    refs.save(open_workspace(theirs).store, "backtest-x", ("bikes", "raw"), "1", ref)
+    given = load_settings({"PENSTOCK_HOME": str(tmp_path / "here"), "PENSTOCK_BASE_STORE": base})
+
+    with pytest.raises(SettingsError, match=r"base store holds a backtest of bikes .* another name"):
+        clear(open_workspace(given, registry="backtest-x"), "bikes")
+
+    clear(open_workspace(given, registry="backtest-y"), "bikes")

@@ -37,7 +37,8 @@ def test_both_examples_are_defined_and_valid():
     found = defs()
     dg.Definitions.validate_loadable(found)
     keys = {key.to_user_string() for key in found.resolve_all_asset_keys()}
-    assert keys == {f"{name}/{stage}" for name in ("bike_demand", "flight_delays") for stage in STAGES}
+    stages = {f"{name}/{stage}" for name in ("bike_demand", "flight_delays") for stage in STAGES}
+    assert keys == stages | {"penstock/lifecycle"}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -100,3 +101,42 @@ def test_a_gate_margin_is_no_reason_to_train_again():
     key = dg.AssetKey(["bike_demand", "model"])
     versions = [build(item).resolve_assets_def(key).get_asset_spec().code_version for item in (declared, other)]
     assert versions[0] == versions[1]
+
+
+def test_a_round_of_the_life_cycle_reports_what_moved(tmp_path, monkeypatch):
+    import polars as pl
+
+    from assets.lifecycle import KEY, lifecycle_asset
+    from resources import wiring
+    from resources.settings import load_settings
+    from resources.storage.datasets import write_table
+    from resources.storage.lifecycle.policy import Policy
+    from resources.storage.provenance import Provenance, record
+    from resources.wiring import WorkspaceResource
+    from resources.workspace import open_workspace
+
+    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
+    monkeypatch.setenv("PENSTOCK_ARCHIVE", str(tmp_path / "archive"))
+    opened = open_workspace(load_settings())
+    wiring._opened.cache_clear()
+    ref = write_table(opened.store, pl.DataFrame({"number": [1]}), scratch=opened.scratch)
+    at = "2020-01-01T00:00:00+00:00"
+    record(opened.store, Provenance(subject=ref.digest, kind="dataset", pipeline="p", stage="raw", created_at=at))
+
+    asset = lifecycle_asset(Policy(delete_after_days=36_500, keep_last=0))
+    done = dg.materialize([asset], resources={"workspace": WorkspaceResource()})
+    wiring._opened.cache_clear()
+
+    (event,) = done.asset_materializations_for_node("penstock__lifecycle")
+    told = {name: value.value for name, value in event.metadata.items()}
+    assert event.asset_key == KEY
+    assert (told["archived_versions"], told["archived_bytes"]) == (1, ref.size_bytes)
+    assert f"| archived | p/raw | `{ref.digest[:12]}` |" in told["moved"]
+
+
+def test_the_schedule_of_the_life_cycle_is_off_until_somebody_switches_it_on():
+    from pipelines.upkeep import upkeep
+
+    (schedule,) = upkeep().schedules or ()
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED

@@ -12,6 +12,8 @@ import pytest
 from pipelines.doctor import Finding, diagnose, installation, is_healthy, privacy, runs, safety, state
 from resources.settings import PROJECT_ROOT, load_settings
 from resources.signing import load_signer
+from resources.storage.data_key import make_user_key
+from resources.storage.folder import FolderStore
 
 
 @pytest.fixture
@@ -275,3 +277,48 @@ def test_a_cache_that_may_grow_beyond_its_disk_is_noted(tmp_path):
     (found,) = [finding for finding in state.disk(beyond) if "PENSTOCK_CACHE_BYTES" in finding.what]
     assert found.level == "note"
     assert "PENSTOCK_CACHE to a larger disk" in found.remedy
+
+
+def test_a_base_store_is_looked_at_and_left_as_it_is(tmp_path):
+    base, own = FolderStore(tmp_path / "base"), FolderStore(tmp_path / "own")
+    given = {"PENSTOCK_HOME": str(tmp_path), "PENSTOCK_STORE": own.url, "PENSTOCK_BASE_STORE": base.url}
+    assert only(state.base_store(load_settings(given))).level == "note"
+    base.put("refs/main/bike/raw/_.json", b"theirs")
+    assert only(state.base_store(load_settings(given))).level == "ok"
+    own.put("refs/main/bike/raw/_.json", b"mine")
+
+    found, hidden = state.base_store(load_settings(given))
+
+    assert (found.level, hidden.level) == ("ok", "note")
+    assert "1 of 1 values of the base store are hidden" in hidden.what
+    assert base.list("") == ["refs/main/bike/raw/_.json"]
+
+
+def test_a_base_store_that_cannot_be_read_is_broken(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    base = str(tmp_path / "file" / "store")
+
+    finding = only(state.base_store(load_settings({"PENSTOCK_HOME": str(tmp_path), "PENSTOCK_BASE_STORE": base})))
+
+    assert finding.level == "broken"
+    assert "PENSTOCK_BASE_STORE" in finding.remedy
+
+
+def test_without_a_base_store_there_is_nothing_to_look_at(settings):
+    assert state.base_store(settings) == []
+
+
+def test_encryption_keys_are_looked_at_and_never_told(tmp_path):
+    key = tmp_path / "user.key"
+    given = load_settings({"PENSTOCK_HOME": str(tmp_path), "PENSTOCK_ENCRYPTION_KEY": str(key)})
+    assert state.encryption_keys(load_settings({"PENSTOCK_HOME": str(tmp_path)})) == []
+    assert only(state.encryption_keys(given)).level == "broken"
+    make_user_key(key)
+    healthy = only(state.encryption_keys(given))
+    key.chmod(0o644)
+
+    finding = only(state.encryption_keys(given))
+
+    assert (healthy.level, finding.level) == ("ok", "unsafe")
+    assert "chmod 600" in finding.what
+    assert key.read_bytes().hex() not in healthy.what

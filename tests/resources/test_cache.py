@@ -1,3 +1,4 @@
+import fcntl
 import mmap
 import multiprocessing
 import os
@@ -229,6 +230,17 @@ def test_waiting_for_a_download_that_hangs_ends_with_the_process_to_look_at(cach
     ):
         read(cache, item)
     assert read(cache, item) == item.data
+
+
+def test_a_lock_whose_file_cannot_be_removed_is_given_back(tmp_path):
+    lock, same = tmp_path / "lock", tmp_path / "same"
+    with locked(lock, patience_s=1):
+        os.link(lock, same)
+        lock.unlink()
+        lock.mkdir()
+
+    with same.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.parametrize("damage", [b"", b"no database at all, but long enough to be looked at" * 100, None])

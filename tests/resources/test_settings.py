@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from resources.errors import SettingsError
 from resources.settings import PROJECT_ROOT, SETTINGS, Settings, load_settings
 from resources.storage.folder import FolderStore
+from resources.storage.layered import LayeredStore
 from resources.storage.object_store import ObjectStore
 from resources.workspace import open_workspace
 
@@ -176,6 +177,29 @@ def test_a_workspace_opens_what_the_settings_name(tmp_path):
     assert workspace.registry_name == "main"
     assert workspace.signer.key_id in workspace.keyring.keys
     assert workspace.registry("bike").entries() == ()
+
+
+def test_a_workspace_reads_a_base_store_through_its_own(tmp_path):
+    given = {"PENSTOCK_HOME": str(tmp_path), "PENSTOCK_BASE_STORE": "memory://base"}
+
+    store = open_workspace(load_settings(given)).store
+
+    assert isinstance(store, LayeredStore)
+    assert (store.own.url, store.base.url) == (str(tmp_path / "store"), "memory://base")
+
+
+@pytest.mark.parametrize(
+    ("own", "base"),
+    [("/data", "/data"), ("/data", "file:///data"), ("/data/../data", "/data"), ("s3://b/p", "s3://b/p/")],
+)
+def test_a_store_cannot_be_its_own_base(own, base):
+    with pytest.raises(SettingsError, match=r"PENSTOCK_BASE_STORE and PENSTOCK_STORE are the same store"):
+        load_settings({"PENSTOCK_STORE": own, "PENSTOCK_BASE_STORE": base})
+
+
+def test_the_url_of_a_base_store_is_checked():
+    with pytest.raises(SettingsError, match=r"PENSTOCK_BASE_STORE: .*credentials"):
+        load_settings({"PENSTOCK_BASE_STORE": "s3://me:secret@bucket"})
 
 
 def test_a_workspace_may_have_a_registry_of_its_own(tmp_path):

@@ -413,3 +413,18 @@ def test_reading_and_writing_datasets_never_imports_pandas(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT_ROOT)
 
     assert done.stdout.split() == ["False", "False"]
+
+
+class Taking(FolderStore):
+    """A store that takes files away instead of copying them."""
+
+    def upload(self, key: str, path: Path) -> bool:
+        """Store the file, and remove it."""
+        created = super().upload(key, path)
+        path.unlink()
+        return created
+
+
+def test_a_scratch_file_that_cannot_be_removed_is_a_clear_error(tmp_path):
+    with pytest.raises(StoreError, match=r"cannot write to scratch folder .*: No such file or directory; .*_SCRATCH"):
+        write_table(Taking(tmp_path / "store"), pl.DataFrame({"n": [1]}), scratch=tmp_path / "scratch")

@@ -85,3 +85,31 @@ def test_a_missing_file_and_one_that_cannot_be_read_are_named(store, tmp_path):
         pass
     with pytest.raises(StoreError, match=r"cannot read .*/none: No such file"):
         put_file(store, tmp_path / "none")
+
+
+def test_a_local_file_that_cannot_be_read_is_named(store):
+    file = put_bytes(store, b"bytes")
+    path = store.local(file)
+    path.unlink()
+    path.mkdir()
+
+    with pytest.raises(
+        StoreError, match=rf"cannot read {path} of file {file.digest}.*: Is a directory; check the disk"
+    ):
+        file_path(store, file)
+
+
+class Losing(ObjectStore):
+    """A store before whose upload the file goes away."""
+
+    def upload(self, key: str, path: Path) -> bool:
+        """Remove the file, then upload it."""
+        path.unlink()
+        return super().upload(key, path)
+
+
+def test_a_file_that_cannot_be_read_a_second_time_is_named(tmp_path):
+    (tmp_path / "file").write_bytes(b"bytes")
+
+    with pytest.raises(StoreError, match=r"cannot read .*/file: No such file"):
+        put_file(Losing("memory://losing", cache=tmp_path / "cache"), tmp_path / "file")

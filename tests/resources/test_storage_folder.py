@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from resources.canonical import digest_bytes
 from resources.errors import ObjectMissing, StoreError
+from resources.storage import folder
+from resources.storage.cache.locks import locked
 from resources.storage.files import put_file
 from resources.storage.folder import STAGING, STALE_S, FolderStore
 from resources.storage.objects import put_object
@@ -134,3 +137,19 @@ def test_what_lies_aside_is_not_part_of_the_store(tmp_path):
     (tmp_path / STAGING / "1-half").write_bytes(b"half")
 
     assert FolderStore(tmp_path).list("") == []
+
+
+def test_a_writer_that_hangs_while_it_swaps_is_named_and_keeps_its_lock_however_old_it_looks(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "SWAP_PATIENCE_S", 0.1)
+    FolderStore(tmp_path).put("refs/a", b"1")
+    lock = tmp_path / STAGING / f"swap-{digest_bytes(b'refs/a')[:2]}"
+    with locked(lock, patience_s=1):
+        os.utime(lock, (0, 0))
+        store = FolderStore(tmp_path)  # sweeps at its first write
+        _, tag = store.get_tagged("refs/a")
+
+        with pytest.raises(StoreError, match=f"process {os.getpid()} has held .* end that process"):
+            store.swap("refs/a", b"2", tag=tag)
+
+    assert store.swap("refs/a", b"2", tag=tag)
+    assert files(tmp_path) == ["refs/a"]

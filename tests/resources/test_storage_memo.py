@@ -48,3 +48,11 @@ def test_a_malformed_memory_is_none(store, content):
     store.put(store.list("memo")[0], content)
 
     assert recall(store, RECIPE) is None
+
+
+def test_a_memory_with_one_digit_changed_is_none(store):
+    remember(store, RECIPE, {"rows": 300})
+    (key,) = store.list("memo")
+    store.put(key, store.get(key).replace(b"300", b"301"))
+
+    assert recall(store, RECIPE) is None

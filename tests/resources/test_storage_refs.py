@@ -79,3 +79,12 @@ def test_any_text_may_be_a_partition_key(store, keys):
 
     assert set(refs.partitions(store, "main", ASSET)) >= keys
     assert all(refs.load(store, "main", ASSET, key) == ref("a") for key in keys)
+
+
+def test_a_ref_with_one_digit_changed_is_damaged(store):
+    refs.save(store, "main", ASSET, None, ref("a"))
+    (key,) = store.list("refs")
+    store.put(key, store.get(key).replace(b'"rows":1,', b'"rows":3,'))
+
+    with pytest.raises(IntegrityError, match="is damaged: its bytes do not have the digest that they carry"):
+        refs.load(store, "main", ASSET, None)

@@ -13,21 +13,31 @@ from hypothesis import strategies as st
 from resources.errors import ObjectMissing, StoreError
 from resources.settings import PROJECT_ROOT
 from resources.storage.content import describe_bytes
+from resources.storage.data_key import make_user_key
+from resources.storage.encrypted import is_encrypted
 from resources.storage.files import put_bytes
+from resources.storage.layered import LayeredStore
+from resources.storage.sealing import HEADER_BYTES, TAG_BYTES
 from resources.storage.store import Store, check_key, open_store, redact
 
 KEYS = ["a", "a-b", "x/a", "x/b/c", "x/b/d", "xy/a", "refs/main/p/p2012-01%20x.json", "é/ü 1"]
 FOLDERS = ["", "x", "x/", "x/b", "xy", "nowhere", "refs/main"]
 
 
-@pytest.fixture(params=["folder", "file", "memory"])
+@pytest.fixture(params=["folder", "file", "memory", "layered", "encrypted folder", "encrypted memory"])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
     """Return a function that opens a new, empty store."""
 
     def new() -> Store:
         name = secrets.token_hex(4)
         urls = {"folder": str(tmp_path / name), "file": f"file://{tmp_path}/{name}", "memory": f"memory://{name}"}
-        return open_store(urls[request.param], cache=tmp_path / "cache" / name)
+        if request.param == "layered":
+            own, base = (open_store(urls[kind], cache=tmp_path / "cache" / name) for kind in ("folder", "memory"))
+            return LayeredStore(own, base)
+        kind, key = request.param.removeprefix("encrypted "), None
+        if kind != request.param:
+            make_user_key(key := tmp_path / "key")
+        return open_store(urls[kind], cache=tmp_path / "cache" / name, encryption_key=key)
 
     return new
 
@@ -67,6 +77,17 @@ def test_put_replaces(store):
     assert store.get("x/a") == b"second"
 
 
+def test_sizes_tells_the_bytes_of_what_list_lists(store):
+    for key in KEYS:
+        store.create(key, key.encode())
+
+    for folder in FOLDERS:
+        # Encrypted, a value takes more where it lies: the sizes are those.
+        more = 0 if not is_encrypted(store) else HEADER_BYTES + TAG_BYTES
+        assert store.sizes(folder) == {key: len(key.encode()) + more for key in store.list(folder)}
+        assert list(store.sizes(folder)) == store.list(folder)
+
+
 def test_a_swap_replaces_what_its_tag_came_with_and_nothing_else(store):
     assert store.swap("x/a", b"first", tag=None)
     assert not store.swap("x/a", b"lost", tag=None)
@@ -96,6 +117,14 @@ def test_a_file_is_read_by_what_names_it(store):
     store.release_local(file)
     with pytest.raises(ObjectMissing, match=r"no object files/md5/.* in store"):
         store.local(describe_bytes(b"none")[0])
+
+
+def test_a_range_behind_the_end_is_empty(store):
+    store.put("a", b"0123456789")
+    store.put("empty", b"")
+
+    for key, start, end in (("a", 10, 20), ("a", 30, 40), ("empty", 0, 1)):
+        assert bytes(store.get_range(key, start, end)) == b""
 
 
 def test_upload_takes_a_local_file_once(store, tmp_path):

@@ -38,7 +38,8 @@ def locked(
     try:
         yield True
     finally:
-        file.unlink(missing_ok=True)
+        with suppress(OSError):  # a lock that is not given back would stop everybody until this process ends
+            file.unlink(missing_ok=True)
         fcntl.flock(descriptor, fcntl.LOCK_UN)  # for children, too, that were forked meanwhile
         os.close(descriptor)
 

@@ -12,14 +12,12 @@ class CacheStats:
         hit_bytes: Bytes of the files that they found.
         misses: Downloads begun.
         fetched_bytes: Bytes that downloads brought from stores.
-        range_bytes: Bytes that came from stores for reads of parts, past the cache.
         waits: Reads that waited for a download by somebody else.
         waited_s: Seconds that they waited, in all.
         verify_s: Seconds spent on hashing whole copies again; what is hashed on its way here is not counted.
         evictions: Entries that were evicted.
         damaged: Copies whose bytes were found wrong.
         retries: Requests that were sent again because the answer was wrong or missing.
-        hedges: Second requests for what was slow to come.
         held_bytes: Bytes that all processes hold and have reserved; 0 if nobody has asked the folder.
     """
 
@@ -27,14 +25,12 @@ class CacheStats:
     hit_bytes: int = 0
     misses: int = 0
     fetched_bytes: int = 0
-    range_bytes: int = 0
     waits: int = 0
     waited_s: float = 0.0
     verify_s: float = 0.0
     evictions: int = 0
     damaged: int = 0
     retries: int = 0
-    hedges: int = 0
     held_bytes: int = 0
 
 

@@ -1,0 +1,43 @@
+"""`penstock data stats`: what the cache of this host holds, and what it has done."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from resources.storage.cache.stats import CacheStats
+
+
+def stats(as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False) -> None:
+    """Tell what the host's cache holds and did, over all processes since it was made."""
+    from pipelines.cli.console import print_json, print_table, size
+    from resources.settings import load_settings
+    from resources.storage.cache.cache import HostCache
+
+    settings = load_settings()
+    found = HostCache(settings.cache, budget_bytes=settings.cache_bytes).host_stats()
+    if as_json:
+        print_json({"cache": str(settings.cache), "budget_bytes": settings.cache_bytes, **asdict(found)})
+        return
+    budget = size(settings.cache_bytes) if settings.cache_bytes else "half of what is free"
+    print(f"cache {settings.cache}: holds {size(found.held_bytes)} of {budget}")
+    print_table(("what", "number"), _rows(found), right=("number",))
+
+
+def _rows(found: "CacheStats") -> list[tuple[str, str]]:
+    from pipelines.cli.console import seconds, size
+
+    reads = found.hits + found.misses + found.waits
+    return [
+        ("reads answered from the cache", f"{found.hits:,}{f' ({found.hits / reads:.1%})' if reads else ''}"),
+        ("bytes of these", size(found.hit_bytes)),
+        ("downloads", f"{found.misses:,}"),
+        ("bytes fetched for these", size(found.fetched_bytes)),
+        ("waits for a download by somebody else", f"{found.waits:,}"),
+        ("time of these", seconds(found.waited_s)),
+        ("time spent on hashing local files", seconds(found.verify_s)),
+        ("evictions", f"{found.evictions:,}"),
+        ("damaged copies found", f"{found.damaged:,}"),
+        ("requests sent again", f"{found.retries:,}"),
+    ]

@@ -1,0 +1,168 @@
+"""Owns what keeps a writer and a collector of one store apart: whoever needs what is marked as garbage rescues it.
+
+A version that is committed is named by a root: a ref, a log, a pin, a lease. `keeping` surrounds the writing of a root.
+Before and after it reads the plan of the collector, one small file:
+
+- marked: what the root needs is taken out of the plan, by compare-and-swap. The collector claims its plan by the same
+  compare-and-swap, and finds out.
+- deleting: if what the root needs is on the list, it waits until that is over.
+- deletions began since what the root needs was written: it looks whether that is still there.
+
+The collector looks for roots after it has read the plan that it claims, so a root is either seen by the collector or
+its writer has seen the plan. This holds in every order of their steps, whatever their clocks say.
+"""
+
+import random
+import time
+from collections.abc import Callable, Collection, Generator, Iterable
+from contextlib import contextmanager
+from functools import cache
+from typing import Literal
+
+from resources.errors import ConflictError, ObjectMissing
+from resources.storage.garbage.plan import Plan, listed_keys, read_plan, rescue
+from resources.storage.garbage.walk import Reason, Start, own_keys, reach
+from resources.storage.store import Store
+from resources.storage.versions import version
+
+WAIT_S = 60.0
+"""Longest wait for a collector that deletes what is needed."""
+PAUSE_S = 0.2
+_DELETING = -1
+Keys = Collection[str]
+_FEW = 100  # up to here one look each, above a listing
+_LOST = (
+    "was deleted as garbage while it was being written, since nothing named it yet: run again; "
+    "give `penstock data gc` a longer --grace if that happens twice"
+)
+
+
+def deletions(store: Store) -> int:
+    """Return how often deleting has begun in `store`; ask before the first write and pass it to `settle`."""
+    plan = read_plan(store)
+    return _DELETING if plan.state == "deleting" else plan.collections
+
+
+def settle(
+    store: Store,
+    keys: Callable[[], Keys],
+    *,
+    since: int | None = None,
+    whole: Callable[[], Keys] | None = None,
+    wait_s: float | None = None,
+) -> None:
+    """Return once what is needed is there and on no list of what will be deleted.
+
+    Args:
+        store: Where it lies.
+        keys: Returns the keys that are needed; asked only if there is or was a collector.
+        since: What `deletions` was when they were known to be there; None means that they never were.
+        whole: Returns those of them that must be there; None means all.
+        wait_s: Longest wait for a collector that deletes one of them, by default `WAIT_S`.
+
+    Raises:
+        ConflictError: If one was deleted, or is being deleted for too long.
+    """
+    given_up_s = time.monotonic() + (WAIT_S if wait_s is None else wait_s)
+    while True:
+        plan = read_plan(store)
+        untouched = plan.collections in (0, since)
+        if plan.state == "idle" and untouched:
+            return
+        verdict = _step(store, plan, keys())
+        if verdict == "free" and untouched:
+            return
+        if verdict == "free":
+            _look(store, (whole or keys)())
+            since = plan.collections
+        elif time.monotonic() > given_up_s:
+            raise _too_long(store, plan)
+        elif verdict == "wait":
+            time.sleep(PAUSE_S * random.uniform(0.5, 1.5))
+
+
+@contextmanager
+def keeping(store: Store, own: Iterable[str], sources: Iterable[str] = (), *, look: bool = True) -> Generator[None]:
+    """Surround the writing of a root, so that what it names is not deleted under it.
+
+    Args:
+        store: Where root and versions lie.
+        own: Digests of the versions that the root names.
+        sources: Digests that it says these were made from; they are rescued where they still are.
+        look: Whether those of `own` must be there.
+
+    Raises:
+        ConflictError: If one of `own` was deleted; raised by the end of the block, it means that the root that was
+            written names what is gone.
+    """
+    settled = _settling(store, tuple(own), tuple(sources), look=look)
+    settled()
+    yield
+    settled()
+
+
+def is_whole(store: Store, digests: Iterable[str]) -> bool:
+    """Return whether the versions are there, taken out of the plan; for hints, which nobody minds to be told no."""
+    try:
+        _settling(store, tuple(digests), (), look=True, wait_s=0.0)()
+    except ConflictError:
+        return False
+    return True
+
+
+def _settling(
+    store: Store, own: tuple[str, ...], sources: tuple[str, ...], *, look: bool, wait_s: float | None = None
+) -> Callable[[], None]:
+    keys = cache(lambda: _closure(store, own, sources))
+
+    def whole() -> Keys:
+        return [key for digest in own for key in _present(store, digest)] if look else []
+
+    return lambda: settle(store, keys, whole=whole, wait_s=wait_s)
+
+
+def _step(store: Store, plan: Plan, needed: Keys) -> Literal["free", "wait", "again"]:
+    """Take `needed` out of a marked plan, and say how things stand."""
+    try:
+        listed = set(needed).intersection(listed_keys(store, plan))
+    except ObjectMissing:  # carried out meanwhile
+        return "again"
+    if not listed:
+        return "free"
+    if plan.state == "deleting":
+        return "wait"
+    rescue(store, plan, listed)
+    return "again"
+
+
+def _closure(store: Store, own: Iterable[str], sources: Iterable[str]) -> Keys:
+    reason = Reason(kind="ref", name="")
+    starts = [Start(digest=digest, reason=reason) for digest in own]
+    starts += [Start(digest=digest, reason=reason, ancestry=True) for digest in sources]
+    return frozenset(reach(store, starts).keys)
+
+
+def _present(store: Store, digest: str) -> list[str]:
+    try:
+        return own_keys(version(store, digest))
+    except ObjectMissing:
+        raise ConflictError(f"version {digest[:12]} in store {store.url} {_LOST}") from None
+
+
+def _look(store: Store, keys: Keys) -> None:
+    wanted = list(keys)
+    if len(wanted) <= _FEW:
+        lost = [key for key in wanted if not store.exists(key)]
+    else:
+        folders = {key.split("/", 1)[0] for key in wanted}
+        present = {key for folder in folders for key in store.list(folder)}
+        lost = [key for key in wanted if key not in present]
+    if lost:
+        raise ConflictError(f"{lost[0]} in store {store.url} {_LOST}")
+
+
+def _too_long(store: Store, plan: Plan) -> ConflictError:
+    return ConflictError(
+        f"what is to be kept in store {store.url} is being deleted by process {plan.owner or '?'}, and was not "
+        f"gone after a wait: wait until that is done, or finish it by `penstock data gc`, then run again"
+    )
