@@ -137,7 +137,10 @@ def evaluation_asset(
             return dg.MaterializeResult(
                 value=done.ref,
                 data_version=dg.DataVersion(done.ref.digest),
-                metadata=evaluation_metadata(done.ref, earlier_reports(opened, stage, partition), reused=done.reused),
+                metadata={
+                    **evaluation_metadata(done.ref, earlier_reports(opened, stage, partition), reused=done.reused),
+                    **done.cache,
+                },
             )
 
     return evaluation

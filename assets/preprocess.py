@@ -106,6 +106,7 @@ def features_asset(stage: Stage, spec: Features, *, event_time: str | None) -> d
                 metadata={
                     **dataset_metadata(opened.store, done.ref, spec.columns | {"label": spec.label}),
                     **feature_metadata(spec.columns, stage, reused=done.reused),
+                    **done.cache,
                 },
             )
 

@@ -12,6 +12,8 @@ from assets.partitions import Partitions
 from resources.canonical import digest_value
 from resources.errors import PenstockError
 from resources.refs import Ref, digests_of, from_json, to_json
+from resources.storage.cache.counters import process_stats
+from resources.storage.cache.stats import cache_metadata
 from resources.storage.garbage.leases import leased
 from resources.storage.memo import recall, remember
 from resources.storage.provenance import Parent, Provenance, record
@@ -88,11 +90,12 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done(Generic[R]):
-    """The outcome of a piece of work: its value, its facts, and whether it had been done before."""
+    """The outcome of a piece of work: its value, its facts, whether it had been done before, and what the cache did."""
 
     ref: R
     facts: Mapping[str, Any]  # Any: JSON values
     reused: bool
+    cache: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +146,7 @@ class Work:
             if isinstance(ref, kind):
                 return Done(ref=ref, facts=known["facts"], reused=True)
         read = [parent.digest for parent in self.parents if parent.kind != "source"]
+        before = process_stats()
         with leased(self.workspace.store, read, job=self._title, run_id=self.run_id):
             ref, facts = compute()
             made = provenance(
@@ -151,7 +155,7 @@ class Work:
             record(self.workspace.store, made)
             value = {"ref": to_json(ref), "facts": dict(facts), "requires": list(digests_of(ref))}
             remember(self.workspace.store, self.recipe, value)
-        return Done(ref=ref, facts=facts, reused=False)
+        return Done(ref=ref, facts=facts, reused=False, cache=cache_metadata(before, process_stats()))
 
 
 def provenance(

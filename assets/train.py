@@ -83,7 +83,7 @@ def model_asset(stage: Stage, spec: Train, *, recipe: TrainingRecipe) -> dg.Asse
             yield dg.MaterializeResult(
                 value=done.ref,
                 data_version=dg.DataVersion(done.ref.digest),
-                metadata=model_metadata(opened, done, window),
+                metadata={**model_metadata(opened, done, window), **done.cache},
             )
 
     return model

@@ -49,10 +49,11 @@ def stats_of(counts: dict[str, float], *, held_bytes: int = 0) -> CacheStats:
 
 
 def cache_metadata(before: CacheStats, after: CacheStats) -> dict[str, float]:
-    """Return what was done between two moments of one process, under the stable keys `cache_<what>`.
+    """Return what was done between two moments of one process, under stable keys `cache_<what>`; nothing if nothing.
 
     >>> cache_metadata(CacheStats(hits=3), CacheStats(hits=5))["cache_hits"]
     2
     """
     first, last = asdict(before), asdict(after)
-    return {f"cache_{name}": last[name] - first[name] for name in COUNTED}
+    done = {f"cache_{name}": last[name] - first[name] for name in COUNTED}
+    return done if any(done.values()) else {}
