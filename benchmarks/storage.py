@@ -11,7 +11,6 @@ import argparse
 import json
 import mmap
 import os
-import secrets
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from _parts import at_random, manifests, random_reads
+from _remote import BUCKET, RANGE_BYTES, bucket, named, put, store_at
 from _report import Row, compared, measured, parser, report
 from _usage import peak_rss_bytes, status_bytes, timed
 
@@ -31,10 +32,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 OURS = "penstock cache"
-BUCKET = "penstock-test"
 SHARD_BYTES = 128 * 10**6
 QUICK_BYTES = 64 * 10**6
-RANGE_BYTES = 8 * 2**20
 THREADS = 4
 MOST_RSS_MB = 128
 
@@ -43,14 +42,14 @@ def penstock(name: str, folder: Path) -> None:
     """Fetch, verify and publish through the cache."""
     from resources.storage.files import file_path
 
-    file_path(_store(folder), named(name))
+    file_path(store_at(folder), named(name))
 
 
 def obstore_ranges(name: str, folder: Path) -> None:
     """Fetch ranges of the same size with as many threads, verify and flush nothing."""
     import obstore
 
-    store = _bucket()
+    store = bucket()
     size = obstore.head(store, named(name).key)["size"]
     descriptor = os.open(folder / "file", os.O_CREAT | os.O_WRONLY)
 
@@ -103,26 +102,6 @@ TARGETS = {
 }
 
 
-def _store(folder: Path) -> Any:  # Any: imported by the processes that need it
-    from resources.storage.object_store import ObjectStore
-
-    return ObjectStore(f"s3://{BUCKET}", cache=folder / "cache", cache_bytes=10**11)
-
-
-def _bucket() -> Any:  # Any: as above
-    from obstore.store import S3Store
-
-    return S3Store(BUCKET, endpoint=os.environ["AWS_ENDPOINT_URL"], client_options={"allow_http": True})
-
-
-def named(name: str) -> Any:  # Any: as above
-    """Return the file that `name` tells: digest, MD5 and size, joined by colons."""
-    from resources.storage.content import StoredFile
-
-    digest, md5, size_bytes = name.split(":")
-    return StoredFile(digest=digest, md5=md5, size_bytes=int(size_bytes))
-
-
 def measure(subject: str, name: str, folder: Path) -> dict[str, float]:
     """Run one subject here; libraries are imported before the clock starts, for all alike."""
     _import(subject)
@@ -149,7 +128,7 @@ def wait_and_read(name: str, folder: Path) -> None:
     from resources.storage.files import file_path
 
     _import(OURS)
-    store = _store(folder)
+    store = store_at(folder)
     print("ready", flush=True)
     sys.stdin.readline()
     file_path(store, named(name))
@@ -174,7 +153,7 @@ def warm(name: str, folder: Path) -> dict[str, float]:
         with borrowed(store, [named(name)]) as (found,):
             os.close(os.open(found, os.O_RDONLY))
 
-    store = _store(folder)
+    store = store_at(folder)
     path = file_path(store, named(name))
     times: dict[str, list[float]] = {"ours": [], "mmap": [], "open": []}
     for _ in range(25):
@@ -189,7 +168,7 @@ def first(name: str, folder: Path) -> float:
     from resources.storage.files import file_path
 
     _import(OURS)
-    store = _store(folder)
+    store = store_at(folder)
     return _timed(lambda: file_path(store, named(name)))
 
 
@@ -206,21 +185,6 @@ def _command(option: str, *arguments: object) -> list[str]:
 def _answer(option: str, *arguments: object) -> Any:  # Any: JSON
     os.sync()
     return json.loads(subprocess.run(_command(option, *arguments), check=True, stdout=subprocess.PIPE).stdout)
-
-
-def put(size_bytes: int, folder: Path) -> str:
-    """Upload random bytes and return their name."""
-    from resources.storage.files import put_file
-
-    file = folder / "object"
-    with file.open("wb") as target:
-        for start in range(0, size_bytes, RANGE_BYTES):
-            target.write(secrets.token_bytes(min(RANGE_BYTES, size_bytes - start)))
-    try:
-        stored = put_file(_store(folder), file)
-        return f"{stored.digest}:{stored.md5}:{stored.size_bytes}"
-    finally:
-        file.unlink()
 
 
 def cold(size_bytes: int, scratch: Path, repeats: int) -> list[Row]:
@@ -307,11 +271,14 @@ def main() -> None:
     arguments.add_argument("--gigabytes", type=float, default=2.0, help="size of the large object (default: 2)")
     arguments.add_argument("--processes", type=int, default=64, help="readers of one shard (default: 64)")
     arguments.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
+    arguments.add_argument("--random", nargs=3, help=argparse.SUPPRESS)
     for step in ("--wait", "--warm", "--first"):
         arguments.add_argument(step, nargs=2, help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.measure:
         print(json.dumps(measure(options.measure[0], options.measure[1], Path(options.measure[2]))))
+    elif options.random:
+        print(json.dumps(random_reads(options.random[0], options.random[1], Path(options.random[2]))))
     elif options.wait:
         wait_and_read(options.wait[0], Path(options.wait[1]))
     elif options.warm:
@@ -336,7 +303,9 @@ def _rows(options: argparse.Namespace) -> list[Row]:
         try:
             rows = cold(large, scratch, repeats)
             rows += shared(shard, processes, scratch, repeats)
-            return rows + cached(shard, scratch)
+            rows += cached(shard, scratch)
+            rows += at_random(shard, scratch, repeats, _answer)
+            return rows + manifests(scratch)
         finally:
             server.close()
 
