@@ -8,10 +8,12 @@ import typer
 
 from pipelines.cli.backtest import backtest
 from pipelines.cli.data.diff import diff as data_diff
+from pipelines.cli.data.export import export as data_export
 from pipelines.cli.data.gc import gc as data_gc
 from pipelines.cli.data.key import key as data_key
 from pipelines.cli.data.ls import ls as data_ls
 from pipelines.cli.data.pin import pin as data_pin
+from pipelines.cli.data.pull import pull as data_pull
 from pipelines.cli.data.push import push as data_push
 from pipelines.cli.data.recall import recall as data_recall
 from pipelines.cli.data.show import show as data_show
@@ -60,6 +62,8 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "data diff": data_diff,
     "data verify": data_verify,
     "data stats": data_stats,
+    "data pull": data_pull,
+    "data export": data_export,
     "data push": data_push,
     "data key": data_key,
     "data gc": data_gc,

@@ -13,12 +13,17 @@ _YOUNG_S = 60.0  # between making a folder and locking it, it looks abandoned
 
 
 class ScratchFolder:
-    """A new, locked folder below `parent`; `remove` deletes it."""
+    """A new, locked folder below `parent`; `remove` deletes it.
 
-    def __init__(self, parent: Path) -> None:
+    Args:
+        parent: Where it is made; of those left there by processes that died, the ones of the same prefix are removed.
+        prefix: How its name begins.
+    """
+
+    def __init__(self, parent: Path, *, prefix: str = _PREFIX) -> None:
         parent.mkdir(parents=True, exist_ok=True)
-        sweep(parent)
-        self.path = parent / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+        sweep(parent, prefix=prefix)
+        self.path = parent / f"{prefix}{os.getpid()}-{secrets.token_hex(6)}"
         self.path.mkdir()
         self._lock = os.open(self.path, os.O_RDONLY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -32,9 +37,9 @@ class ScratchFolder:
         self._lock = -1
 
 
-def sweep(parent: Path) -> None:
+def sweep(parent: Path, *, prefix: str = _PREFIX) -> None:
     """Delete the scratch folders whose process has died."""
-    for folder in parent.glob(f"{_PREFIX}*"):
+    for folder in parent.glob(f"{prefix}*"):
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > _YOUNG_S:
                 _remove_if_abandoned(folder)

@@ -50,6 +50,21 @@ def test_diff_tells_what_changed_and_profiles_on_demand(shell: Shell):
     assert (refused.code, "name two datasets or two models" in refused.err) == (1, True)
 
 
+def test_a_version_is_exported_and_pulled_by_its_name(shell: Shell, tmp_path):
+    told = shell("data", "export", f"{NAME}/raw@{PARTITIONS[0]}", tmp_path / "repo", "--as", "raw")
+    assert (told.code, "dvc pull raw.dvc" in told.out) == (0, True), told.err
+
+    pulled = shell("data", "pull", tmp_path / "repo" / "raw.dvc", "--json").json
+
+    assert (pulled["files"], pulled["target"]) == (1, str(tmp_path / "repo" / "raw"))
+    assert (tmp_path / "repo" / "raw" / "00000.parquet").stat().st_size == pulled["size_bytes"]
+    assert "already" in shell("data", "pull", tmp_path / "repo" / "raw.dvc").out
+    assert shell("data", "pull", NAME, tmp_path / "model").code == 0
+    assert (tmp_path / "model" / "model.txt").exists()
+    refused = shell("data", "export", NAME, tmp_path / "repo", "--as", "a/b")
+    assert (refused.code, "is no file name" in refused.err) == (1, True)
+
+
 def test_verify_finds_every_version_whole_and_then_names_what_is_not(shell: Shell):
     whole = shell("data", "verify")
     assert (whole.code, "none damaged" in whole.out) == (0, True)
