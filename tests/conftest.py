@@ -1,6 +1,7 @@
 """Shared fixtures: where the real data lies. With PENSTOCK_TEST_REQUIRE=1, as in CI, a skipped test fails."""
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from hypothesis import settings
 # A slow example is a busy machine, not a wrong answer; pytest's own timeout ends a test that hangs.
 settings.register_profile("penstock", deadline=None)
 settings.load_profile("penstock")
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and with them every process that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRE = "PENSTOCK_TEST_REQUIRE"

@@ -31,8 +31,9 @@ def pipelines(tmp_path: Path) -> Path:
 
 
 def kill_at(home: Installation, objects: int) -> None:
-    """Run the pipeline and kill it once the store holds so many objects."""
-    store = home.folder / "penstock" / "store" / "objects"
+    """Run the pipeline and kill it once the store holds so many objects and files."""
+    store = home.folder / "penstock" / "store"
+    kinds = (store / "objects", store / "files")
     with subprocess.Popen(
         [str(BIN / "penstock"), *RUN],
         cwd=ROOT,
@@ -40,7 +41,7 @@ def kill_at(home: Installation, objects: int) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        while process.poll() is None and sum(path.is_file() for path in store.rglob("*")) < objects:
+        while process.poll() is None and sum(path.is_file() for kind in kinds for path in kind.rglob("*")) < objects:
             time.sleep(0.01)
         process.kill()
     assert process.returncode < 0, "it was not killed but came to its end"

@@ -10,7 +10,7 @@ import threading
 import urllib.request
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -126,13 +126,12 @@ def open_web_ui(house: Path, command: str) -> None:
 
 
 def interrupt(process: "subprocess.Popen[str]") -> None:
-    for _ in range(4):  # Dagster's web server now and then misses the first, and a person presses Ctrl-C again
-        os.killpg(process.pid, signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=45)
-            return
-    os.killpg(process.pid, signal.SIGKILL)
-    raise AssertionError("the web UI did not end")
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(timeout=120)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
 
 
 def use_every_day(house: Path) -> None:
