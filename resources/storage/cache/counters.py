@@ -89,7 +89,8 @@ class Counters:
             self._descriptor = -1
 
     def __del__(self) -> None:
-        self._close()
+        if os is not None:  # pyright: ignore[reportUnnecessaryComparison]; at the end of Python modules are gone
+            self._close()
 
 
 def process_stats() -> CacheStats:

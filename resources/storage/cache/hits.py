@@ -47,4 +47,5 @@ class Hits:
         return self._descriptor
 
     def __del__(self) -> None:
-        self.close()
+        if os is not None:  # pyright: ignore[reportUnnecessaryComparison]; at the end of Python modules are gone
+            self.close()
