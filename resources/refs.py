@@ -1,4 +1,4 @@
-"""Owns the three values that pass between stages: references, never tables.
+"""Owns the values that pass between stages, and the one of an imported folder: references, never tables.
 
 Each is frozen, small, and reads back from its own JSON. `digest` identifies the content and is the Dagster
 data version, so equal digests mean equal content on any machine.
@@ -128,8 +128,33 @@ class GateReport:
         return self.verdict in ("pass", "warn")
 
 
-Ref = DatasetRef | ModelRef | GateReport
-_KINDS: dict[str, type[Ref]] = {"dataset": DatasetRef, "model": ModelRef, "report": GateReport}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderRef:
+    """Names one immutable version of a folder of raw files.
+
+    Attributes:
+        digest: Digest of its manifest.
+        location: URL of the store that holds it, without credentials.
+        files: How many files it holds.
+        size_bytes: Their bytes.
+    """
+
+    digest: str
+    location: str
+    files: int
+    size_bytes: int
+
+    def __post_init__(self) -> None:
+        _check_digest(self.digest)
+
+
+Ref = DatasetRef | ModelRef | GateReport | FolderRef
+_KINDS: dict[str, type[Ref]] = {
+    "dataset": DatasetRef,
+    "model": ModelRef,
+    "report": GateReport,
+    "folder": FolderRef,
+}
 
 
 def to_json(ref: Ref) -> dict[str, Any]:
@@ -161,7 +186,7 @@ def digests_of(ref: Ref) -> tuple[str, ...]:
 
 def sources_of(ref: Ref) -> tuple[str, ...]:
     """Return the digests that `ref` says it was made from: training data of a model, inputs of a report."""
-    if isinstance(ref, DatasetRef):
+    if isinstance(ref, DatasetRef | FolderRef):
         return ()
     return tuple((ref.training_digests if isinstance(ref, ModelRef) else ref.inputs).values())
 

@@ -1,19 +1,23 @@
 """Owns what two versions differ in, as their manifests tell: no file is read."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from resources.errors import ObjectMissing
+from resources.storage.content import StoredFile
+from resources.storage.folders import Member, read_folder
 from resources.storage.manifest import Manifest, Shards, read_manifest
 from resources.storage.statistics import ColumnStatistics
 from resources.storage.store import Store
-from resources.storage.versions import Version, kind_of_version, version
+from resources.storage.versions import kind_of_version, version
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _Sized = tuple[str, int]
+_Files = Mapping[str, StoredFile] | Mapping[str, Member]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +61,12 @@ class Difference:
     """What the second version has otherwise than the first.
 
     Attributes:
-        kind: Dataset or model.
-        rows: Rows before and after; None for a model.
+        kind: Dataset, model or folder.
+        rows: Rows before and after; None where there are none.
         size_bytes: Bytes of all files before and after.
-        files: Shards or bundle files.
+        files: Shards, bundle files or raw files.
         columns: Columns that were added, removed, or have another type, nulls or range.
-        named: Of a model: name of each file that differs, with `added`, `removed` or `changed`.
+        named: Of a model or folder: name of each file that differs, with `added`, `removed` or `changed`.
     """
 
     kind: str
@@ -84,8 +88,12 @@ def diff(store: Store, before: str, after: str) -> Difference:
     if kinds == ("dataset", "dataset"):
         return _datasets(read_manifest(store, before), read_manifest(store, after))
     if kinds == ("model", "model"):
-        return _models(version(store, before), version(store, after))
-    raise ObjectMissing(f"{before[:12]} is a {kinds[0]} and {after[:12]} a {kinds[1]}: name two datasets or two models")
+        return _named("model", *(version(store, digest).files for digest in (before, after)))
+    if kinds == ("folder", "folder"):
+        return _named("folder", *(read_folder(store, digest).by_name for digest in (before, after)))
+    raise ObjectMissing(
+        f"{before[:12]} is a {kinds[0]} and {after[:12]} a {kinds[1]}: name two datasets or two models, or two folders"
+    )
 
 
 def _datasets(before: Manifest, after: Manifest) -> Difference:
@@ -98,17 +106,19 @@ def _datasets(before: Manifest, after: Manifest) -> Difference:
     )
 
 
-def _models(before: Version, after: Version) -> Difference:
+def _named(kind: str, before: _Files, after: _Files) -> Difference:
+    had, has = ({name: (file.digest, file.size_bytes) for name, file in files.items()} for files in (before, after))
+
     def change(name: str) -> str:
-        old, new = before.files.get(name), after.files.get(name)
+        old, new = had.get(name), has.get(name)
         return "" if old == new else "added" if old is None else "removed" if new is None else "changed"
 
-    changes = ((name, change(name)) for name in sorted({*before.files, *after.files}))
+    changes = ((name, change(name)) for name in sorted({*had, *has}))
     return Difference(
-        kind="model",
+        kind=kind,
         rows=None,
-        size_bytes=(before.size_bytes, after.size_bytes),
-        files=_files(*([(file.digest, file.size_bytes) for file in it.files.values()] for it in (before, after))),
+        size_bytes=(sum(size for _, size in had.values()), sum(size for _, size in has.values())),
+        files=_files(list(had.values()), list(has.values())),
         named=tuple((name, what) for name, what in changes if what),
     )
 

@@ -16,10 +16,12 @@ from resources.errors import SourceError
 from resources.storage.content import StoredFile, digest_of_file
 from resources.storage.dvc.outs import Out, out_of
 from resources.storage.files import borrowed
+from resources.storage.folders import Member, read_folder
 from resources.storage.objects import get_object
 from resources.storage.placing import place
 from resources.storage.scratch import ScratchFolder
 from resources.storage.store import Store
+from resources.storage.unpacking import unpack
 from resources.storage.versions import Version
 
 CONCURRENT_FILES = 4
@@ -50,6 +52,7 @@ def pull(
     target: Path,
     *,
     dvc_cache: Path | None = None,
+    packed: bool = False,
     copy: bool = False,
     force: bool = False,
 ) -> Pulled:
@@ -60,6 +63,7 @@ def pull(
         found: The version.
         target: The folder to make, or the file if the version is a single object.
         dvc_cache: Folder in which DVC keeps its cache: it gets the files too.
+        packed: Whether a folder of raw files is wanted as the archives that DVC sees, not unpacked.
         copy: Whether files must be writable and share nothing with a cache.
         force: Whether `target` may be replaced.
 
@@ -68,13 +72,16 @@ def pull(
         StoreError: If the store lacks a file, or one was altered.
     """
     content = get_object(store, found.digest) if found.kind == "object" else None
+    loose = read_folder(store, found.digest).by_name if found.kind == "folder" and not packed else {}
+    wanted = loose or found.files
     result = Pulled(
         target=target,
-        files=len(found.files) if content is None else 1,
-        size_bytes=found.size_bytes,
-        unchanged=_holds(target, found.files, content),
+        files=len(wanted) if content is None else 1,
+        size_bytes=sum(item.size_bytes for item in wanted.values()) if loose else found.size_bytes,
+        unchanged=_holds(target, wanted, content),
     )
-    out = out_of(store, found) if dvc_cache is not None else None
+    # DVC has never heard of the files in an archive.
+    out = out_of(store, found) if dvc_cache is not None and not loose else None
     if result.unchanged and (dvc_cache is None or out is None or _cached(dvc_cache, out, found.files)):
         return result
     if not result.unchanged and not force and _stands(target):
@@ -85,7 +92,9 @@ def pull(
             new.write_bytes(content)
         else:
             new.mkdir()
-            _each(lambda name: _fetch(store, found.files[name], _made(new / name), cache, copy=copy), list(found.files))
+            whole = {name: file for name, file in found.files.items() if not loose or name in loose}
+            _each(lambda name: _fetch(store, whole[name], _made(new / name), cache, copy=copy), list(whole))
+            _unpack_all(store, found, loose, new)
         sync_file_system(aside)
         if cache is not None:
             cache.publish()
@@ -109,6 +118,21 @@ def _fetch(store: Store, file: StoredFile, target: Path, cache: "_Cache | None",
         link = not path.as_posix().endswith(f"/{file.key}")
         source = path if cache is None else cache.add(file, path, link=link)
         place(source, target, link=(link or cache is not None) and not copy)
+
+
+def _unpack_all(store: Store, found: Version, loose: Mapping[str, Member], folder: Path) -> None:
+    packs: dict[str, list[Member]] = {}
+    for member in loose.values():
+        if member.stored != member.name:
+            packs.setdefault(member.stored, []).append(member)
+    for parent in {(folder / member.name).parent for members in packs.values() for member in members}:
+        parent.mkdir(parents=True, exist_ok=True)
+
+    def one(name: str) -> None:
+        with borrowed(store, [found.files[name]]) as [path]:
+            unpack(path, packs[name], folder, pack=f"{name} of version {found.digest[:12]} in store {store.url}")
+
+    _each(one, list(packs))
 
 
 def _made(path: Path) -> Path:
@@ -135,7 +159,7 @@ def _stands(target: Path) -> bool:
     return target.exists() or target.is_symlink()
 
 
-def _holds(target: Path, wanted: Mapping[str, StoredFile], content: bytes | None) -> bool:
+def _holds(target: Path, wanted: Mapping[str, StoredFile] | Mapping[str, Member], content: bytes | None) -> bool:
     """Return whether `target` has exactly the wanted files; all bytes are hashed."""
     if content is not None:
         return target.is_file() and target.read_bytes() == content

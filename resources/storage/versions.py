@@ -1,7 +1,7 @@
-"""Owns what a version is made of: the files that a dataset, a model bundle or a single object consists of.
+"""Owns what a version is made of: the files that a dataset, a model bundle, a folder or a single object consists of.
 
-It knows the two manifests (`resources.storage.manifest` for datasets, the one of bundles here) and nothing of what the
-files mean.
+It knows the manifests (`resources.storage.manifest` of datasets, `resources.storage.folders` of raw files, the one of
+bundles here) and nothing of what the files mean.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +11,8 @@ from typing import Any, Literal
 from resources.canonical import canonical_json, parse_json
 from resources.errors import IntegrityError
 from resources.storage.content import StoredFile
+from resources.storage.folders import KIND as FOLDER
+from resources.storage.folders import read_folder
 from resources.storage.manifest import FORMAT, Shards, manifest_of
 from resources.storage.manifest import KIND as DATASET
 from resources.storage.objects import get_object
@@ -22,7 +24,8 @@ _DATASET_START = f'{{"format":{FORMAT},"kind":"{DATASET}",'.encode()
 _SHARD_DIGITS = 5
 _SUFFIX = ".parquet"
 
-VersionKind = Literal["dataset", "model", "object"]
+VersionKind = Literal["dataset", "model", "folder", "object"]
+_KINDS: dict[object, VersionKind] = {DATASET: "dataset", BUNDLE: "model", FOLDER: "folder"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +34,8 @@ class Version:
 
     Attributes:
         digest: Digest of the manifest, or of the object itself.
-        kind: Dataset, model, or a single object such as a report or a profile.
-        files: File name to file; empty for a single object.
+        kind: Dataset, model, folder of raw files, or a single object such as a report or a profile.
+        files: File name to stored file: of a folder its archives and large files; empty for a single object.
         size_bytes: Bytes of all files, or of the single object.
     """
 
@@ -55,11 +58,15 @@ def version(store: Store, digest: str) -> Version:
             made = manifest_of(store, digest, data)
             return Version(digest=digest, kind="dataset", files=ShardFiles(made.shards), size_bytes=made.size_bytes)
         case "model":
-            files = bundle_files(store, digest)
-            size_bytes = sum(file.size_bytes for file in files.values())
-            return Version(digest=digest, kind="model", files=files, size_bytes=size_bytes)
+            return _of_files(digest, "model", bundle_files(store, digest))
+        case "folder":
+            return _of_files(digest, "folder", read_folder(store, digest).stored)
         case _:
             return Version(digest=digest, kind="object", files={}, size_bytes=len(data))
+
+
+def _of_files(digest: str, kind: VersionKind, files: Mapping[str, StoredFile]) -> Version:
+    return Version(digest=digest, kind=kind, files=files, size_bytes=sum(file.size_bytes for file in files.values()))
 
 
 def kind_of_version(store: Store, digest: str) -> VersionKind:
@@ -81,7 +88,7 @@ def kind_of(data: bytes) -> VersionKind:
     except ValueError:
         return "object"
     kind = value.get("kind") if isinstance(value, dict) else None  # pyright: ignore[reportUnknownMemberType]
-    return "dataset" if kind == DATASET else "model" if kind == BUNDLE else "object"
+    return _KINDS.get(kind, "object") if isinstance(kind, str) else "object"
 
 
 class ShardFiles(Mapping[str, StoredFile]):
