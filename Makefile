@@ -37,8 +37,8 @@ dev: install-core ## open the Dagster web UI on http://127.0.0.1:3000 (PORT=...)
 test: install-dev ## run every test
 	$(PYTEST) -rs $(ARGS)
 
-soak: install-dev ## let every fault strike every operation of the storage at 200 points; about an hour
-	PENSTOCK_TEST_SOAK=1 $(BIN)/pytest -m slow $(ARGS) tests/integration/test_crash_matrix.py
+soak: install-dev ## let every fault strike every operation of the storage at POINTS=200 points; about an hour
+	PENSTOCK_TEST_SOAK=$(or $(POINTS),200) $(BIN)/pytest -m slow $(ARGS) tests/integration/test_crash_matrix.py
 
 check: install-dev ## format, lint, types, import contracts and the fast tests: before every commit
 	$(BIN)/ruff format --check .

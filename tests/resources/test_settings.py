@@ -42,6 +42,7 @@ def test_every_setting_can_be_given():
             "PENSTOCK_SCRATCH": "/fast",
             "PENSTOCK_CACHE": "/nvme",
             "PENSTOCK_CACHE_BYTES": "20GiB",
+            "PENSTOCK_VERIFY": "always",
         }
     )
 
@@ -55,7 +56,13 @@ def test_every_setting_can_be_given():
         scratch=Path("/fast"),
         cache=Path("/nvme"),
         cache_bytes=20 * 2**30,
+        verify="always",
     )
+
+
+def test_a_mode_of_verification_that_is_none_is_refused():
+    with pytest.raises(SettingsError, match=r"PENSTOCK_VERIFY='often': give first, always or never"):
+        load_settings({"PENSTOCK_VERIFY": "often"})
 
 
 def test_relative_paths_start_at_the_project_wherever_the_process_runs(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""What the storage does while something goes wrong: get, put, evict, publish, move a ref.
+"""What the storage does while something goes wrong: get, put, evict, publish, move a ref, pull.
 
 Each operation says how a world is prepared for it, acts once for one version, and tells what is wrong afterwards.
 Acting again after a failure must succeed.
@@ -7,7 +7,10 @@ Acting again after a failure must succeed.
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal, Protocol
+
+import polars as pl
 
 from resources.canonical import digest_value
 from resources.errors import IntegrityError, ObjectMissing, StoreError
@@ -17,7 +20,9 @@ from resources.storage.content import StoredFile, describe_bytes
 from resources.storage.datasets import read_frame, write_table
 from resources.storage.files import borrowed, get_bytes, put_file
 from resources.storage.provenance import Parent, Provenance, record, records_of
+from resources.storage.pull import pull
 from resources.storage.store import Store
+from resources.storage.versions import version as whole
 from tests.integration.faults.world import BUDGET_BYTES, Place, World, data_of, frame
 from tests.resources.remotes import bytes_on_disk
 
@@ -190,13 +195,43 @@ class MoveRef:
             yield Wrong(kind="corrupt", text=f"the ref of version {rows['version'][0]} came back as {ref}")
 
 
+class Pull:
+    """Fetch the files of a version into a folder, in place of those of the version before."""
+
+    places = _BOTH
+
+    def prepare(self, world: World, store: Store, versions: int) -> None:
+        """Publish all versions, and fetch the first."""
+        Get().prepare(world, store, versions)
+        self.act(world, store, 0)
+
+    def act(self, world: World, store: Store, version: int) -> object:
+        """Fetch one."""
+        digest = world.committed()[version]
+        pull(store, whole(store, digest), _folder(world), force=True)
+        return digest
+
+    def wrong(self, world: World, store: Store, committed: Committed, version: int) -> Iterator[Wrong]:
+        """Look at the folder: it is not there, or it holds one version, whole."""
+        yield from Get().wrong(world, store, committed, version)
+        if _folder(world).is_dir():
+            found = pl.read_parquet(sorted(_folder(world).iterdir()))
+            if not found.equals(frame(found["version"][0])):
+                yield Wrong(kind="partial", text=f"the folder holds {found.height} rows")
+
+
 OPERATIONS: dict[str, Operation] = {
     "get": Get(),
     "put": Put(),
     "evict": Evict(),
     "publish": Publish(),
     "move ref": MoveRef(),
+    "pull": Pull(),
 }
+
+
+def _folder(world: World) -> Path:
+    return world.disk / "pulled"
 
 
 def _publish(world: World, store: Store, version: int) -> DatasetRef:
