@@ -10,6 +10,7 @@ from pipelines.cli.backtest import backtest
 from pipelines.cli.data.diff import diff as data_diff
 from pipelines.cli.data.export import export as data_export
 from pipelines.cli.data.gc import gc as data_gc
+from pipelines.cli.data.import_folder import import_folder as data_import
 from pipelines.cli.data.key import key as data_key
 from pipelines.cli.data.ls import ls as data_ls
 from pipelines.cli.data.pin import pin as data_pin
@@ -62,6 +63,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "data diff": data_diff,
     "data verify": data_verify,
     "data stats": data_stats,
+    "data import": data_import,
     "data pull": data_pull,
     "data export": data_export,
     "data push": data_push,

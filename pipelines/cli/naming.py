@@ -18,7 +18,7 @@ from resources.storage.objects import get_object
 from resources.storage.provenance import resolve
 from resources.workspace import Workspace
 
-Kind = Literal["model", "report", "dataset", "source"]
+Kind = Literal["model", "report", "dataset", "folder", "source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ def kind_of(workspace: Workspace, digest: str) -> Kind:
         return "source"
     if not isinstance(value, dict):
         raise IntegrityError(f"object {digest[:12]} is neither model, report nor dataset: name another")
-    if value.get("kind") == "bundle":
-        return "model"
+    if value.get("kind") in ("bundle", "folder"):
+        return "model" if value["kind"] == "bundle" else "folder"
     return "report" if "verdict" in value and "challenger" in value else "dataset"
 
 

@@ -65,6 +65,26 @@ def test_a_version_is_exported_and_pulled_by_its_name(shell: Shell, tmp_path):
     assert (refused.code, "is no file name" in refused.err) == (1, True)
 
 
+def test_a_folder_of_raw_files_is_imported_listed_and_pulled(shell: Shell, tmp_path):
+    raw = tmp_path / "raw"
+    (raw / "cats").mkdir(parents=True)
+    for number in range(20):
+        (raw / "cats" / f"{number}.png").write_bytes(bytes([number]) * 700)
+
+    told = shell("data", "import", raw, "photos/raw@2026-11", "--json").json
+    assert (told["files"], told["stored"]) == (20, 1)
+    (listed,) = shell("data", "ls", "photos/raw", "--json").json
+    assert (listed["kind"], listed["size_bytes"]) == ("folder", 14_000)
+    assert shell("data", "show", "photos/raw@2026-11", "--json").json["made"][0]["pipeline"] == "photos"
+    assert shell("data", "pull", "photos/raw@2026-11", tmp_path / "out").code == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out" / "cats").iterdir()} == {
+        path.name: path.read_bytes() for path in (raw / "cats").iterdir()
+    }
+    refused = shell("data", "import", raw, f"{NAME}/raw@{PARTITIONS[0]}")
+    assert (refused.code, "is made by a pipeline" in refused.err) == (1, True)
+    assert shell("data", "import", raw, "photos").code == 2
+
+
 def test_verify_finds_every_version_whole_and_then_names_what_is_not(shell: Shell):
     whole = shell("data", "verify")
     assert (whole.code, "none damaged" in whole.out) == (0, True)

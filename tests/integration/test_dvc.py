@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,17 +12,22 @@ import polars as pl
 import pytest
 
 from resources.canonical import canonical_json
-from resources.errors import SourceError, StoreError
+from resources.errors import ObjectMissing, SourceError, StoreError
 from resources.storage.datasets import write_table
 from resources.storage.dvc.export import export
 from resources.storage.dvc.outs import read_dvc_file
 from resources.storage.dvc.repository import cache_of
 from resources.storage.files import get_bytes, put_bytes
 from resources.storage.folder import FolderStore
+from resources.storage.garbage.collect import collect
+from resources.storage.garbage.pins import unpin
+from resources.storage.layered import LayeredStore
 from resources.storage.object_store import ObjectStore
 from resources.storage.objects import get_object, put_object
+from resources.storage.packing import put_folder
 from resources.storage.pull import pull
 from resources.storage.store import Store, open_store
+from resources.storage.verify import verify
 from resources.storage.versions import Version, encode_bundle, version
 from tests.integration.instance import BIN
 from tests.integration.seaweed import s3_url, seaweed
@@ -153,6 +159,58 @@ def test_git_ignores_what_is_exported_into_a_git_repository(tmp_path: Path):
     assert (tmp_path / "repo" / "sub" / ".gitignore").read_text() == "/x\n"
     dvc(tmp_path / "repo" / "sub", "pull")
     assert (tmp_path / "repo" / "sub" / "x").read_bytes() == b"{}"
+
+
+def test_dvc_sees_a_folder_of_raw_files_as_archives(filled: Filled, tmp_path: Path):
+    store, repo, raw = filled.store, tmp_path / "repo", tmp_path / "raw"
+    raw.mkdir()
+    for number in range(50):
+        (raw / f"{number:02d}.png").write_bytes(os.urandom(500))
+    found = version(store, put_folder(store, raw, scratch=tmp_path / "scratch"))
+    done = export(store, found, repo, name="photos/raw", called="photos")
+
+    dvc(repo, "pull")
+    with tarfile.open(repo / "photos" / "_packs" / "00000.tar") as archive:
+        archive.extractall(tmp_path / "out", filter="data")
+    assert contents(tmp_path / "out") == contents(raw)
+    shutil.rmtree(repo / "photos")
+    shutil.rmtree(repo / ".dvc" / "cache")
+    pull(store, found, read_dvc_file(done.file).target, dvc_cache=cache_of(repo), packed=True)
+    assert "up to date" in dvc(repo, "status")
+    pull(store, found, repo / "unpacked", dvc_cache=cache_of(repo))
+    assert contents(repo / "unpacked") == contents(raw)
+
+
+def test_no_garbage_collection_takes_what_was_exported(tmp_path: Path):
+    store = FolderStore(tmp_path / "store")
+    digest = write_table(store, pl.DataFrame({"n": [1, 2, 3]}), scratch=tmp_path / "scratch").digest
+    report = put_object(store, canonical_json({"verdict": "pass"}))
+    lost = write_table(store, pl.DataFrame({"n": [4]}), scratch=tmp_path / "scratch").digest
+    for name, item in (("data", digest), ("report.json", report)):
+        export(store, version(store, item), tmp_path / "repo", name=name, called=name)
+
+    collect(store, grace_s=0.0)
+
+    with pytest.raises(ObjectMissing):
+        version(store, lost)
+    dvc(tmp_path / "repo", "pull")
+    assert contents(tmp_path / "repo" / "data") == expected(store, version(store, digest))
+    unpin(store, digest)
+    collect(store, grace_s=0.0)
+    assert not [key for key in store.list("files") if key.endswith(".dir")]
+
+
+def test_over_a_base_everything_that_dvc_needs_comes_into_the_own_store(tmp_path: Path):
+    base, own = FolderStore(tmp_path / "base"), FolderStore(tmp_path / "own")
+    digest = write_table(base, pl.DataFrame({"n": [1, 2, 3]}), scratch=tmp_path / "scratch").digest
+    layered = LayeredStore(own, base)
+
+    export(layered, version(layered, digest), tmp_path / "repo", name="data", called="data")
+    collect(own, grace_s=0.0)
+
+    dvc(tmp_path / "repo", "pull")
+    assert contents(tmp_path / "repo" / "data") == expected(base, version(base, digest))
+    assert not verify(own, digest).faults
 
 
 def test_a_store_that_dvc_cannot_read_is_refused(tmp_path: Path):

@@ -82,7 +82,7 @@ def _versions(opened: "Workspace", names: "list[RefName]", *, as_json: bool) -> 
 
 
 def _row(opened: "Workspace", name: "RefName") -> dict[str, Any]:  # Any: JSON values
-    from resources.refs import DatasetRef, to_json
+    from resources.refs import DatasetRef, FolderRef, to_json
     from resources.storage.refs import load
 
     ref = load(opened.store, name.registry, name.asset, name.partition)
@@ -92,5 +92,5 @@ def _row(opened: "Workspace", name: "RefName") -> dict[str, Any]:  # Any: JSON v
         "kind": to_json(ref)["kind"],
         "digest": ref.digest,
         "rows": ref.rows if is_dataset else None,
-        "size_bytes": ref.size_bytes if is_dataset else None,
+        "size_bytes": ref.size_bytes if isinstance(ref, DatasetRef | FolderRef) else None,
     }

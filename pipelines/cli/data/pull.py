@@ -22,7 +22,8 @@ def pull(
 ) -> None:
     """Fetch the files of a version into a folder, several at a time, every byte verified.
 
-    In a DVC repository its cache is filled too, so that `dvc pull` has nothing left to do.
+    In a DVC repository its cache is filled too, so that `dvc pull` has nothing left to do. An imported folder is
+    unpacked, but where its .dvc file says that DVC has its archives, there they are put.
     """
     from pipelines.cli.console import print_json, size
     from pipelines.cli.data.export import file_name
@@ -36,12 +37,13 @@ def pull(
     opened = workspace()
     if name.endswith(".dvc"):
         pointer = read_dvc_file(Path(name))
-        digest, place = pointer.version, target or pointer.target
+        digest, place, packed = pointer.version, target or pointer.target, target is None
     else:
-        digest, place = named(opened, name).digest, target or Path(file_name(name))
+        digest, place, packed = named(opened, name).digest, target or Path(file_name(name)), False
     root = repository_of(place.absolute().parent)
     cache = None if root is None else cache_of(root)
-    done = fetch(opened.store, version(opened.store, digest), place, dvc_cache=cache, copy=copy, force=force)
+    found = version(opened.store, digest)
+    done = fetch(opened.store, found, place, dvc_cache=cache, packed=packed, copy=copy, force=force)
     if as_json:
         print_json({**asdict(done), "target": str(done.target), "version": digest, "dvc_cache": cache and str(cache)})
     elif done.unchanged:

@@ -10,8 +10,12 @@ from resources.errors import SourceError, StoreError
 from resources.storage.dvc.outs import dvc_file, out_of, put_out
 from resources.storage.dvc.repository import Remote, ignore_in_git, make_repository, remote_for, repository_of
 from resources.storage.encrypted import is_encrypted
-from resources.storage.files import borrowed
+from resources.storage.files import borrowed, put_file
+from resources.storage.garbage.guard import deletions, settle
+from resources.storage.garbage.pins import pin, pins
+from resources.storage.garbage.walk import own_keys
 from resources.storage.layered import own_layer
+from resources.storage.objects import get_object, put_object
 from resources.storage.store import Store
 from resources.storage.versions import Version
 
@@ -32,7 +36,7 @@ class Exported:
 
 
 def export(store: Store, found: Version, folder: Path, *, name: str, called: str) -> Exported:
-    """Have stock DVC pull the version `found` in `folder`; no file of the version is read.
+    """Have stock DVC pull the version `found` in `folder`, and pin it; no file of the version is read.
 
     Only what a base store holds is copied to one's own, which is the remote.
 
@@ -60,6 +64,7 @@ def export(store: Store, found: Version, folder: Path, *, name: str, called: str
         folder.mkdir(parents=True, exist_ok=True)
         root = repository_of(folder) or make_repository(folder)
         remote = remote_for(own, root)
+        _keep(own, found, name)
         out = out_of(store, found)
         put_out(own, out)
         file = folder / f"{called}.dvc"
@@ -76,10 +81,19 @@ def export(store: Store, found: Version, folder: Path, *, name: str, called: str
 
 
 def _bring(store: Store, own: Store, found: Version) -> None:
+    before = deletions(own)
     for file in found.files.values():
         if not own.exists(file.key):
             with borrowed(store, [file]) as [path]:
-                own.upload(file.key, path)
+                put_file(own, path)
+    settle(own, lambda: own_keys(found)[1:], since=before)
+    put_object(own, get_object(store, found.digest))
+
+
+def _keep(own: Store, found: Version, name: str) -> None:
+    """Pin the version: no collector of garbage sees who has the `.dvc` file."""
+    if found.digest not in {item.digest for item in pins(own)}:
+        pin(own, found.digest, name=name, reason="exported to DVC")
 
 
 def _write(file: Path, text: str) -> None:

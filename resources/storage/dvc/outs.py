@@ -14,6 +14,7 @@ from typing import Any
 from resources.canonical import DIGEST_LENGTH, is_hex
 from resources.errors import SourceError, StoreError
 from resources.storage.content import StoredFile, describe_bytes
+from resources.storage.garbage.guard import deletions, settle
 from resources.storage.objects import get_object
 from resources.storage.store import Store
 from resources.storage.versions import Version
@@ -69,8 +70,10 @@ def put_out(store: Store, out: Out) -> None:
     Raises:
         StoreError: If something else lies there, or the store cannot be written.
     """
+    before = deletions(store)
     if not store.create(out.key, out.content) and store.get(out.key) != out.content:
         raise StoreError(f"{out.key} in store {store.url} holds something else: delete it, then export again")
+    settle(store, lambda: [out.key], since=before)
 
 
 def dvc_file(out: Out, *, path: str, version: str, name: str, remote: str | None) -> str:

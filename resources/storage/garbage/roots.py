@@ -14,8 +14,9 @@ from resources.errors import ObjectMissing
 from resources.refs import Ref, digests_of, sources_of
 from resources.registry import logged_models
 from resources.storage import refs
+from resources.storage.dvc.outs import out_of
 from resources.storage.garbage.leases import Lease, leases
-from resources.storage.garbage.pins import pins
+from resources.storage.garbage.pins import Pin, pins
 from resources.storage.garbage.walk import READERS, Reached, Reason, Start, reach
 from resources.storage.memo import FOLDER as MEMOS
 from resources.storage.memo import REQUIRES
@@ -57,8 +58,10 @@ def alive(store: Store, *, now: datetime, retained: Callable[[], Iterable[Start]
     starts = [*_refs(store), *_logged(store), *_pinned(store), *_jobs(counting), *(retained() if retained else ())]
     memos = dict(read_all(store, store.list(MEMOS), _named_by_memo))
     beside = {digests[0]: digests[1:] for digests in memos.values() if digests}
+    reached = reach(store, starts, beside)
+    _keep_lists(store, reached)
     return Alive(
-        reached=reach(store, starts, beside),
+        reached=reached,
         memos=memos,
         ended=tuple(sorted(held.keys() - counting.keys())),
     )
@@ -105,9 +108,20 @@ def _logged(store: Store) -> Iterator[Start]:
 
 def _pinned(store: Store) -> Iterator[Start]:
     for item in pins(store):
-        why = f": {item.reason}" if item.reason else ""
-        reason = Reason(kind="pin", name=f"{item.name}, by {item.by}{why}")
+        reason = Reason(kind="pin", name=_pin_name(item))
         yield from (Start(digest=digest, reason=reason) for digest in (item.digest, *item.beside))
+
+
+def _keep_lists(store: Store, reached: Reached) -> None:
+    """Keep what stock DVC needs of pinned versions: an export pins them, and puts their lists of files beside them."""
+    for item in pins(store):
+        if (made := reached.versions.get(item.digest)) is not None:
+            reached.keys.setdefault(out_of(store, made).key, Reason(kind="pin", name=_pin_name(item)))
+
+
+def _pin_name(item: Pin) -> str:
+    why = f": {item.reason}" if item.reason else ""
+    return f"{item.name}, by {item.by}{why}"
 
 
 def _jobs(held: dict[str, Lease]) -> Iterator[Start]:
