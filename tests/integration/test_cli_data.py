@@ -61,6 +61,8 @@ def test_a_version_is_exported_and_pulled_by_its_name(shell: Shell, tmp_path):
     assert "already" in shell("data", "pull", tmp_path / "repo" / "raw.dvc").out
     assert shell("data", "pull", NAME, tmp_path / "model").code == 0
     assert (tmp_path / "model" / "model.txt").exists()
+    assert "exported to DVC" in shell("data", "pin").out
+    assert shell("data", "pin", f"{NAME}/raw@{PARTITIONS[0]}", "--remove").code == 0
     refused = shell("data", "export", NAME, tmp_path / "repo", "--as", "a/b")
     assert (refused.code, "is no file name" in refused.err) == (1, True)
 
