@@ -1,7 +1,6 @@
 """Owns what a person may type to name a thing in the store: a digest, its first digits, a pipeline, an asset.
 
-`bike_demand` is its champion, `bike_demand/raw@2012-01` the newest value of that asset for that partition, and
-`candidates/NAME` what somebody pushed under that name.
+`bike_demand` is its champion; `resources.storage.naming` knows the assets.
 """
 
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from typing import Any, Literal
 from pipelines.names import declared_names
 from pipelines.summary import check_known, known_pipelines
 from resources.canonical import parse_json
-from resources.errors import IntegrityError, ObjectMissing, PenstockError
+from resources.errors import IntegrityError, ObjectMissing
 from resources.refs import ModelRef
 from resources.registry import Entry
-from resources.storage import refs
+from resources.storage.naming import of_asset
 from resources.storage.objects import get_object
 from resources.storage.provenance import resolve
 from resources.workspace import Workspace
@@ -110,14 +109,6 @@ def _is_pipeline(workspace: Workspace, text: str) -> bool:
 
 
 def _asset(workspace: Workspace, text: str) -> Named:
-    asset, _, partition = text.partition("@")
-    registry, path = workspace.registry_name, asset.split("/")
-    if path[0] == refs.CANDIDATES:
-        registry, path = refs.CANDIDATES, path[1:]
-    try:
-        ref = refs.load(workspace.store, registry, path, partition or None)
-    except PenstockError as error:
-        known = refs.partitions(workspace.store, registry, path)
-        hint = f"; it has values for {known[0]} to {known[-1]}: write {asset}@{known[-1]}" if known else ""
-        raise ObjectMissing(f"{error}{hint}") from None
-    return Named(ref.digest, kind_of(workspace, ref.digest))
+    asset, _, version = text.partition("@")
+    digest = of_asset(workspace.store, workspace.registry_name, asset, version)
+    return Named(digest, kind_of(workspace, digest))
