@@ -114,6 +114,36 @@ def root_of(chunks: Sequence[bytes], size_bytes: int) -> str:
     return hasher.update(b"".join(chunks)).hexdigest()
 
 
+class Description:
+    """Makes what names a file while the file is being written, piece by piece."""
+
+    def __init__(self) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._blocks: list[bytes] = []
+        self._rest = b""  # of a block that has only begun
+        self._size_bytes = 0
+
+    def update(self, data: Bytes) -> None:
+        """Append `data`, of any length."""
+        self._size_bytes += len(data)
+        for piece in _pieces(memoryview(self._rest + data if self._rest else data)):
+            whole = len(piece) // BLOCK_BYTES * BLOCK_BYTES
+            if whole:
+                self._add(piece[:whole])
+            self._rest = bytes(piece[whole:])
+
+    def finish(self) -> tuple[StoredFile, Tree]:
+        """Return what names all bytes, and the digests of their blocks."""
+        if self._rest or not self._blocks:
+            self._add(memoryview(self._rest))
+        tree = Tree(size_bytes=self._size_bytes, blocks=b"".join(self._blocks))
+        return StoredFile(digest=tree.root, md5=self._md5.hexdigest(), size_bytes=self._size_bytes), tree
+
+    def _add(self, piece: memoryview) -> None:
+        self._md5.update(piece)
+        self._blocks.append(block_digests(piece))
+
+
 def describe_bytes(data: Bytes) -> tuple[StoredFile, Tree]:
     """Return what names `data`, and the digests of its blocks."""
     return _described([memoryview(data)], len(data))
@@ -140,16 +170,13 @@ def digest_of_file(path: Path) -> str:
 
 
 def _described(parts: Iterable[Bytes], size_bytes: int) -> tuple[StoredFile, Tree]:
-    md5, blocks, found_bytes = hashlib.md5(usedforsecurity=False), list[bytes](), 0
+    description = Description()
     for part in parts:
-        for piece in _pieces(memoryview(part)):
-            md5.update(piece)
-            blocks.append(block_digests(piece))
-            found_bytes += len(piece)
-    tree = Tree(size_bytes=found_bytes, blocks=b"".join(blocks) or block_digests(b""))
-    if found_bytes != size_bytes:
-        raise OSError(f"a file changed while it was hashed: {size_bytes:,} bytes before, {found_bytes:,} read")
-    return StoredFile(digest=tree.root, md5=md5.hexdigest(), size_bytes=size_bytes), tree
+        description.update(part)
+    file, tree = description.finish()
+    if file.size_bytes != size_bytes:
+        raise OSError(f"a file changed while it was hashed: {size_bytes:,} bytes before, {file.size_bytes:,} read")
+    return file, tree
 
 
 def _digests(pieces: Iterator[memoryview], size_bytes: int) -> Iterator[bytes]:

@@ -36,11 +36,23 @@ def put_file(store: Store, path: Path) -> StoredFile:
     """
     try:
         file, tree = describe_file(path)
-        _put_tree(store, file, tree)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    put_described(store, path, file, tree)
+    return file
+
+
+def put_described(store: Store, path: Path, file: StoredFile, tree: Tree) -> None:
+    """Store the finished file `path`, hashed while it was written; storing it again changes nothing.
+
+    Raises:
+        StoreError: If the file cannot be read, or the store cannot be written.
+    """
+    _put_tree(store, file, tree)
+    try:
         store.upload(file.key, path)
     except OSError as error:  # of this file: those of the store are StoreErrors
-        raise StoreError(f"cannot read {path}: {error.strerror or error}; make it readable, then run again") from error
-    return file
+        raise _unreadable(path, error) from error
 
 
 def put_bytes(store: Store, data: bytes) -> StoredFile:
@@ -155,6 +167,10 @@ def altered(store: Store, file: StoredFile, found: str) -> IntegrityError:
         f"file {file.digest} in store {holder(store, file.key).url} was altered: its bytes have digest {found}; "
         f"delete {file.key} and make it again, or restore it from a backup"
     )
+
+
+def _unreadable(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"cannot read {path}: {error.strerror or error}; make it readable, then run again")
 
 
 def _put_tree(store: Store, file: StoredFile, tree: Tree) -> None:

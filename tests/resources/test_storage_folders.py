@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from resources.errors import IntegrityError, SourceError
-from resources.storage import packing
+from resources.storage import packs
 from resources.storage.comparison import diff
 from resources.storage.content import CHUNK_BYTES
 from resources.storage.files import file_path, get_bytes
 from resources.storage.folder import FolderStore
 from resources.storage.folders import FolderManifest, Member, check_name, decode, encode, read_folder
+from resources.storage.objects import put_object
 from resources.storage.packing import put_folder
 from resources.storage.pull import pull
 from resources.storage.store import open_store
@@ -91,8 +92,8 @@ def test_what_a_store_links_in_is_no_file_of_the_user(store: FolderStore, tmp_pa
 
 
 def test_a_new_file_leaves_most_archives_as_they_are(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(packing, "PACK_BYTES", 20_000)
-    monkeypatch.setattr(packing, "LARGEST_PACK_BYTES", 200_000)
+    monkeypatch.setattr(packs, "PACK_BYTES", 20_000)
+    monkeypatch.setattr(packs, "LARGEST_PACK_BYTES", 200_000)
     files = {f"{number:04d}": number.to_bytes(2, "big") * 500 for number in range(1500)}
     before = put_folder(store, filled(tmp_path / "raw", files), scratch=tmp_path / "scratch")
     (tmp_path / "raw" / "0001-new").write_bytes(b"new")
@@ -112,7 +113,7 @@ def test_a_file_whose_bytes_in_the_archive_are_not_its_own_is_refused(store: Fol
         name=first.name, stored=second.stored, offset=second.offset, size_bytes=second.size_bytes, digest=first.digest
     )
     data = encode(FolderManifest(stored=made.stored, members=(swapped, second, *rest)))
-    digest = packing.put_object(store, data)
+    digest = put_object(store, data)
 
     with pytest.raises(IntegrityError, match=r"cat/000\.png"):
         pull(store, version(store, digest), tmp_path / "out")
