@@ -4,6 +4,7 @@ Everything is made aside and flushed before it gets its name: a reader sees the 
 Where DVC keeps a cache, it gets the files too, by hard link where that is possible.
 """
 
+import os
 import secrets
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from resources.durable import sync_file_system, sync_folder
+from resources.durable import sync, sync_file_system, sync_folder
 from resources.errors import SourceError
 from resources.storage.content import StoredFile, digest_of_file
 from resources.storage.dvc.outs import Out, out_of
@@ -90,12 +91,13 @@ def pull(
         new = aside / "new"
         if content is not None:
             new.write_bytes(content)
+            sync(new)
         else:
             new.mkdir()
             whole = {name: file for name, file in found.files.items() if not loose or name in loose}
             _each(lambda name: _fetch(store, whole[name], _made(new / name), cache, copy=copy), list(whole))
             _unpack_all(store, found, loose, new)
-        sync_file_system(aside)
+            _flush_names(new)
         if cache is not None:
             cache.publish()
         _replace(new, target.absolute(), aside / "old")
@@ -117,7 +119,20 @@ def _fetch(store: Store, file: StoredFile, target: Path, cache: "_Cache | None",
         # A store in a folder lends its only copy; one of the host's cache is fetched again if it is damaged.
         link = not path.as_posix().endswith(f"/{file.key}")
         source = path if cache is None else cache.add(file, path, link=link)
-        place(source, target, link=(link or cache is not None) and not copy)
+        _place(source, target, link=(link or cache is not None) and not copy)
+
+
+def _place(source: Path, target: Path, *, link: bool) -> bool:
+    """Place a file and flush it; return whether it is a link to one that is flushed already."""
+    if place(source, target, link=link) == "link":
+        return True
+    sync(target)
+    return False
+
+
+def _flush_names(folder: Path) -> None:
+    for parent, _, _ in os.walk(folder):
+        sync_folder(Path(parent))
 
 
 def _unpack_all(store: Store, found: Version, loose: Mapping[str, Member], folder: Path) -> None:
@@ -133,6 +148,8 @@ def _unpack_all(store: Store, found: Version, loose: Mapping[str, Member], folde
             unpack(path, packs[name], folder, pack=f"{name} of version {found.digest[:12]} in store {store.url}")
 
     _each(one, list(packs))
+    if packs:  # thousands of files: one call for all takes less than one each
+        sync_file_system(folder)
 
 
 def _made(path: Path) -> Path:
@@ -226,20 +243,20 @@ class _Cache:
             path = aside / secrets.token_hex(8)
             path.write_bytes(out.content)
             path.chmod(_READ_ONLY)
+            sync(path)
             made._entries[out.key] = path
             yield made
 
     def add(self, file: StoredFile, source: Path, *, link: bool) -> Path:
         """Return the entry of `file`, made of the verified file `source`."""
         path = self._aside / secrets.token_hex(8)
-        if place(source, path, link=link) != "link" or path.stat().st_mode & 0o777 != _READ_ONLY:
+        if not _place(source, path, link=link) or path.stat().st_mode & 0o777 != _READ_ONLY:
             path.chmod(_READ_ONLY)
         self._entries[file.key] = path
         return path
 
     def publish(self) -> None:
-        """Flush the entries and give them their names."""
-        sync_file_system(self._aside)
+        """Give the entries, which are flushed, their names."""
         for key, path in self._entries.items():
             final = self._root / key
             final.parent.mkdir(parents=True, exist_ok=True)
