@@ -140,8 +140,8 @@ def _unpack_all(store: Store, found: Version, loose: Mapping[str, Member], folde
     for member in loose.values():
         if member.stored != member.name:
             packs.setdefault(member.stored, []).append(member)
-    for parent in {(folder / member.name).parent for members in packs.values() for member in members}:
-        parent.mkdir(parents=True, exist_ok=True)
+    for parent in {member.name.rpartition("/")[0] for members in packs.values() for member in members}:
+        (folder / parent).mkdir(parents=True, exist_ok=True)
 
     def one(name: str) -> None:
         with borrowed(store, [found.files[name]]) as [path]:

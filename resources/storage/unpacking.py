@@ -1,5 +1,6 @@
 """Owns the way from a packed archive to the raw files in it; each is verified by its own digest."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,11 +21,11 @@ def unpack(archive: Path, members: Sequence[Member], folder: Path, *, pack: str)
     Raises:
         IntegrityError: If the bytes of one are not those that its digest names.
     """
+    root = str(folder)
     with archive.open("rb", buffering=0) as file:
         for member in members:
-            file.seek(member.offset)
-            data = checked(member, file.read(member.size_bytes), pack=pack)
-            with (folder / member.name).open("xb", buffering=0) as target:
+            data = checked(member, os.pread(file.fileno(), member.size_bytes, member.offset), pack=pack)
+            with open(f"{root}/{member.name}", "xb", buffering=0) as target:  # noqa: PTH123 (a Path each is felt)
                 target.write(data)
 
 
