@@ -16,7 +16,7 @@ from resources.errors import ObjectMissing, SourceError, StoreError
 from resources.storage.datasets import write_table
 from resources.storage.dvc.export import export
 from resources.storage.dvc.outs import read_dvc_file
-from resources.storage.dvc.repository import cache_of
+from resources.storage.dvc.repository import cache_of, make_repository, remote_for
 from resources.storage.files import get_bytes, put_bytes
 from resources.storage.folder import FolderStore
 from resources.storage.garbage.collect import collect
@@ -128,6 +128,8 @@ def test_what_penstock_pulls_stock_dvc_finds_whole(filled: Filled, tmp_path: Pat
 
     assert (pulled.files, pulled.unchanged) == (3, False)
     assert contents(repo / "data") == expected(store, filled.dataset)
+    cached = [path for path in cache_of(repo).rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in cached} == {0o444}  # other modes DVC hashes again
     assert "up to date" in dvc(repo, "status")
     shutil.rmtree(repo / "data")
     dvc(repo, "checkout")  # from its cache alone
@@ -146,6 +148,22 @@ def test_a_copy_may_be_changed_and_the_store_keeps_its_bytes(filled: Filled, tmp
         pull(filled.store, filled.model, target)
     pull(filled.store, filled.model, target, force=True)
     assert (target / "model.txt").read_bytes() == b"tree"
+
+
+def test_a_bucket_of_the_same_name_elsewhere_is_another_remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store, root = ObjectStore("s3://bucket/prefix", cache=tmp_path / "cache"), make_repository(tmp_path)
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    first = remote_for(store, root)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://somebody:hidden@127.0.0.1:2/?key=hidden")
+
+    other, again = remote_for(store, root), remote_for(store, root)
+
+    assert (first.name, first.is_default) == ("penstock", True)
+    assert (other.name, other.is_default, other.added) == ("penstock-2", False, True)
+    assert (again.name, again.added) == ("penstock-2", False)
+    assert "hidden" not in (root / ".dvc" / "config").read_text()
 
 
 def test_git_ignores_what_is_exported_into_a_git_repository(tmp_path: Path):

@@ -70,7 +70,7 @@ def remote_for(store: Store, root: Path) -> Remote:
     config: Any = _config(root)  # Any: DVC has no types
     default = config["core"].get("remote")
     for name, section in config["remote"].items():
-        if _same_place(section.get("url", ""), wanted["url"]):
+        if _same_remote(section, wanted):
             return Remote(name=name, is_default=name == default, added=False)
     name = next(name for number in range(1, 1000) if (name := _numbered(number)) not in config["remote"])
     changed: Any  # Any: DVC has no types
@@ -104,7 +104,7 @@ def _remote_config(store: Store) -> dict[str, Any]:  # Any: values of a DVC conf
         raise StoreError(f"store {store.url} lives in one process, DVC cannot reach it: use a folder or S3")
     if parts.scheme != "s3":
         return {"url": store.url}
-    endpoint = redact(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
+    endpoint = _bare(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     return {
         "url": store.url,
@@ -120,6 +120,17 @@ def _config(root: Path) -> "Config":
         return Config(dvc_dir=str(root / ".dvc"))
     except ConfigError as error:
         raise StoreError(f"cannot read the DVC configuration of {root}: {error}; mend .dvc/config") from error
+
+
+def _bare(endpoint: str) -> str:
+    """Return an endpoint without whatever may be a secret in it."""
+    return urlsplit(redact(endpoint))._replace(query="", fragment="").geturl()
+
+
+def _same_remote(section: Any, wanted: dict[str, Any]) -> bool:  # Any: values of a DVC configuration
+    """Return whether a remote is the wanted one; buckets of one name lie at many endpoints."""
+    endpoints = [(item.get("endpointurl") or "").rstrip("/") for item in (section, wanted)]
+    return endpoints[0] == endpoints[1] and _same_place(section.get("url", ""), wanted["url"])
 
 
 def _same_place(one: str, other: str) -> bool:
