@@ -14,10 +14,13 @@ class CacheStats:
         fetched_bytes: Bytes that downloads brought from stores.
         waits: Reads that waited for a download by somebody else.
         waited_s: Seconds that they waited, in all.
-        verify_s: Seconds spent on hashing whole copies again; what is hashed on its way here is not counted.
+        verify_s: Seconds spent on hashing whole copies again, by readers and scrubs; what is hashed on its way here is
+            not counted.
         evictions: Entries that were evicted.
         damaged: Copies whose bytes were found wrong.
         retries: Requests that were sent again because the answer was wrong or missing.
+        scrubbed: Copies that scrubs hashed.
+        scrubbed_bytes: Bytes of these.
         held_bytes: Bytes that all processes hold and have reserved; 0 if nobody has asked the folder.
     """
 
@@ -31,6 +34,8 @@ class CacheStats:
     evictions: int = 0
     damaged: int = 0
     retries: int = 0
+    scrubbed: int = 0
+    scrubbed_bytes: int = 0
     held_bytes: int = 0
 
 
