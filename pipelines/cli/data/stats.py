@@ -47,5 +47,9 @@ def _rows(found: "CacheStats") -> list[tuple[str, str]]:
         ("copies scrubbed", f"{found.scrubbed:,}"),
         ("bytes of these", size(found.scrubbed_bytes)),
         ("damaged copies found", f"{found.damaged:,}"),
-        ("requests sent again", f"{found.retries:,}"),
+        ("reads past the cache, of parts of files", f"{found.range_reads:,}"),
+        ("bytes of these", size(found.range_bytes)),
+        ("requests sent again after a failure", f"{found.retries:,}"),
+        ("second requests for slow reads", f"{found.hedges:,}"),
+        ("answered before the first", f"{found.hedges_won:,}"),
     ]

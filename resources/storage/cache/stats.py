@@ -18,9 +18,14 @@ class CacheStats:
             not counted.
         evictions: Entries that were evicted.
         damaged: Copies whose bytes were found wrong.
-        retries: Requests that were sent again because the answer was wrong or missing.
+        retries: Requests that were sent again because there was no answer or a refusal, and downloads that began anew
+            because the bytes were wrong. What the client repeats by itself, in lists and uploads of parts, is not told.
         scrubbed: Copies that scrubs hashed.
         scrubbed_bytes: Bytes of these.
+        hedges: Reads that were asked for a second time because the answer took unusually long.
+        hedges_won: Those of them whose second request was answered first.
+        range_reads: Reads of parts of files, and of whole ones to verify them, that went past the cache.
+        range_bytes: Bytes of these.
         held_bytes: Bytes that all processes hold and have reserved; 0 if nobody has asked the folder.
     """
 
@@ -36,6 +41,10 @@ class CacheStats:
     retries: int = 0
     scrubbed: int = 0
     scrubbed_bytes: int = 0
+    hedges: int = 0
+    hedges_won: int = 0
+    range_reads: int = 0
+    range_bytes: int = 0
     held_bytes: int = 0
 
 
