@@ -6,6 +6,7 @@ parts/<digest>.journal   one byte for each range that is finished; a hint
 locks/<digest>           held by the one process that fetches
 counters/                what each process counted
 leases, hits, index      who uses what, how often it was read, in which order it goes
+verifications            when a scrub last hashed each file
 """
 
 import os
@@ -40,6 +41,11 @@ class Layout:
         """Return the folder of what each process counted."""
         return self.root / "counters"
 
+    @property
+    def verifications(self) -> Path:
+        """Return the file that tells when a scrub last hashed each copy."""
+        return self.root / "verifications"
+
     def make(self) -> None:
         """Make the folders."""
         for folder in ("objects", "parts", "locks"):
@@ -71,6 +77,11 @@ class Layout:
         # Parts first: one that is published meanwhile is met again as a whole file, never missed.
         found = {name: (time_ns, size) for time_ns, name, size in (*self._parts(), *self._finals())}
         return [(name, size) for name, (_, size) in sorted(found.items(), key=lambda item: item[1])]
+
+    def copies(self) -> Iterator[tuple[float, str, int]]:
+        """Yield of each whole file when it was fetched, in seconds since 1970, its name, and its bytes."""
+        for time_ns, name, size in self._finals():
+            yield time_ns / 1e9, name, size
 
     def _parts(self) -> Iterator[tuple[int, str, int]]:
         for path, status in _files(self.root / "parts"):
