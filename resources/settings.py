@@ -66,6 +66,13 @@ SETTINGS: tuple[Setting, ...] = (
         "The same for the base store, for another store that `penstock data push` writes to, and for the archive.",
     ),
     Setting(
+        "PENSTOCK_BASE_PROFILE",
+        "(none)",
+        "Profile of the AWS configuration that the base store, another store that `penstock data push` writes to, and "
+        "the archive are reached by (`endpoint_url`, `region`, credentials, `ca_bundle`), whatever the `AWS_*` "
+        "variables say. Unset, these hold for all stores.",
+    ),
+    Setting(
         "PENSTOCK_ARCHIVE",
         "(none)",
         "Where versions go that nothing needs and nobody used for long: a store as above, say a bucket with a cold "
@@ -112,6 +119,7 @@ class Settings(BaseModel):
         base_store: URL or folder of a store that is only read, or None.
         encryption_key: File of the key of an encrypted store, or None.
         base_encryption_key: That of the base store, or None.
+        base_profile: Profile of the AWS configuration by which stores other than one's own are reached, or None.
         archive: URL or folder of the archive, or None.
         key: Private signing key.
         trusted_keys: Folder of further public keys, or None.
@@ -130,6 +138,7 @@ class Settings(BaseModel):
     base_store: str | None = None
     encryption_key: Path | None = None
     base_encryption_key: Path | None = None
+    base_profile: str | None = None
     archive: str | None = None
     key: Path
     trusted_keys: Path | None = None
@@ -160,9 +169,12 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         home=home,
         store=store,
-        base_store=_base_store(values["BASE_STORE"], store) if "BASE_STORE" in values else None,
+        base_store=_base_store(values["BASE_STORE"], store, values.get("BASE_PROFILE"))
+        if "BASE_STORE" in values
+        else None,
         encryption_key=path("ENCRYPTION_KEY", home) if "ENCRYPTION_KEY" in values else None,
         base_encryption_key=path("BASE_ENCRYPTION_KEY", home) if "BASE_ENCRYPTION_KEY" in values else None,
+        base_profile=values.get("BASE_PROFILE"),
         archive=_store("PENSTOCK_ARCHIVE", values["ARCHIVE"]) if "ARCHIVE" in values else None,
         key=path("KEY", home / "keys" / "signing.pem"),
         trusted_keys=path("TRUSTED_KEYS", home) if "TRUSTED_KEYS" in values else None,
@@ -245,9 +257,10 @@ def _store(name: str, text: str) -> str:
     return text
 
 
-def _base_store(text: str, own: str) -> str:
+def _base_store(text: str, own: str, profile: str | None) -> str:
     base = _store("PENSTOCK_BASE_STORE", text)
-    if _place(base) == _place(own):
+    # Two servers may have buckets of one name.
+    if _place(base) == _place(own) and not (profile and check_url(base) == "s3"):
         raise SettingsError(
             f"PENSTOCK_BASE_STORE and PENSTOCK_STORE are the same store {own}: a base is only read; name another store "
             "to write to (PENSTOCK_STORE), or unset PENSTOCK_BASE_STORE"

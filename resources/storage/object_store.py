@@ -42,6 +42,7 @@ class ObjectStore:
         cache_bytes: Most bytes in that folder; None means half of what is free on its disk.
         timeout_s: Longest silence of the server within one request, in seconds.
         retries: How often a failed request is sent again.
+        profile: Profile of the AWS configuration to use whatever the environment says; None means the environment.
         refuse_encrypted: Whether to look, once before the first use, that the store is not an encrypted one.
     """
 
@@ -53,6 +54,7 @@ class ObjectStore:
         cache_bytes: int | None = None,
         timeout_s: float = 20.0,
         retries: int = 3,
+        profile: str | None = None,
         refuse_encrypted: bool = False,
     ) -> None:
         parts = urlsplit(url)
@@ -61,7 +63,7 @@ class ObjectStore:
         self._prefix = parts.path.strip("/") + "/" if is_s3 and parts.path.strip("/") else ""
         self._cache = HostCache(cache, budget_bytes=cache_bytes)
         self._open: Callable[[int], Client] = lambda again: (
-            s3(parts.netloc, timeout_s=timeout_s, retries=again) if is_s3 else memory(url)
+            s3(parts.netloc, timeout_s=timeout_s, retries=again, profile=profile) if is_s3 else memory(url)
         )
         self._retries = retries
         self._patience = Patience(retries=retries, total_s=MOST_TIMEOUTS * timeout_s) if is_s3 else _ONCE
