@@ -11,6 +11,7 @@ from resources.settings import PROJECT_ROOT
 from resources.storage.cache.cache import HostCache
 from resources.storage.cache.counters import Counters, host_counts, process_stats
 from resources.storage.cache.stats import CacheStats, cache_metadata, stats_of
+from resources.storage.verified import has_digest
 from tests.resources.disks import grow, tiny_disk
 from tests.resources.remotes import remote
 
@@ -77,6 +78,7 @@ CHILDS: dict[str, Counters] = {}
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_counts_for_itself(tmp_path):
+    assert not has_digest(Path(__file__), "0" * 64)  # the parent's seconds of hashing, not the child's
     CHILDS[str(tmp_path)] = Counters(tmp_path)
     CHILDS[str(tmp_path)].add(hits=3)
 
