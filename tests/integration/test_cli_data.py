@@ -2,9 +2,7 @@
 
 import pytest
 
-from tests.integration.shell import NAME, PARTITIONS, Shell, shell
-
-__all__ = ["shell"]
+from tests.integration.shell import NAME, PARTITIONS, Shell
 
 pytestmark = pytest.mark.slow
 

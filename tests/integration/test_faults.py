@@ -17,9 +17,6 @@ from resources.settings import PROJECT_ROOT
 from resources.storage.object_store import ObjectStore
 from tests.integration.faults.disk import flip_bit
 from tests.integration.faults.proxy import FaultProxy, NetworkFault
-from tests.integration.seaweed import s3_url, seaweed
-
-__all__ = ["s3_url", "seaweed"]
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -26,9 +26,7 @@ from resources.storage.provenance import Provenance, record, records_of, resolve
 from resources.storage.store import open_store
 from resources.workspace import Workspace, open_workspace
 from tests.integration.faults.proxy import FaultProxy, NetworkFault
-from tests.integration.seaweed import BUCKET, Seaweed, run_seaweed, s3_url, seaweed
-
-__all__ = ["s3_url", "seaweed"]
+from tests.integration.seaweed import BUCKET, Seaweed, run_seaweed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
