@@ -156,6 +156,7 @@ def use_every_day(house: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_backtest_on_the_real_bikes_shows_what_the_readme_says(house: Path, shared_data: Path, tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "bikes.zip", "w") as archive:

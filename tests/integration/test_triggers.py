@@ -18,8 +18,7 @@ SELECTION = "group:bikes"
 
 
 def penstock_run(home: Installation) -> None:
-    for key in BIKES_PARTITIONS:
-        home.run("penstock", "run", "bikes", "--partition", key)
+    home.run("penstock", "run", "bikes", "--from", BIKES_PARTITIONS[0], "--to", BIKES_PARTITIONS[-1])
 
 
 def dagster_asset_materialize(home: Installation) -> None:
