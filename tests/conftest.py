@@ -1,4 +1,7 @@
-"""Shared fixtures: where the real data lies; and which files come first. With PENSTOCK_TEST_REQUIRE=1, as in CI, a skipped test fails."""
+"""Shared fixtures: where the real data lies. With PENSTOCK_TEST_REQUIRE=1, as in CI, a skipped test fails.
+
+It also has the longest files begin.
+"""
 
 import os
 import signal
