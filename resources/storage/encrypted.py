@@ -153,6 +153,10 @@ class EncryptedStore:
         """Return a descriptor of the plain copy of `file` that this process holds, or None."""
         return self._copies.opened(file.digest)
 
+    def landed(self, file: StoredFile, start: int, end: int) -> bytes | None:
+        """Return None: what is downloaded is ciphertext under another name."""
+        return None
+
     def release_local(self, file: StoredFile) -> None:
         """Let go of one path that `local` returned; with the last one the plain bytes are gone."""
         self._copies.release(file.digest)

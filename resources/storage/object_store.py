@@ -194,6 +194,10 @@ class ObjectStore:
         """Return a descriptor of the host's copy of `file`, or None."""
         return self._cache.open(file.digest)
 
+    def landed(self, file: StoredFile, start: int, end: int) -> bytes | None:
+        """Return bytes of `file` that a download of this host has fetched or is about to, or None."""
+        return self._cache.landed(file.digest, file.size_bytes, start, end)
+
     def release_local(self, file: StoredFile) -> None:
         """Give back one lease of the host's copy."""
         self._cache.release(file.digest)

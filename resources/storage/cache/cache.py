@@ -15,12 +15,13 @@ from resources.storage.cache.counters import Counters, host_counts
 from resources.storage.cache.download import Remote
 from resources.storage.cache.fetch import FULL, Fetcher
 from resources.storage.cache.hits import Hits
+from resources.storage.cache.landing import landed
 from resources.storage.cache.layout import Layout, spare_name
 from resources.storage.cache.leases import leases_in
 from resources.storage.cache.locks import locked
 from resources.storage.cache.room import Room
 from resources.storage.cache.stats import CacheStats, stats_of
-from resources.storage.verified import has_digest, trust
+from resources.storage.verified import has_digest, may_be_torn, trust
 
 PATIENCE_S = 300.0
 """Longest silence of another process in seconds: a store gives up on a frozen server sooner."""
@@ -67,9 +68,13 @@ class HostCache:
             try:
                 path = self._layout.final(name)
                 try:
-                    self._hit(name, path.stat().st_size)
+                    status = path.stat()
                 except FileNotFoundError:
                     self._miss(name, remote, path)
+                else:
+                    self._hit(name, status.st_size)
+                    if may_be_torn(status, name):
+                        self._prove(name, remote, path)
             except BaseException:
                 self._leases.release(name)
                 raise
@@ -84,8 +89,17 @@ class HostCache:
         except OSError as error:
             with self._explained(name):
                 raise error
-        self._hit(name, os.fstat(descriptor).st_size)
+        status = os.fstat(descriptor)
+        if may_be_torn(status, name):  # to be proved by `lease`
+            os.close(descriptor)
+            return None
+        self._hit(name, status.st_size)
         return descriptor
+
+    def landed(self, name: str, size_bytes: int, start: int, end: int) -> bytes | None:
+        """Return unverified bytes of `name` out of a download that is under way, or None where that has none soon."""
+        with self._explained(name):
+            return landed(self._layout, name, size_bytes, start, end)
 
     def release(self, name: str) -> None:
         """Give back one lease; the file may then be evicted, but stays valid where it is open or mapped."""
@@ -146,6 +160,12 @@ class HostCache:
     def _hit(self, name: str, size_bytes: int) -> None:
         self._hits.add(name)
         self.count(hits=1, hit_bytes=size_bytes)
+
+    def _prove(self, name: str, remote: Remote, path: Path) -> None:
+        if has_digest(path, name):
+            trust(path, name)
+        else:
+            self.mend(name, remote)
 
     def _is_damaged(self, name: str) -> bool:
         try:
