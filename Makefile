@@ -4,7 +4,8 @@
 .DEFAULT_GOAL := help
 PORT ?= 3000
 BIN := .venv/bin
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile
+# In the order of tests/conftest.py, the longest files first, so that no worker is left with one of them at the end.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 $(if $(UPGRADE),--upgrade)
 
 # The Dagster instance is the folder of dagster.yaml; nothing here reports to anyone.
@@ -13,8 +14,10 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 export GX_ANALYTICS_ENABLED := false
 export DVC_NO_ANALYTICS := 1
 export PYTHON
+# Where it is set, each of the hundreds of processes that the tests start compiles every module of ours anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install install-core install-dev demo dev test soak check format bench lock clean
+.PHONY: help install install-core install-dev demo dev test test-long soak check format bench lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -34,8 +37,11 @@ demo: install-core ## run the whole job on an example: ingest, check, train, jud
 dev: install-core ## open the Dagster web UI on http://127.0.0.1:3000 (PORT=...)
 	@$(BIN)/dagster dev -h 127.0.0.1 -p $(PORT) -w workspace.yaml
 
-test: install-dev ## run every test
-	$(PYTEST) -rs $(ARGS)
+test: install-dev ## run the tests, but for those of test-long
+	$(PYTEST) -rs -m 'not long' $(ARGS)
+
+test-long: install-dev ## run the tests that take minutes each: an installation from nothing, the README on real data
+	$(PYTEST) -rs -m long $(ARGS)
 
 soak: install-dev ## let every fault strike every operation of the storage at POINTS=200 points; about an hour
 	PENSTOCK_TEST_SOAK=$(or $(POINTS),200) $(BIN)/pytest -m slow $(ARGS) tests/integration/test_crash_matrix.py

@@ -1,4 +1,7 @@
-"""Shared fixtures: where the real data lies. With PENSTOCK_TEST_REQUIRE=1, as in CI, a skipped test fails."""
+"""Shared fixtures: where the real data lies. With PENSTOCK_TEST_REQUIRE=1, as in CI, a skipped test fails.
+
+It also has the longest files begin.
+"""
 
 import os
 import signal
@@ -21,6 +24,27 @@ ROOT = Path(__file__).resolve().parents[1]
 REQUIRE = "PENSTOCK_TEST_REQUIRE"
 NOT_HERE = "not here: "
 """A skip whose reason starts so is one that no installation can mend (another platform, root may do everything)."""
+LONGEST = (
+    "test_triggers.py",
+    "test_readme.py",
+    "test_cli_run.py",
+    "test_killed_runs.py",
+    "test_killed_writers.py",
+    "test_crash_matrix.py",
+    "test_backtest.py",
+    "test_web_pages.py",
+    "test_base_store.py",
+    "test_sensor_daemon.py",
+    "test_cli_models.py",
+    "test_cli_data.py",
+    "test_instance.py",
+)
+"""Files that take long, the longest first. Two workers get one file after the other (see PYTEST in the Makefile)."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files and end with the many short ones, so that both workers end together."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)

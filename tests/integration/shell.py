@@ -1,9 +1,11 @@
 """`penstock` as a process in an installation of its own: its exit code, its words.
 
-Import the fixtures `shell` and `empty` into a test module; one installation with runs per module.
+The fixtures `shell` and `empty` reach every test of this folder by its conftest.py. The runs of `shell` are made once
+a session and worker; each module gets a copy of that installation, with which it does what it likes.
 """
 
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,19 +59,27 @@ class Shell:
 
 
 def shell_at(folder: Path) -> Shell:
+    """Return the installation in `folder`, made where there is none yet."""
     pipelines = folder / "pipelines"
-    pipelines.mkdir()
+    pipelines.mkdir(exist_ok=True)
     return Shell(Installation.at(folder / "home", pipelines=pipelines), pipelines)
 
 
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """An installation with the starter pipeline, run for two partitions."""
-    made = shell_at(tmp_path_factory.mktemp("cli"))
+@pytest.fixture(scope="session")
+def already_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an installation with the starter pipeline, run for two partitions; to be copied, not used."""
+    folder = tmp_path_factory.mktemp("cli")
+    made = shell_at(folder)
     assert made("new", NAME, "--folder", made.pipelines).code == 0
     ran = made("run", NAME, "--from", PARTITIONS[0], "--to", PARTITIONS[1], "--json")
     assert (ran.code, ran.json["summary"]["champion"]["sequence"]) == (0, 2), ran.err
-    return made
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shell(already_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """An installation with the starter pipeline, run for two partitions."""
+    return shell_at(shutil.copytree(already_run, tmp_path_factory.mktemp("shell"), symlinks=True, dirs_exist_ok=True))
 
 
 @pytest.fixture

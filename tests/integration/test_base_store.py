@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.instance import Installation
-from tests.integration.shell import NAME, PARTITIONS, Shell, shell
-
-__all__ = ["shell"]
+from tests.integration.shell import NAME, PARTITIONS, Shell
 
 pytestmark = pytest.mark.slow
 NEXT = "2024-04"

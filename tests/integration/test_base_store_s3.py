@@ -15,9 +15,7 @@ from resources.storage.push import push
 from resources.storage.store import open_store
 from resources.workspace import base_store_of, open_workspace
 from tests.integration.recording import Recorded, recording
-from tests.integration.seaweed import Seaweed, s3_url, seaweed
-
-__all__ = ["s3_url", "seaweed"]
+from tests.integration.seaweed import Seaweed
 
 pytestmark = pytest.mark.slow
 THEIRS, MINE = pl.DataFrame({"n": range(1000)}), pl.DataFrame({"n": range(2000)})

@@ -18,10 +18,7 @@ from resources.storage.content import CHUNK_BYTES, StoredFile
 from resources.storage.files import file_path, put_bytes
 from resources.storage.object_store import ObjectStore
 from tests.integration.instance import BIN
-from tests.integration.seaweed import s3_url, seaweed
 from tests.resources.remotes import bytes_on_disk, flip
-
-__all__ = ["s3_url", "seaweed"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -8,9 +8,7 @@ import pytest
 
 from pipelines.cli.app import COMMANDS
 from tests.integration.instance import BIN, ROOT
-from tests.integration.shell import NAME, Shell, empty, shell
-
-__all__ = ["empty", "shell"]
+from tests.integration.shell import NAME, Shell
 
 slow = pytest.mark.slow
 HEAVY = ("dagster", "polars", "pyarrow", "numpy", "rich", "great_expectations", "pydantic", "lightgbm", "sklearn")

@@ -3,10 +3,8 @@
 import pytest
 
 from resources.storage.cache.cache import HostCache
-from tests.integration.shell import NAME, PARTITIONS, Shell, empty, shell
+from tests.integration.shell import NAME, PARTITIONS, Shell
 from tests.resources.remotes import flip, remote
-
-__all__ = ["empty", "shell"]
 
 pytestmark = pytest.mark.slow
 

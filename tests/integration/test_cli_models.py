@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.shell import NAME, PARTITIONS, Shell, empty, shell
-
-__all__ = ["empty", "shell"]
+from tests.integration.shell import NAME, PARTITIONS, Shell
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.integration.shell import NAME, Shell, empty, shell
-
-__all__ = ["empty", "shell"]
+from tests.integration.shell import NAME, Shell
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.instance import BIN, ROOT
-from tests.integration.shell import NAME, Shell, empty, shell
-
-__all__ = ["empty", "shell"]
+from tests.integration.shell import NAME, Shell
 
 pytestmark = pytest.mark.slow
 

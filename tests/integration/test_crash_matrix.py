@@ -19,9 +19,6 @@ from tests.integration.faults.plans import FAULTS, places
 from tests.integration.faults.proxy import FaultProxy, NetworkFault
 from tests.integration.faults.steps import Actor, Attempt, Outcome, attempt, examine, prepare
 from tests.integration.faults.track import STUCK_S
-from tests.integration.seaweed import seaweed
-
-__all__ = ["seaweed"]
 
 SOAK = "PENSTOCK_TEST_SOAK" in os.environ
 POINTS = int(os.environ.get("PENSTOCK_TEST_SOAK", "6"))

@@ -30,9 +30,6 @@ from resources.storage.store import Store, open_store
 from resources.storage.verify import verify
 from resources.storage.versions import Version, encode_bundle, version
 from tests.integration.instance import BIN
-from tests.integration.seaweed import s3_url, seaweed
-
-__all__ = ["s3_url", "seaweed"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

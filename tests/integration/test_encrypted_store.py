@@ -17,10 +17,7 @@ from resources.storage.files import file_path, put_file
 from resources.storage.object_store import ObjectStore
 from resources.storage.store import ENCRYPTION, open_as_it_lies, open_store
 from resources.workspace import open_workspace
-from tests.integration.seaweed import s3_url, seaweed
-from tests.integration.shell import NAME, Shell, empty
-
-__all__ = ["empty", "s3_url", "seaweed"]
+from tests.integration.shell import NAME, Shell
 
 pytestmark = pytest.mark.slow
 PARTITION = "2024-02"

@@ -17,9 +17,6 @@ from resources.settings import PROJECT_ROOT
 from resources.storage.object_store import ObjectStore
 from tests.integration.faults.disk import flip_bit
 from tests.integration.faults.proxy import FaultProxy, NetworkFault
-from tests.integration.seaweed import s3_url, seaweed
-
-__all__ = ["s3_url", "seaweed"]
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -156,6 +153,8 @@ def test_a_frozen_answer_never_comes_until_the_proxy_ends(server, moment):
     with FaultProxy(server, NetworkFault(kind="freeze", moment=moment)) as proxy, pytest.raises(TimeoutError):
         ask(proxy, timeout_s=0.2)
 
+    if moment != "before":
+        wait_for(lambda: Echo.got)  # a busy machine may forward it after the client has given up
     assert len(Echo.got) == (0 if moment == "before" else 1)
 
 
@@ -275,6 +274,6 @@ def bits_between(one: bytes, other: bytes) -> int:
 
 
 def wait_for(condition: Any) -> None:  # Any: anything that is true in the end
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -16,10 +16,7 @@ from resources.storage.datasets import write_table
 from resources.storage.filesystem import PenstockFileSystem
 from resources.storage.provenance import Provenance, record
 from resources.storage.store import open_store
-from tests.integration.seaweed import s3_url, seaweed
-from tests.integration.shell import NAME, Shell, shell
-
-__all__ = ["s3_url", "seaweed", "shell"]
+from tests.integration.shell import NAME, Shell
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 URL = "penstock://bike_demand/raw@2011"

@@ -19,9 +19,7 @@ from resources.storage.garbage.multipart import abort, orphans
 from resources.storage.garbage.plan import read_plan
 from resources.storage.objects import has_object
 from resources.storage.store import open_store
-from tests.integration.seaweed import BUCKET, s3_url, seaweed
-
-__all__ = ["s3_url", "seaweed"]
+from tests.integration.seaweed import BUCKET
 
 pytestmark = pytest.mark.slow
 

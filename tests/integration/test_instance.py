@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.webserver import ROOT, free_port, graphql, served, wait_until_loaded
+from tests.integration.webserver import ROOT, graphql, web_ui
 
 pytestmark = pytest.mark.slow
 
@@ -82,11 +82,8 @@ def test_plain_dagster_keeps_its_state_under_penstock_whatever_the_working_folde
 
 
 def test_runs_of_a_pipeline_are_taken_one_at_a_time_in_order_and_other_pipelines_go_on(home):
-    port = free_port()
-    command = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), "-f", str(home / "defs.py")]
-    with served(command, cwd=home, environment={"DAGSTER_HOME": str(home)}) as alive:
-        url = f"http://127.0.0.1:{port}"
-        wait_until_loaded(url, alive)
+    dagster_dev = (sys.executable, "-m", "dagster", "dev", "-f", str(home / "defs.py"), "-h", "127.0.0.1", "-p")
+    with web_ui(lambda port: [*dagster_dev, str(port)], cwd=home, environment={"DAGSTER_HOME": str(home)}) as url:
         for name, pipeline in [("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b")]:
             tags = [{"key": "penstock/pipeline", "value": pipeline}, {"key": "name", "value": name}]
             launched = graphql(url, LAUNCH, {"tags": tags})["launchRun"]

@@ -14,9 +14,6 @@ import pytest
 from resources.settings import PROJECT_ROOT
 from resources.storage.data_key import make_user_key
 from tests.integration.crashing import check, commit, workspace_of
-from tests.integration.seaweed import s3_url, seaweed
-
-__all__ = ["s3_url", "seaweed"]
 
 pytestmark = pytest.mark.slow
 

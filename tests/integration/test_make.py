@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.conftest import LONGEST
 from tests.integration.checkout import copied
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +61,10 @@ def script(path: Path, text: str) -> None:
 def checkout(tmp_path):
     """A copy of what git would clone, without .venv and state."""
     return copied(tmp_path / "checkout")
+
+
+def test_the_files_that_the_tests_begin_with_are_there():
+    assert set(LONGEST) <= {path.name for path in (ROOT / "tests").rglob("test_*.py")}
 
 
 def test_make_alone_lists_every_target_with_what_it_does():
@@ -166,13 +171,13 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_long_part(checkout)
     assert f"cannot write to {checkout}" in done.stdout
 
 
-def test_ci_runs_exactly_make_test_and_forbids_skips(checkout, tools):
+def test_ci_runs_exactly_the_two_halves_of_the_tests_and_forbids_skips(checkout, tools):
     script(tools / "make", 'echo "make $* CI=$CI require=$PENSTOCK_TEST_REQUIRE"; cat')
     script(tools / "chromium", "exit 0")
     script(tools / "apt-get", 'echo "apt-get $*"')
     done = run(tools / "bash", ".ci/run", cwd=checkout, PATH=str(tools))
     assert done.returncode == 0, done.stdout
-    assert done.stdout == "make test CI=true require=1\n"
+    assert done.stdout == "make test CI=true require=1\nmake test-long CI=true require=1\n"
 
 
 def test_ci_installs_a_missing_browser_first(checkout, tools):
@@ -180,13 +185,14 @@ def test_ci_installs_a_missing_browser_first(checkout, tools):
     script(tools / "id", "echo 0")
     script(tools / "apt-get", 'echo "apt-get $*"')
     lines = run(tools / "bash", ".ci/run", cwd=checkout, PATH=str(tools)).stdout.splitlines()
-    assert [line.split()[:1] for line in lines] == [["apt-get"], ["apt-get"], ["make"]]
+    assert [line.split()[:1] for line in lines] == [["apt-get"], ["apt-get"], ["make"], ["make"]]
     assert "update" in lines[0]
     assert lines[1].endswith(" chromium")
 
 
-def test_ci_fails_when_the_tests_fail(checkout, tools):
-    script(tools / "make", "exit 3")
+@pytest.mark.parametrize("failing", ["test", "test-long"])
+def test_ci_fails_when_the_tests_fail(failing, checkout, tools):
+    script(tools / "make", f'if [ "$1" = {failing} ]; then exit 3; fi')
     script(tools / "chromium", "exit 0")
     assert run(tools / "bash", ".ci/run", cwd=checkout, PATH=str(tools)).returncode == 3
 
@@ -203,6 +209,7 @@ def test_a_test_skipped_for_want_of_data_passes_on_a_laptop_and_fails_in_ci(tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1500)
 def test_a_clean_checkout_installs_once_and_moves_to_another_folder(checkout, tmp_path):
     """Installs the core lock alone: what `make demo` needs must not come from the development tools."""

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration import checkout
-from tests.integration.webserver import free_port, wait_until_loaded
+from tests.integration.ports import check_port, on_free_ports
+from tests.integration.webserver import wait_until_loaded
 
 README = (checkout.ROOT / "README.md").read_text(encoding="utf-8")
 DATA_URL = "https://archive.ics.uci.edu/static/public/275/bike+sharing+dataset.zip"
@@ -69,7 +70,9 @@ class Development:
         self.process, self.log = process, log
 
     def check(self) -> None:
-        assert self.process.poll() is None, self.tail()
+        if self.process.poll() is not None:
+            check_port(self.tail())
+            raise RuntimeError(f"it ended with {self.process.returncode}:\n{self.tail()}")
 
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-4000:]
@@ -110,8 +113,15 @@ def test_the_commands_of_a_newcomer_run_in_their_order(house: Path):
 
 def open_web_ui(house: Path, command: str) -> None:
     """Start the web UI, ask it once, and end it as Ctrl-C does."""
-    port, log = free_port(), house / ".penstock" / "dev.log"
-    script = f"exec {command} PORT={port}"
+    on_port = on_free_ports(lambda ports: developing(house, f"exec {command} PORT={ports[0]}", ports[0]))
+    with on_port as url, urllib.request.urlopen(url, timeout=30) as answer:
+        assert b"dagster" in answer.read().lower()
+
+
+@contextmanager
+def developing(house: Path, script: str, port: int) -> Iterator[str]:
+    """Run `script`, which serves the web UI on `port`, until the block ends; yield its URL once it is loaded."""
+    log = house / ".penstock" / "dev.log"
     with log.open("w") as output, subprocess.Popen(
         ["bash", "-c", script], cwd=house, env=checkout.environment(house), stdin=subprocess.DEVNULL,
         stdout=output, stderr=subprocess.STDOUT, text=True, start_new_session=True,
@@ -119,13 +129,14 @@ def open_web_ui(house: Path, command: str) -> None:
         try:
             url = f"http://127.0.0.1:{port}"
             wait_until_loaded(url, Development(process, log))
-            with urllib.request.urlopen(url, timeout=30) as answer:
-                assert b"dagster" in answer.read().lower()
+            yield url
         finally:
             interrupt(process)
 
 
 def interrupt(process: "subprocess.Popen[str]") -> None:
+    if process.poll() is not None:
+        return
     os.killpg(process.pid, signal.SIGINT)
     try:
         process.wait(timeout=120)
@@ -145,6 +156,7 @@ def use_every_day(house: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_backtest_on_the_real_bikes_shows_what_the_readme_says(house: Path, shared_data: Path, tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "bikes.zip", "w") as archive:

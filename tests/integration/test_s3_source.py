@@ -3,10 +3,10 @@
 import pytest
 
 from resources.errors import SourceError
-from tests.integration.seaweed import BUCKET, Seaweed, s3_url, seaweed
+from tests.integration.seaweed import BUCKET, Seaweed
 from tests.resources.ingesting import Workplace, csv_text, hours, workplace
 
-__all__ = ["s3_url", "seaweed", "workplace"]
+__all__ = ["workplace"]
 
 pytestmark = pytest.mark.slow
 

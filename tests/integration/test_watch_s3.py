@@ -6,10 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.seaweed import s3_url, seaweed
 from tests.resources.test_watch import found, look, rows
-
-__all__ = ["s3_url", "seaweed"]
 
 pytestmark = pytest.mark.slow
 

@@ -10,19 +10,20 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.integration.ports import check_port, on_free_ports
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -33,13 +34,6 @@ READY_S = 120.0
 
 _LOCATIONS = "{workspaceOrError{...on Workspace{locationEntries{name loadStatus locationOrLoadError{__typename \
 ...on PythonError{message}}}}...on PythonError{message}}}"
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager
@@ -54,11 +48,26 @@ def webserver(
         cwd: Working folder of the server.
         environment: Added to the environment of the tests.
     """
-    port = free_port()
-    command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *arguments]
-    with served(command, cwd=cwd, environment={"DAGSTER_HOME": str(home), **(environment or {})}) as alive:
-        url = f"http://127.0.0.1:{port}"
-        wait_until_loaded(url, alive)
+    with web_ui(
+        lambda port: [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *arguments],
+        cwd=cwd,
+        environment={"DAGSTER_HOME": str(home), **(environment or {})},
+    ) as url:
+        yield url
+
+
+@contextmanager
+def web_ui(command: Callable[[int], list[str]], *, cwd: Path, environment: Mapping[str, str]) -> Generator[str]:
+    """Run what `command` makes of a free port; yield the URL once every code location is loaded."""
+
+    @contextmanager
+    def loaded(ports: list[int]) -> Generator[str]:
+        url = f"http://127.0.0.1:{ports[0]}"
+        with served(command(ports[0]), cwd=cwd, environment=environment) as alive:
+            wait_until_loaded(url, alive)
+            yield url
+
+    with on_free_ports(loaded) as url:
         yield url
 
 
@@ -72,6 +81,7 @@ class Alive:
     def check(self) -> None:
         """Raise with the server's last words if it has ended."""
         if (code := self.process.poll()) is not None:
+            check_port(self.tail())
             raise RuntimeError(f"server ended with {code} before it was ready:\n{self.tail()}")
 
     def tail(self) -> str:
@@ -120,6 +130,7 @@ def wait_until_loaded(url: str, alive: Alive) -> None:
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
         alive.check()
+        check_port(alive.tail())  # `dagster dev` goes on without its web UI
         try:
             workspace = graphql(url, _LOCATIONS)["workspaceOrError"]
         except (urllib.error.URLError, ConnectionError, TimeoutError):

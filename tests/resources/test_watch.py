@@ -227,15 +227,32 @@ def test_the_same_change_has_the_same_run_key_and_a_return_to_former_content_a_n
     assert keys[0].split(":")[1] == keys[2].split(":")[1]
 
 
+@contextmanager
+def growing_all_the_time(path: Path, text: str) -> Iterator[None]:
+    """Append `text` to the file again and again until the block ends."""
+    ended = threading.Event()
+
+    def grow() -> None:
+        while not ended.wait(0.02):
+            with path.open("a") as file:
+                file.write(text)
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        writer.join()
+
+
 def test_a_file_that_changes_during_the_look_is_left_for_the_next_look(tmp_path):
     source = OneFileEach(tmp_path)
     source.put({"2011-01": 1, "2011-02": 1}, LONG_AGO)
     growing = tmp_path / "rides-2011-02.csv"
-    growing.write_text("at,rides\n")  # just now, so the look waits before it reads
-    writer = threading.Timer(0.3, lambda: growing.write_text("at,rides\n" + rows("2011-02", 2)))
-    writer.start()
-    outcome = look(source.url, pace=Pace(quiet_s=1.0))
-    writer.join()
+    growing.write_text("at,rides\n")
+    with growing_all_the_time(growing, rows("2011-02", 2)):  # so the look waits before it reads
+        outcome = look(source.url, pace=Pace(quiet_s=1.0))
     assert found(outcome) == ["2011-01"]
     assert outcome.notes == ("left for the next look, still being written: 2011-02",)
     os.utime(growing, (LONG_AGO, LONG_AGO))
@@ -246,10 +263,8 @@ def test_a_file_for_all_that_changes_during_the_look_is_left_with_what_was_remem
     source = OneFileForAll(tmp_path)
     path = tmp_path / "rides.csv"
     path.write_text("at,rides\n" + rows("2011-01", 1))
-    writer = threading.Timer(0.3, lambda: path.write_text("at,rides\n" + rows("2011-01", 2)))
-    writer.start()
-    outcome = look(source.url, pace=Pace(quiet_s=1.0))
-    writer.join()
+    with growing_all_the_time(path, rows("2011-01", 2)):
+        outcome = look(source.url, pace=Pace(quiet_s=1.0))
     assert outcome.changes == ()
     assert outcome.seen.partitions == {}
     assert outcome.notes == ("left for the next look: the file changed while it was looked at",)
