@@ -121,18 +121,34 @@ def test_a_claim_whose_answer_was_lost_is_given_up_as_well(tmp_path):
     assert files(store) == []
 
 
-def test_who_needs_what_a_failed_collector_has_listed_finishes_its_work_instead_of_waiting(tmp_path):
-    store = FolderStore(tmp_path)
-    digest = dataset(store, 1)
+def left_half_done(store: FolderStore) -> None:
+    """Let a collector give up before its first deletion."""
     plan = replace(read_plan(store), state="deleting", listed=write_list(store, files(store)), collections=1)
     assert swap_plan(store, read_plan(store), plan)
 
-    with pytest.raises(ConflictError, match="was deleted as garbage while it was being written"):
-        dataset(store, 1)
-    assert read_plan(store).state == "idle"
-    refs.save(store, "main", ("p", "raw"), None, table(store, 1))
 
-    assert read_frame(store, digest)["number"].to_list() == [1]
+def test_who_writes_what_a_failed_collector_has_listed_finishes_its_work_first(tmp_path):
+    store = FolderStore(tmp_path)
+    dataset(store, 1)
+    left_half_done(store)
+
+    ref = table(store, 1)
+    refs.save(store, "main", ("p", "raw"), None, ref)
+
+    assert read_frame(store, ref.digest)["number"].to_list() == [1]
+    assert read_plan(store).state == "idle"
+
+
+def test_who_names_what_a_failed_collector_has_listed_is_told_at_once_that_it_is_gone(tmp_path):
+    store = FolderStore(tmp_path)
+    ref = table(store, 1)
+    left_half_done(store)
+
+    with pytest.raises(ConflictError, match="was deleted as garbage"):
+        refs.save(store, "main", ("p", "raw"), None, ref)
+
+    assert files(store) == []
+    assert read_plan(store).state == "idle"
 
 
 def test_a_collector_that_renews_its_claim_is_not_taken_over_however_wrong_its_clock_is(tmp_path, monkeypatch):

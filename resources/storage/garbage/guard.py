@@ -44,8 +44,14 @@ _LOST = (
 
 
 def deletions(store: Store) -> int:
-    """Return how often deleting has begun in `store`; ask before the first write and pass it to `settle`."""
+    """Return how often deleting has begun in `store`; ask before the first write and pass it to `settle`.
+
+    What a collector left half deleted is finished first, lest it hit what is written now.
+    """
     plan = read_plan(store)
+    if plan.state == "deleting" and is_abandoned(plan):
+        _finish(store, plan)
+        plan = read_plan(store)
     return _DELETING if plan.state == "deleting" else plan.collections
 
 
@@ -88,8 +94,7 @@ def settle(
             raise _too_long(store, plan)
         elif verdict == "wait" and not finished and is_abandoned(plan):
             finished = True
-            with suppress(StoreError):  # it may not delete, perhaps
-                carry_out(store, plan, plan, now_s=time.time())
+            _finish(store, plan)
         elif verdict == "wait":
             time.sleep(PAUSE_S * random.uniform(0.5, 1.5))
 
@@ -175,6 +180,11 @@ def _step(store: Store, plan: Plan, needed: Callable[[], Keys]) -> Literal["free
         return "wait"
     rescue(store, plan, listed)
     return "again"
+
+
+def _finish(store: Store, plan: Plan) -> None:
+    with suppress(StoreError):  # who writes may lack the right to delete
+        carry_out(store, plan, plan, now_s=time.time())
 
 
 def _closure(store: Store, own: Iterable[str], sources: Iterable[str]) -> Keys:
