@@ -1,4 +1,4 @@
-"""A collector that is frozen by SIGSTOP in the middle of its deletions and goes on long after: it deletes nothing more."""
+"""A collector that is frozen by SIGSTOP amid its deletions and thaws after another took over deletes nothing more."""
 
 import os
 import signal

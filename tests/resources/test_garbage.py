@@ -27,6 +27,7 @@ from resources.storage.memo import recall, remember
 from resources.storage.objects import has_object, put_object
 from resources.storage.provenance import Parent, Provenance, record
 from resources.storage.store import Store, open_store
+from resources.storage.values import seal
 from resources.training.bundle import read_bundle, write_bundle
 from resources.workspace import Workspace, open_workspace
 
@@ -169,7 +170,7 @@ def test_the_lease_of_a_dead_process_ends_with_it_and_that_of_another_machine_wi
             (key,) = [key for key in store.list(FOLDER) if "kept" not in key]
             lease = replace(leases(store)[key], process=process, expires=(NOW + TERM).isoformat())
         value = {name: getattr(lease, name) for name in lease.__dataclass_fields__}
-        store.create(f"{FOLDER}/kept-{name}.json", canonical_json(value))
+        store.create(f"{FOLDER}/kept-{name}.json", seal(value))
 
     collected(store)
     assert not has_object(store, here.digest)

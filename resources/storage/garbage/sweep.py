@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from resources.errors import ConflictError, IntegrityError, ObjectMissing, StoreError
 from resources.process import is_dead, this_process
-from resources.storage.garbage.plan import FOLDER, KEY, Plan, listed_keys, mend_plan, read_plan, swap_plan
+from resources.storage.garbage.plan import FOLDER, KEY, Plan, listed_keys, mend_plan, read_plan, swap_plan, unmark
 from resources.storage.garbage.walk import READERS
 from resources.storage.layered import own_layer
 from resources.storage.store import Store
@@ -51,7 +51,7 @@ def carry_out(store: Store, before: Plan, after: Plan, *, now_s: float) -> bool:
 
 
 def finish(store: Store, *, now_s: float) -> None:
-    """Finish what another collector left half deleted; a plan that is damaged becomes an idle one.
+    """Finish what another collector left half deleted; where plan or list is damaged, nothing is marked any more.
 
     Raises:
         ConflictError: If the collector may still be alive.
@@ -63,6 +63,8 @@ def finish(store: Store, *, now_s: float) -> None:
         if not _stays_as_it_is(store) or not mend_plan(store):
             raise
         return
+    if plan.state == "marked" and _listed(store, plan) is None:
+        unmark(store, plan)
     if plan.state != "deleting":
         return
     silent = abs(now_s - plan.at_s) >= SILENCE_S
@@ -128,7 +130,7 @@ class _Held:
 
 def _sweep(store: Store, held: _Held) -> None:
     """Delete what is on the list of the claim, then put the plan away."""
-    keys = _listed(store, held.plan)
+    keys = _listed(store, held.plan) or ()  # by a list that cannot be told nothing is deleted
     with ThreadPoolExecutor(READERS) as pool:
         for start in range(0, len(keys), _BATCH):
             left: Sequence[str] = keys[start : start + _BATCH]
@@ -152,11 +154,11 @@ def _delete(store: Store, held: _Held, key: str) -> bool:
     return True
 
 
-def _listed(store: Store, plan: Plan) -> tuple[str, ...]:
+def _listed(store: Store, plan: Plan) -> tuple[str, ...] | None:
     try:
         return listed_keys(store, plan)
-    except (ObjectMissing, IntegrityError):  # nothing is deleted by a list that cannot be told
-        return ()
+    except (ObjectMissing, IntegrityError):
+        return None
 
 
 @contextmanager
