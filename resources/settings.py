@@ -172,9 +172,25 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         ),
         scratch=scratch,
         cache=path("CACHE", scratch / "cache"),
-        cache_bytes=_bytes("PENSTOCK_CACHE_BYTES", values["CACHE_BYTES"]) if "CACHE_BYTES" in values else None,
+        cache_bytes=parse_bytes("PENSTOCK_CACHE_BYTES", values["CACHE_BYTES"]) if "CACHE_BYTES" in values else None,
         verify=_verify(values.get("VERIFY", "first")),
     )
+
+
+def parse_bytes(name: str, text: str) -> int:
+    """Return the bytes that `text` tells, such as `20GB`; `name` is what it was given for.
+
+    Raises:
+        SettingsError: If it is no size above 0.
+
+    >>> parse_bytes("--rate", "1.5 MB")
+    1500000
+    """
+    found = _SIZE.fullmatch(text.strip())
+    size_bytes = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
+    if size_bytes <= 0:
+        raise SettingsError(f"{name}={text!r} is no size: give bytes above 0, or a number with a unit as 20GB or 20GiB")
+    return size_bytes
 
 
 def check_registry_name(name: str) -> str:
@@ -210,14 +226,6 @@ def _path(name: str, text: str) -> Path:
         return PROJECT_ROOT / Path(text).expanduser()
     except RuntimeError as error:
         raise SettingsError(f"{name}={text!r}: {error}; write the path out") from error
-
-
-def _bytes(name: str, text: str) -> int:
-    found = _SIZE.fullmatch(text.strip())
-    size_bytes = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
-    if size_bytes <= 0:
-        raise SettingsError(f"{name}={text!r} is no size: give bytes above 0, or a number with a unit as 20GB or 20GiB")
-    return size_bytes
 
 
 def _verify(text: str) -> Mode:

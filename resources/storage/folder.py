@@ -179,6 +179,10 @@ class FolderStore:
         """Return None: there is no copy beside the store."""
         return None
 
+    def landed(self, file: StoredFile, start: int, end: int) -> bytes | None:
+        """Return None: nothing is downloaded."""
+        return None
+
     def release_local(self, file: StoredFile) -> None:
         """Do nothing: the stored file itself is never evicted."""
 

@@ -122,6 +122,11 @@ class LayeredStore:
         found = self.own.open_local(file)
         return found if found is not None else self.base.open_local(file)
 
+    def landed(self, file: StoredFile, start: int, end: int) -> bytes | None:
+        """Return bytes of `file` that a download from either layer has fetched or is about to, or None."""
+        found = self.own.landed(file, start, end)
+        return found if found is not None else self.base.landed(file, start, end)
+
     def release_local(self, file: StoredFile) -> None:
         """Let go of one path that `local` returned, in the layer that it came from."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""Owns the reading of parts of files: from the host's copy where there is one, else just the blocks that are touched.
+"""Owns the reading of parts of files: from the host's copy, or what has landed of one, else just the blocks touched.
 
 Nothing is returned that was not verified. A file of up to one chunk has no block digests: it comes whole, through the
 cache. A larger one is not fetched for the sake of a part; `resources.storage.files` does that.
@@ -133,6 +133,8 @@ def _fetch_all(store: Store, spans: list[tuple[StoredFile, _Span]]) -> Iterator[
 def _fetched(store: Store, file: StoredFile, start: int, end: int) -> memoryview:
     """Return verified bytes of whole blocks; wrong ones are fetched once more: the way here may have hurt them."""
     digests = TREES.of(store, file)
+    if (landed := store.landed(file, start, end)) is not None and is_right(digests, start, landed):
+        return memoryview(landed)
     for _ in range(_ATTEMPTS):
         data = store.get_range(file.key, start, end)
         if len(data) == end - start and is_right(digests, start, data):

@@ -58,6 +58,10 @@ class ReadOnlyStore:
         """Return a descriptor of the host's copy of `file`, or None."""
         return self.behind.open_local(file)
 
+    def landed(self, file: StoredFile, start: int, end: int) -> bytes | None:
+        """Return bytes of `file` that a download has fetched or is about to, or None."""
+        return self.behind.landed(file, start, end)
+
     def release_local(self, file: StoredFile) -> None:
         """Let go of one path that `local` returned."""
         self.behind.release_local(file)

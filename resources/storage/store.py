@@ -103,6 +103,13 @@ class Store(Protocol):
         """
         ...
 
+    def landed(self, file: StoredFile, start: int, end: int) -> bytes | None:
+        """Return bytes of `file` that a download to this host has fetched or is about to, to be verified; else None.
+
+        No request is made for it.
+        """
+        ...
+
     def release_local(self, file: StoredFile) -> None:
         """Let go of one path that `local` returned; what is open or mapped stays readable."""
         ...

@@ -1,6 +1,7 @@
 """Owns the knowledge of which local files this process has found to have the digest that names them.
 
 Unless the mode says otherwise, a file is hashed once per process and again whenever its time, size or inode changes.
+Who hashes nothing must be able to rely on what lies there: `is_bound_to_flush` and `may_be_torn` are for the cache.
 """
 
 import os
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from resources.storage.content import digest_of_file
+
+WRITE_BITS = 0o222
+"""Those of the mode of a file: a copy in the cache loses them when it is flushed."""
 
 Mode = Literal["first", "always", "never"]
 _Stamp = tuple[int, int]
@@ -50,6 +54,21 @@ def knows(status: os.stat_result, digest: str) -> bool:
     if _mode[0] != "first":
         return _mode[0] == "never"
     return _verified.get(_key(status, digest)) == _stamp(status)
+
+
+def is_bound_to_flush() -> bool:
+    """Return whether this process flushes what it fetches before that has its name: readers like it hash nothing."""
+    return _mode[0] == "never"
+
+
+def may_be_torn(status: os.stat_result, digest: str) -> bool:
+    """Return whether a copy that nobody here would hash may have lost bytes with the power of the machine.
+
+    A copy that was flushed has no write bits; another that this process hashed on its way is whole while it runs.
+    """
+    if _mode[0] != "never" or not status.st_mode & WRITE_BITS:
+        return False
+    return _verified.get(_key(status, digest)) != _stamp(status)
 
 
 def trust(path: Path, digest: str) -> None:

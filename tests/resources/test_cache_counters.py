@@ -11,6 +11,7 @@ from resources.settings import PROJECT_ROOT
 from resources.storage.cache.cache import HostCache
 from resources.storage.cache.counters import Counters, host_counts, process_stats
 from resources.storage.cache.stats import CacheStats, cache_metadata, stats_of
+from resources.storage.verified import take_hashed_s
 from tests.resources.disks import grow, tiny_disk
 from tests.resources.remotes import remote
 
@@ -77,6 +78,7 @@ CHILDS: dict[str, Counters] = {}
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_counts_for_itself(tmp_path):
+    take_hashed_s()  # of tests before
     CHILDS[str(tmp_path)] = Counters(tmp_path)
     CHILDS[str(tmp_path)].add(hits=3)
 
@@ -122,3 +124,23 @@ def test_hits_misses_and_bytes_of_all_caches_on_a_folder_are_added_up(tmp_path):
 
 def test_a_cache_that_was_never_used_has_counted_nothing(tmp_path):
     assert HostCache(tmp_path / "none").host_stats() == CacheStats()
+
+
+def test_what_happens_often_is_written_with_the_next_count_with_every_64th_and_at_the_end(tmp_path):
+    take_hashed_s()
+    counters = Counters(tmp_path)
+    for _ in range(63):
+        counters.add_often(range_reads=1)
+    assert host_counts(tmp_path).get("range_reads", 0) == 0
+    assert counters.stats().range_reads == 63
+
+    assert host_counts(tmp_path)["range_reads"] == 63  # asking for it writes it
+    for _ in range(64):
+        counters.add_often(range_reads=1)
+    assert host_counts(tmp_path)["range_reads"] == 127
+    counters.add_often(range_reads=1)
+    counters.add(hits=1)
+    assert host_counts(tmp_path)["range_reads"] == 128
+    counters.add_often(range_reads=1)
+    del counters
+    assert host_counts(tmp_path)["range_reads"] == 129

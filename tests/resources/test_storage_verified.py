@@ -38,6 +38,14 @@ def flip_unseen(path: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def is_writable(path: Path) -> bool:
+    return bool(path.stat().st_mode & 0o222)
+
+
+def in_parts(store: Store, file: StoredFile) -> bytes:
+    return read_range(store, file, 0, 5)
+
+
 def in_cache(store: ObjectStore) -> tuple[Store, StoredFile, Callable[[], None]]:
     file = put_bytes(store, b"truth")
     path = file_path(store, file)
@@ -85,6 +93,22 @@ def test_never_trusts_what_lies_there_but_not_what_comes_from_a_store(copied, tm
     copied.put(other.key, b"lying")
     with pytest.raises(IntegrityError, match="was altered"):
         file_path(copied, other)
+
+
+@pytest.mark.parametrize("read", [lambda store, file: file_path(store, file).read_bytes(), in_parts])
+def test_never_hashes_what_was_not_flushed_since_a_loss_of_power_may_have_torn_it(copied, read):
+    store, file, _ = in_cache(copied)
+    path = file_path(store, file)
+    assert is_writable(path)
+    flip(path, 3)  # unlike `damage`, at a time that this process does not know
+
+    use_mode("never")
+
+    assert read(store, file) == b"truth"
+    assert not is_writable(path)  # the copy in its place was flushed
+    flip(path, 3)
+    path.chmod(0o444)
+    assert read(store, file) != b"truth"
 
 
 def test_the_mode_is_a_setting_of_the_workspace(copied, tmp_path):

@@ -5,7 +5,7 @@ It knows no store: what is fetched is a `Remote`. A hit opens no connection, wai
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +15,13 @@ from resources.storage.cache.counters import Counters, host_counts
 from resources.storage.cache.download import Remote
 from resources.storage.cache.fetch import FULL, Fetcher
 from resources.storage.cache.hits import Hits
+from resources.storage.cache.landing import landed
 from resources.storage.cache.layout import Layout, spare_name
 from resources.storage.cache.leases import leases_in
 from resources.storage.cache.locks import locked
 from resources.storage.cache.room import Room
 from resources.storage.cache.stats import CacheStats, stats_of
-from resources.storage.verified import has_digest, trust
+from resources.storage.verified import has_digest, may_be_torn, trust
 
 PATIENCE_S = 300.0
 """Longest silence of another process in seconds: a store gives up on a frozen server sooner."""
@@ -67,9 +68,13 @@ class HostCache:
             try:
                 path = self._layout.final(name)
                 try:
-                    self._hit(name, path.stat().st_size)
+                    status = path.stat()
                 except FileNotFoundError:
                     self._miss(name, remote, path)
+                else:
+                    self._hit(name, status.st_size)
+                    if may_be_torn(status, name):
+                        self._prove(name, remote, path)
             except BaseException:
                 self._leases.release(name)
                 raise
@@ -84,8 +89,20 @@ class HostCache:
         except OSError as error:
             with self._explained(name):
                 raise error
-        self._hit(name, os.fstat(descriptor).st_size)
+        status = os.fstat(descriptor)
+        if may_be_torn(status, name):  # to be proved by `lease`
+            os.close(descriptor)
+            return None
+        self._hit(name, status.st_size)
         return descriptor
+
+    def landed(self, name: str, size_bytes: int, start: int, end: int) -> bytes | None:
+        """Return unverified bytes of `name` out of a download that is under way, or None where that has none soon."""
+        try:
+            return landed(self._layout, name, size_bytes, start, end)
+        except OSError as error:
+            with self._explained(name):
+                raise error
 
     def release(self, name: str) -> None:
         """Give back one lease; the file may then be evicted, but stays valid where it is open or mapped."""
@@ -107,14 +124,14 @@ class HostCache:
             if self._is_damaged(name):  # or another process was first
                 self._fetcher.replace(name, remote)
 
-    def drop_damaged(self, name: str) -> bool:
-        """Remove the copy of `name` if its bytes are damaged; return whether they were.
+    def drop_damaged(self, name: str, *, is_whole: Callable[[Path, str], bool] = has_digest) -> bool:
+        """Remove the copy of `name` if its bytes are damaged, as `is_whole` tells; return whether they were.
 
         Where others have leased it, its name must stay: its time is changed instead, upon which each of them hashes it
         anew when it next asks for it, and mends it.
         """
         with self._explained(name), self._turn(name):
-            damaged = self._is_damaged(name)
+            damaged = self._is_damaged(name, is_whole)
             if damaged and not self._room.forget_idle(name):
                 os.utime(self._layout.final(name))
             return damaged
@@ -122,6 +139,10 @@ class HostCache:
     def count(self, **more: float) -> None:
         """Count more of what `CacheStats` names."""
         self._counters.add(**more)
+
+    def count_often(self, **more: float) -> None:
+        """Do so for what happens thousands of times a second: a kill may lose the last of them."""
+        self._counters.add_often(**more)
 
     def stats(self) -> CacheStats:
         """Return what this process did, and what the folder holds."""
@@ -147,9 +168,15 @@ class HostCache:
         self._hits.add(name)
         self.count(hits=1, hit_bytes=size_bytes)
 
-    def _is_damaged(self, name: str) -> bool:
+    def _prove(self, name: str, remote: Remote, path: Path) -> None:
+        if has_digest(path, name):
+            trust(path, name)
+        else:
+            self.mend(name, remote)
+
+    def _is_damaged(self, name: str, is_whole: Callable[[Path, str], bool] = has_digest) -> bool:
         try:
-            damaged = not has_digest(self._layout.final(name), name)
+            damaged = not is_whole(self._layout.final(name), name)
         except FileNotFoundError:  # perhaps evicted just now
             return False
         self.count(damaged=int(damaged))

@@ -1,12 +1,12 @@
 """Owns the way of one file from the store into a part file: in ranges, resumable, hashed on the way.
 
-Nothing here gives the file its final name. The journal says which ranges a killed process had finished; they are read
-back and hashed like all others, so a journal that lies costs time, never a wrong byte.
+Nothing here gives the file its final name, or flushes it. The journal says which ranges a killed process had finished;
+they are read back and hashed like all others, so a journal that lies costs time, never a wrong byte.
 """
 
 import os
 from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,6 @@ from resources.storage.content import CHUNK_BYTES, chunk_count, chunk_digest, ro
 
 RANGE_CHUNKS = 2
 CONCURRENT_RANGES = 4
-_FLUSH_RANGES = 4
 
 
 class Remote(Protocol):
@@ -52,7 +51,7 @@ class Download:
 
 
 def download(remote: Remote, part: Path, journal: Path) -> Download:
-    """Fill `part` with the file, flush it to the disk, and return its digest.
+    """Fill `part` with the file, and return its digest.
 
     Args:
         remote: The file.
@@ -66,16 +65,13 @@ def download(remote: Remote, part: Path, journal: Path) -> Download:
     with _opened(part) as target, _opened(journal) as log:
         _allocate(target, remote.size_bytes)
         ranges = _Ranges(remote, target, log)
-        with ThreadPoolExecutor(1) as flusher, ThreadPoolExecutor(CONCURRENT_RANGES) as pool:
+        with ThreadPoolExecutor(CONCURRENT_RANGES) as pool:
             work = [pool.submit(ranges.finish, number) for number in range(ranges.count)]
             try:
-                flushed = _flushed_meanwhile(work, flusher, target)
+                done = [item.result() for item in work]
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        flushed.result()
-        os.fsync(target)
-    done = [item.result() for item in work]
     digests = [digest for item in done for digest in item.digests]
     return Download(digest=root_of(digests, remote.size_bytes), fetched_bytes=sum(item.fetched_bytes for item in done))
 
@@ -118,17 +114,6 @@ class _Ranges:
 
 def _digests(data: memoryview) -> list[bytes]:
     return [chunk_digest(data[start : start + CHUNK_BYTES]) for start in range(0, max(1, len(data)), CHUNK_BYTES)]
-
-
-def _flushed_meanwhile(work: list[Future[_Range]], flusher: ThreadPoolExecutor, target: int) -> Future[None]:
-    """Wait for all work, and have the disk begin early, so that the last flush is short."""
-    flushed = flusher.submit(lambda: None)
-    for number, item in enumerate(work, start=1):
-        item.result()
-        if number % _FLUSH_RANGES == 0 and flushed.done():
-            flushed.result()
-            flushed = flusher.submit(os.fsync, target)
-    return flushed
 
 
 def _allocate(descriptor: int, size_bytes: int) -> None:

@@ -13,7 +13,7 @@ from resources.storage.cache.download import Remote, download
 from resources.storage.cache.layout import Layout, spare_name
 from resources.storage.cache.leases import Leases
 from resources.storage.cache.room import Room
-from resources.storage.verified import trust
+from resources.storage.verified import WRITE_BITS, is_bound_to_flush, trust
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -76,12 +76,16 @@ class Fetcher:
 
 
 def _publish(part: Path, path: Path) -> None:
-    """Give a flushed and verified file its final name, for good."""
-    part.chmod(part.stat().st_mode & 0o555)
+    """Give a verified file its final name; what a loss of power may do to it, its next reader finds by the digest."""
+    flush = is_bound_to_flush()
+    if flush:
+        sync(part)
+        part.chmod(part.stat().st_mode & ~WRITE_BITS)
     path.parent.mkdir(exist_ok=True)
     part.rename(path)
-    for folder in (path.parent, path.parent.parent):
-        sync(folder)
+    if flush:
+        for folder in (path.parent, path.parent.parent):
+            sync(folder)
 
 
 def _altered(remote: Remote, found: str) -> IntegrityError:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from resources.errors import StoreError
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.05
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.1
+_GLANCE_SHARE = 0.05  # of the time waited so far, between two looks whether it is done: many wait for one
 
 
 @contextmanager
@@ -45,10 +46,10 @@ def locked(
 
 
 def _acquired(file: Path, patience_s: float, done: Callable[[], bool], progress: Callable[[], object]) -> int | None:
-    pause_s, seen, deadline = _FIRST_PAUSE_S, progress(), time.monotonic() + patience_s
+    began = time.monotonic()
+    pause_s, seen, deadline = _FIRST_PAUSE_S, progress(), began + patience_s
     while (descriptor := _attempt(file)) is None:
-        time.sleep(pause_s)
-        if done():
+        if _done_within(pause_s, done, began):
             return None
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         if (now := progress()) != seen:
@@ -59,6 +60,16 @@ def _acquired(file: Path, patience_s: float, done: Callable[[], bool], progress:
                 "end that process (it may be stopped or hang), then run again"
             )
     return descriptor
+
+
+def _done_within(pause_s: float, done: Callable[[], bool], began: float) -> bool:
+    """Wait for `pause_s`, or less if the holder is done before; a look is cheaper than trying the lock."""
+    end = time.monotonic() + pause_s
+    while (now := time.monotonic()) < end:
+        time.sleep(min(max(_FIRST_PAUSE_S, _GLANCE_SHARE * (now - began)), end - now))
+        if done():
+            return True
+    return done()
 
 
 def _attempt(file: Path) -> int | None:
