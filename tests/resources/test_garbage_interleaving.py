@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from resources.errors import ConflictError, ObjectMissing, StoreError
 from resources.refs import ModelRef
 from resources.storage import refs
-from resources.storage.garbage import guard, roots, sweep, walk
+from resources.storage.garbage import guard, leases, roots, sweep, walk
 from resources.storage.garbage.collect import collect
 from resources.storage.garbage.leases import leased
 from resources.storage.garbage.pins import pin
@@ -40,7 +40,8 @@ def one_step_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "READERS", 1)
     monkeypatch.setattr(guard, "PAUSE_S", 0.0)
     monkeypatch.setattr(guard, "WAIT_S", 0.01)
-    monkeypatch.setattr(sweep, "this_process", lambda: threading.current_thread().name)
+    for module in (sweep, leases):
+        monkeypatch.setattr(module, "this_process", lambda: threading.current_thread().name)
 
 
 def files_of(number: int) -> dict[str, bytes]:
@@ -58,9 +59,12 @@ class World:
         self.leased: dict[str, str] = {}
         self.actors: list[Actor] = []
         self.time = NOW
-        monkeypatch.setattr(
-            sweep, "is_dead", lambda name, **_: any(one.name == name and one.ended for one in self.actors)
-        )
+        for module in (sweep, leases):
+            monkeypatch.setattr(module, "is_dead", self.is_dead)
+
+    def is_dead(self, name: str, **_: object) -> bool:
+        """Return whether an actor has ended."""
+        return any(one.name == name and one.ended for one in self.actors)
 
     def act(self, kind: str, number: int) -> None:
         """Add an actor."""
