@@ -98,8 +98,11 @@ class HostCache:
 
     def landed(self, name: str, size_bytes: int, start: int, end: int) -> bytes | None:
         """Return unverified bytes of `name` out of a download that is under way, or None where that has none soon."""
-        with self._explained(name):
+        try:
             return landed(self._layout, name, size_bytes, start, end)
+        except OSError as error:
+            with self._explained(name):
+                raise error
 
     def release(self, name: str) -> None:
         """Give back one lease; the file may then be evicted, but stays valid where it is open or mapped."""

@@ -61,7 +61,7 @@ class Layout:
 
     def journal(self, name: str) -> Path:
         """Return the file that tells which ranges of the part are finished."""
-        return self.root / "parts" / f"{name}{_JOURNAL}"
+        return _journal(self.root, name)
 
     def lock(self, name: str) -> Path:
         """Return the file that the fetching process locks."""
@@ -97,6 +97,11 @@ class Layout:
 @lru_cache(maxsize=4096)  # building a path takes as long as looking at the disk
 def _final(root: Path, name: str) -> Path:
     return root / "objects" / name[:2] / name
+
+
+@lru_cache(maxsize=4096)  # each read of a part looks for it
+def _journal(root: Path, name: str) -> Path:
+    return root / "parts" / f"{name}{_JOURNAL}"
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
