@@ -1,8 +1,8 @@
 """Owns hedged reads: a request that takes unusually long is sent a second time, and the first answer counts.
 
 For large reads alone. Their requests run in one event loop of the process, where an answer that nobody needs any more
-is dropped with its connection. That costs less than calling the client from the reader's own thread, but for reads of
-some KB it would be half of their processor time.
+is dropped with its connection. Handing over to it would be half of the processor time of reads of some KB. Large ones
+take some more memory that way, since the client's threads allocate what they receive.
 """
 
 import asyncio
