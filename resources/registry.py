@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from resources.canonical import canonical_json, digest_value, parse_json
+from resources.canonical import digest_value
 from resources.errors import ConflictError, IntegrityError, ObjectMissing, SignatureError
 from resources.refs import ModelRef, from_json, sources_of, to_json
 from resources.signing import Keyring, Signer
 from resources.storage.garbage.guard import keeping
 from resources.storage.layered import fork_log, holder
 from resources.storage.store import Store
+from resources.storage.values import read_verified, seal, unseal
 
 ALIAS = "champion"
 FOLDER = "registry"
@@ -99,7 +100,7 @@ class Registry:
         for sequence, key in enumerate(self._store.list(self._folder), start=_FIRST):
             if key != self._key(sequence):
                 raise self._damaged(self._key(sequence), f"it is missing, {key} was found in its place")
-            entry = _parse(self._store.get(key), lambda why, key=key: self._damaged(key, why))
+            entry = _read(self._store, key, lambda why, key=key: self._damaged(key, why))
             self._check(entry, key, sequence, found[-1].digest if found else "")
             found.append(entry)
         return tuple(found)
@@ -206,7 +207,7 @@ class Registry:
             reason=reason,
         )
         entry = replace(draft, signature=self._signer.sign(_KIND, draft.digest), key_id=self._signer.key_id)
-        key, data = self._key(entry.sequence), canonical_json(_to_json(entry))
+        key, data = self._key(entry.sequence), seal(_to_json(entry))
         fork_log(self._store, self._folder)
         # Another process may have forked the log of a base at an earlier entry than was read here.
         if entries and not self._holds(entries[-1]):
@@ -220,7 +221,7 @@ class Registry:
     def _holds(self, entry: Entry) -> bool:
         key = self._key(entry.sequence)
         try:
-            return _parse(self._store.get(key), lambda why: self._damaged(key, why)).digest == entry.digest
+            return _read(self._store, key, lambda why: self._damaged(key, why)).digest == entry.digest
         except ObjectMissing:
             return False
 
@@ -252,14 +253,18 @@ class Registry:
 
 
 def logged_models(store: Store) -> Iterator[tuple[str, ModelRef, str | None]]:
-    """Yield the store key, the model and the report's digest of every entry of every registry; nothing is verified.
+    """Yield the store key, the model and the report's digest of every entry of every registry.
+
+    Of each no more is verified than that its bytes are as they were written: not who signed it, nor what it follows.
 
     Raises:
-        IntegrityError: If an entry cannot be read.
+        IntegrityError: If an entry cannot be read, or is damaged.
     """
     for key in store.list(FOLDER):
         try:
-            entry = _parse(store.get(key), lambda why, key=key: IntegrityError(f"{key} in store {store.url}: {why}"))
+            entry = _read(
+                store, key, lambda why, key=key: IntegrityError(f"{key} in store {store.url}: {why}; restore it")
+            )
         except ObjectMissing:  # a backtest empties its log
             continue
         yield key, entry.model, entry.report
@@ -286,9 +291,9 @@ def _to_json(entry: Entry) -> dict[str, Any]:  # Any: JSON values
     return asdict(entry) | {"model": to_json(entry.model)}
 
 
-def _parse(data: bytes, damaged: Callable[[str], IntegrityError]) -> Entry:
+def _read(store: Store, key: str, damaged: Callable[[str], IntegrityError]) -> Entry:
     try:
-        value = parse_json(data)
+        value = read_verified(store, key, unseal)
         model = from_json(value.pop("model"))
         if not isinstance(model, ModelRef):
             raise TypeError("its model is not a model")

@@ -1,4 +1,3 @@
-import json
 import multiprocessing
 import secrets
 from dataclasses import replace
@@ -13,12 +12,13 @@ from hypothesis import strategies as st
 from resources.canonical import digest_value
 from resources.errors import ConflictError, IntegrityError, ObjectMissing
 from resources.refs import ModelRef
-from resources.registry import Entry, Registry
+from resources.registry import Entry, Registry, logged_models
 from resources.settings import load_settings
 from resources.signing import Keyring, Signer
 from resources.storage.folder import FolderStore
 from resources.storage.object_store import ObjectStore
 from resources.storage.store import Store
+from resources.storage.values import seal, unseal
 from resources.workspace import open_workspace
 
 REPORT = "f" * 64
@@ -234,7 +234,7 @@ def log(store: FolderStore) -> FolderStore:
 
 
 def altered(store: Store, key: str, **fields: object) -> bytes:
-    return json.dumps(json.loads(store.get(key)) | fields).encode()
+    return seal(unseal(store.get(key)) | fields)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_an_altered_entry_is_named_and_nothing_is_read_past_it(log, fields):
 
 
 def test_a_swapped_model_is_detected(log):
-    log.put(THIRD, altered(log, THIRD, model=json.loads(log.get(SECOND))["model"]))
+    log.put(THIRD, altered(log, THIRD, model=unseal(log.get(SECOND))["model"]))
 
     with pytest.raises(IntegrityError, match=f"{THIRD} .* false signature"):
         opened(log).champion()
@@ -314,6 +314,17 @@ def test_an_entry_rewritten_with_a_trusted_key_breaks_the_chain_after_it(log):
 
     with pytest.raises(IntegrityError, match=f"{THIRD} .*: it does not follow the entry before it"):
         opened(log).entries()
+
+
+def test_a_flipped_bit_anywhere_in_an_entry_is_detected_by_whoever_reads_the_log_and_by_who_collects_garbage(log):
+    true = log.get(SECOND)
+    for place in range(0, len(true), 7):
+        log.put(SECOND, true[:place] + bytes([true[place] ^ 1]) + true[place + 1 :])
+
+        with pytest.raises(IntegrityError, match=f"{SECOND} "):
+            opened(log).entries()
+        with pytest.raises(IntegrityError, match=f"{SECOND} .*; restore it"):
+            list(logged_models(log))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b'{"sequence": NaN}'])
