@@ -1,4 +1,7 @@
-"""Owns the asset `penstock/lifecycle`: each materialization is one round, and a report of what moved."""
+"""Owns the asset `penstock/lifecycle`: each materialization is one round, and a report of what moved.
+
+The round ends with a scrub of the cache of the host that it runs on, so that one needs no daemon of its own.
+"""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -8,10 +11,12 @@ import dagster as dg
 from pydantic import Field
 
 from assets.stage import plain_failures
+from resources.storage.cache.scrub import RATE_BYTES_PER_S, Scrub
 from resources.storage.lifecycle.policy import TIERS, Policy
 from resources.wiring import WorkspaceResource
 
 if TYPE_CHECKING:
+    from resources.settings import Settings
     from resources.storage.lifecycle.archive import Archived
     from resources.storage.lifecycle.cycle import Cycle
 
@@ -24,6 +29,10 @@ class LifecycleConfig(dg.Config):
     """What a round may be told."""
 
     grace_s: float = Field(default=86_400.0, ge=0, description="Seconds that garbage stays at least.")
+    scrub_for_s: float = Field(
+        default=600.0, ge=0, description="Seconds in which copies in this host's cache are hashed again; 0 for never."
+    )
+    scrub_bytes_per_s: float = Field(default=RATE_BYTES_PER_S, gt=0, description="Most bytes to read for it a second.")
 
 
 def lifecycle_asset(policy: Policy) -> dg.AssetsDefinition:
@@ -49,7 +58,10 @@ def lifecycle_asset(policy: Policy) -> dg.AssetsDefinition:
             archive = archive_of(opened.settings)
             done = turn(own_layer(opened.store), archive, policy, now=datetime.now(UTC), grace_s=config.grace_s)
             context.log.info("%d versions archived, %d forgotten", len(done.moved), len(done.forgotten))
-            return dg.MaterializeResult(metadata=lifecycle_metadata(done))
+            scrubbed = _scrubbed(opened.settings, config)
+            if scrubbed.damaged:
+                context.log.warning("%d copies in the cache were damaged", len(scrubbed.damaged))
+            return dg.MaterializeResult(metadata=lifecycle_metadata(done) | scrub_metadata(scrubbed))
 
     return lifecycle
 
@@ -76,6 +88,31 @@ def lifecycle_metadata(done: "Cycle") -> dict[str, dg.MetadataValue]:
         **{name: dg.MetadataValue.int(number) for name, number in numbers.items()},
         "moved": dg.MetadataValue.md(_table(moved)),
     }
+
+
+def scrub_metadata(done: Scrub) -> dict[str, dg.MetadataValue]:
+    """Return what the scrub came to, under stable keys `scrub_<what>`."""
+    numbers = {
+        "copies": done.copies,
+        "read_bytes": done.read_bytes,
+        "damaged": len(done.damaged),
+        "dropped": len(done.dropped),
+        "left": done.left,
+    }
+    return {
+        **{f"scrub_{name}": dg.MetadataValue.int(number) for name, number in numbers.items()},
+        "scrub_busy": dg.MetadataValue.bool(done.busy),
+    }
+
+
+def _scrubbed(settings: "Settings", config: LifecycleConfig) -> Scrub:
+    from resources.storage.cache.cache import HostCache
+    from resources.storage.cache.scrub import Pace, scrub
+
+    if not config.scrub_for_s:
+        return Scrub()
+    cache = HostCache(settings.cache, budget_bytes=settings.cache_bytes)
+    return scrub(cache, Pace(rate_bytes_per_s=config.scrub_bytes_per_s, for_s=config.scrub_for_s))
 
 
 def _table(moved: "list[tuple[str, Archived]]") -> str:

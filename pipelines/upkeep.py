@@ -4,18 +4,14 @@ import dagster as dg
 
 from assets.lifecycle import GROUP, KEY, lifecycle_asset
 from pipelines.build import shared_resources
-from resources.storage.lifecycle.policy import Policy
+from pipelines.retention import RETENTION
 
 SCHEDULE = "30 2 * * *"
 """Every night, when the schedule is switched on in the web UI."""
 
 
-def upkeep(policy: Policy | None = None) -> dg.Definitions:
-    """Return the life cycle of all versions as Dagster definitions.
-
-    Args:
-        policy: How long versions stay where; None means the default, which `penstock data gc` goes by.
-    """
+def upkeep() -> dg.Definitions:
+    """Return the life cycle of all versions as Dagster definitions; `pipelines.retention` says how long they stay."""
     job = dg.define_asset_job(
         f"{GROUP}_lifecycle", selection=dg.AssetSelection.assets(KEY), executor_def=dg.in_process_executor
     )
@@ -27,5 +23,5 @@ def upkeep(policy: Policy | None = None) -> dg.Definitions:
         description="Archives what is cold and deletes what has expired.",
     )
     return dg.Definitions(
-        assets=[lifecycle_asset(policy or Policy())], jobs=[job], schedules=[schedule], resources=shared_resources("")
+        assets=[lifecycle_asset(RETENTION)], jobs=[job], schedules=[schedule], resources=shared_resources("")
     )

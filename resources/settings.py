@@ -66,6 +66,13 @@ SETTINGS: tuple[Setting, ...] = (
         "The same for the base store, for another store that `penstock data push` writes to, and for the archive.",
     ),
     Setting(
+        "PENSTOCK_BASE_PROFILE",
+        "(none)",
+        "Profile of the AWS configuration that the base store, another store that `penstock data push` writes to, and "
+        "the archive are reached by (`endpoint_url`, `region`, credentials, `ca_bundle`), whatever the `AWS_*` "
+        "variables say. Unset, these hold for all stores.",
+    ),
+    Setting(
         "PENSTOCK_ARCHIVE",
         "(none)",
         "Where versions go that nothing needs and nobody used for long: a store as above, say a bucket with a cold "
@@ -112,6 +119,7 @@ class Settings(BaseModel):
         base_store: URL or folder of a store that is only read, or None.
         encryption_key: File of the key of an encrypted store, or None.
         base_encryption_key: That of the base store, or None.
+        base_profile: Profile of the AWS configuration by which stores other than one's own are reached, or None.
         archive: URL or folder of the archive, or None.
         key: Private signing key.
         trusted_keys: Folder of further public keys, or None.
@@ -130,6 +138,7 @@ class Settings(BaseModel):
     base_store: str | None = None
     encryption_key: Path | None = None
     base_encryption_key: Path | None = None
+    base_profile: str | None = None
     archive: str | None = None
     key: Path
     trusted_keys: Path | None = None
@@ -160,9 +169,12 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         home=home,
         store=store,
-        base_store=_base_store(values["BASE_STORE"], store) if "BASE_STORE" in values else None,
+        base_store=_base_store(values["BASE_STORE"], store, values.get("BASE_PROFILE"))
+        if "BASE_STORE" in values
+        else None,
         encryption_key=path("ENCRYPTION_KEY", home) if "ENCRYPTION_KEY" in values else None,
         base_encryption_key=path("BASE_ENCRYPTION_KEY", home) if "BASE_ENCRYPTION_KEY" in values else None,
+        base_profile=values.get("BASE_PROFILE"),
         archive=_store("PENSTOCK_ARCHIVE", values["ARCHIVE"]) if "ARCHIVE" in values else None,
         key=path("KEY", home / "keys" / "signing.pem"),
         trusted_keys=path("TRUSTED_KEYS", home) if "TRUSTED_KEYS" in values else None,
@@ -172,9 +184,25 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         ),
         scratch=scratch,
         cache=path("CACHE", scratch / "cache"),
-        cache_bytes=_bytes("PENSTOCK_CACHE_BYTES", values["CACHE_BYTES"]) if "CACHE_BYTES" in values else None,
+        cache_bytes=parse_bytes("PENSTOCK_CACHE_BYTES", values["CACHE_BYTES"]) if "CACHE_BYTES" in values else None,
         verify=_verify(values.get("VERIFY", "first")),
     )
+
+
+def parse_bytes(name: str, text: str) -> int:
+    """Return the bytes that `text` tells, such as `20GB`; `name` is what it was given for.
+
+    Raises:
+        SettingsError: If it is no size above 0.
+
+    >>> parse_bytes("--rate", "1.5 MB")
+    1500000
+    """
+    found = _SIZE.fullmatch(text.strip())
+    size_bytes = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
+    if size_bytes <= 0:
+        raise SettingsError(f"{name}={text!r} is no size: give bytes above 0, or a number with a unit as 20GB or 20GiB")
+    return size_bytes
 
 
 def check_registry_name(name: str) -> str:
@@ -212,14 +240,6 @@ def _path(name: str, text: str) -> Path:
         raise SettingsError(f"{name}={text!r}: {error}; write the path out") from error
 
 
-def _bytes(name: str, text: str) -> int:
-    found = _SIZE.fullmatch(text.strip())
-    size_bytes = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
-    if size_bytes <= 0:
-        raise SettingsError(f"{name}={text!r} is no size: give bytes above 0, or a number with a unit as 20GB or 20GiB")
-    return size_bytes
-
-
 def _verify(text: str) -> Mode:
     for mode in get_args(Mode):
         if text == mode:
@@ -237,9 +257,10 @@ def _store(name: str, text: str) -> str:
     return text
 
 
-def _base_store(text: str, own: str) -> str:
+def _base_store(text: str, own: str, profile: str | None) -> str:
     base = _store("PENSTOCK_BASE_STORE", text)
-    if _place(base) == _place(own):
+    # Two servers may have buckets of one name.
+    if _place(base) == _place(own) and not (profile and check_url(base) == "s3"):
         raise SettingsError(
             f"PENSTOCK_BASE_STORE and PENSTOCK_STORE are the same store {own}: a base is only read; name another store "
             "to write to (PENSTOCK_STORE), or unset PENSTOCK_BASE_STORE"

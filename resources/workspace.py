@@ -47,7 +47,7 @@ def store_of(settings: Settings) -> Store:
 
 def own_store_of(settings: Settings) -> Store:
     """Return the store that everything new goes to."""
-    return _opened(settings, settings.store, settings.encryption_key)
+    return _opened(settings, settings.store, settings.encryption_key, None)
 
 
 def base_store_of(settings: Settings) -> Store | None:
@@ -56,17 +56,18 @@ def base_store_of(settings: Settings) -> Store | None:
 
 
 def other_store(settings: Settings, url: str) -> Store:
-    """Return a store that is not one's own: base, archive, target of a push; with the base's key if there is one."""
-    return _opened(settings, url, settings.base_encryption_key)
+    """Return a store that is not one's own: base, archive, target of a push; by the base's key and profile, if any."""
+    return _opened(settings, url, settings.base_encryption_key, settings.base_profile)
 
 
-def _opened(settings: Settings, url: str, key: Path | None) -> Store:
+def _opened(settings: Settings, url: str, key: Path | None, profile: str | None) -> Store:
     return open_store(
         url,
         cache=settings.cache,
         cache_bytes=settings.cache_bytes,
         encryption_key=key,
         scratch=settings.scratch,
+        profile=profile,
     )
 
 

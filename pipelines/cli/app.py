@@ -17,6 +17,7 @@ from pipelines.cli.data.pin import pin as data_pin
 from pipelines.cli.data.pull import pull as data_pull
 from pipelines.cli.data.push import push as data_push
 from pipelines.cli.data.recall import recall as data_recall
+from pipelines.cli.data.scrub import scrub as data_scrub
 from pipelines.cli.data.show import show as data_show
 from pipelines.cli.data.stats import stats as data_stats
 from pipelines.cli.data.verify import verify as data_verify
@@ -63,6 +64,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "data diff": data_diff,
     "data verify": data_verify,
     "data stats": data_stats,
+    "data scrub": data_scrub,
     "data import": data_import,
     "data pull": data_pull,
     "data export": data_export,

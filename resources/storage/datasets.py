@@ -13,7 +13,7 @@ import polars as pl
 from resources.canonical import digest_bytes
 from resources.refs import DatasetRef
 from resources.storage.files import borrowed, file_path
-from resources.storage.garbage.guard import deletions, settle
+from resources.storage.garbage.guard import deletions, note_whole, settle
 from resources.storage.garbage.walk import file_keys
 from resources.storage.grouping import plain_schema
 from resources.storage.layered import holder
@@ -97,8 +97,9 @@ class SnapshotWriter:
         )
         # A shard that was there already may be garbage that waits for its end.
         keys = cache(lambda: [key for file in made.shards.files for key in file_keys(file)])
-        settle(self._store, keys, since=self._deletions)
+        settled = settle(self._store, keys, since=self._deletions)
         digest = put_object(self._store, encode(made))
+        note_whole(self._store, digest, settled)
         return DatasetRef(
             digest=digest,
             location=holder(self._store, object_key(digest)).url,

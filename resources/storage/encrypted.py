@@ -59,8 +59,7 @@ class EncryptedStore:
         self._scratch = scratch
         self._data_key: DataKey | None = None
         self._lock = Lock()
-        self._cache = store.cache if isinstance(store, ObjectStore) else None
-        self._headers = HeaderCache(self._cache.root / "headers" if self._cache else None)
+        self._headers = HeaderCache(store.cache.root / "headers" if isinstance(store, ObjectStore) else None)
         self._copies = PlainCopies()
 
     @property
@@ -183,17 +182,18 @@ class EncryptedStore:
         sealed = self._header(file.key)
         if sealed.size_bytes != file.size_bytes:
             raise ValueError(f"it is {sealed.size_bytes:,} bytes long, its manifest says {file.size_bytes:,}")
-        if self._cache is None:
+        if not isinstance(self.behind, ObjectStore):
             yield from frames_in(sealed, self.behind.local(file), HEADER_BYTES)
             return
-        path = self._cache.lease(sealed.body_digest, EncryptedBody(self.behind, sealed))
+        cache, body = self.behind.cache, EncryptedBody(self.behind, sealed)
+        path = cache.lease(sealed.body_digest, body)
         try:
             yield from frames_in(sealed, path, 0)
         except ValueError:
-            self._cache.mend(sealed.body_digest, EncryptedBody(self.behind, sealed))
+            cache.mend(sealed.body_digest, body)
             raise
         finally:
-            self._cache.release(sealed.body_digest)
+            cache.release(sealed.body_digest)
 
     def _header(self, key: str) -> Sealed:
         data_key, name = self._reading(key), self._header_name(key)

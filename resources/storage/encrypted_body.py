@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from resources.errors import IntegrityError, StoreError
+from resources.storage.object_store import ObjectStore
 from resources.storage.sealing import FRAME_BYTES, HEADER_BYTES, TAG_BYTES, Sealed
-from resources.storage.store import Store
 
 _READ_FRAMES = 64
 _FRAME = FRAME_BYTES + TAG_BYTES
@@ -14,7 +14,7 @@ _FRAME = FRAME_BYTES + TAG_BYTES
 class EncryptedBody:
     """The encrypted frames of one file, as the cache fetches them."""
 
-    def __init__(self, store: Store, sealed: Sealed) -> None:
+    def __init__(self, store: ObjectStore, sealed: Sealed) -> None:
         self._store = store
         self._sealed = sealed
 
@@ -34,7 +34,7 @@ class EncryptedBody:
         Raises:
             IntegrityError: If the value has another length than its header says.
         """
-        data = self._store.get_range(self._sealed.name, HEADER_BYTES + start, HEADER_BYTES + end)
+        data = self._store.fetch(self._sealed.name, HEADER_BYTES + start, HEADER_BYTES + end)
         wanted = HEADER_BYTES + self._sealed.body_bytes
         if len(data) != end - start and (found := self._store.size_bytes(self._sealed.name)) != wanted:
             raise IntegrityError(

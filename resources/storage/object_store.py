@@ -4,34 +4,32 @@ Every call is bounded: a frozen server is an error after about two minutes, neve
 per name and process, for tests. Local copies are the cache's: `resources.storage.cache`.
 """
 
-import os
-import random
-import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from resources.errors import IntegrityError, ObjectMissing, StoreError
+from resources.storage.attempts import Patience, attempted, is_final, status_of
 from resources.storage.cache.cache import HostCache
+from resources.storage.clients import MOST_TIMEOUTS, first_line, memory, remedy, s3
 from resources.storage.content import StoredFile
+from resources.storage.hedging import HEDGED_BYTES, hedged
+from resources.storage.latencies import Policy
 from resources.storage.store import ENCRYPTION, check_key, encrypted_error, redact
 
 if TYPE_CHECKING:
-    from obstore import PutMode
+    from obstore import Bytes, PutMode
     from obstore.store import MemoryStore, S3Store
+
+    Client = MemoryStore | S3Store
 
 PART_BYTES = 16 * 2**20
 CONCURRENT_PARTS = 4
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _CREATE_BYTES = 8 * 2**20  # up to here one conditional request; above, a multipart upload
-_MEMORY: dict[str, "MemoryStore"] = {}
-_LOCK = Lock()
-_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-_SHORTEST_SECRET = 12  # shorter values are words of a test server, found in many a URL
+_ONCE = Patience(retries=0, total_s=0)  # where the client itself repeats each page or part
+_BEYOND_END = 416
+R = TypeVar("R")
 
 
 class ObjectStore:
@@ -44,6 +42,7 @@ class ObjectStore:
         cache_bytes: Most bytes in that folder; None means half of what is free on its disk.
         timeout_s: Longest silence of the server within one request, in seconds.
         retries: How often a failed request is sent again.
+        profile: Profile of the AWS configuration to use whatever the environment says; None means the environment.
         refuse_encrypted: Whether to look, once before the first use, that the store is not an encrypted one.
     """
 
@@ -55,18 +54,23 @@ class ObjectStore:
         cache_bytes: int | None = None,
         timeout_s: float = 20.0,
         retries: int = 3,
+        profile: str | None = None,
         refuse_encrypted: bool = False,
     ) -> None:
         parts = urlsplit(url)
+        is_s3 = parts.scheme == "s3"
         self._url = redact(url).rstrip("/") if parts.netloc else url
-        self._prefix = parts.path.strip("/") + "/" if parts.scheme == "s3" and parts.path.strip("/") else ""
+        self._prefix = parts.path.strip("/") + "/" if is_s3 and parts.path.strip("/") else ""
         self._cache = HostCache(cache, budget_bytes=cache_bytes)
-        self._open: Callable[[], MemoryStore | S3Store] = (
-            (lambda: _memory(url)) if parts.scheme == "memory" else (lambda: _s3(parts.netloc, timeout_s, retries))
+        self._open: Callable[[int], Client] = lambda again: (
+            s3(parts.netloc, timeout_s=timeout_s, retries=again, profile=profile) if is_s3 else memory(url)
         )
         self._retries = retries
+        self._patience = Patience(retries=retries, total_s=MOST_TIMEOUTS * timeout_s) if is_s3 else _ONCE
+        self._hedging = Policy() if is_s3 else None
         self._refuse_encrypted = refuse_encrypted
-        self._client: MemoryStore | S3Store | None = None
+        self._client: Client | None = None
+        self._repeating: Client | None = None
 
     @property
     def url(self) -> str:
@@ -82,36 +86,38 @@ class ObjectStore:
         """Return the bytes under `key`."""
         import obstore
 
-        with self._explained("read", key):
-            return bytes(obstore.get(self._store(), self._key(key)).bytes())
+        return self._done("read", key, lambda client: bytes(obstore.get(client, self._key(key)).bytes()))
 
     def create(self, key: str, data: bytes) -> bool:
         """Write `data` by a conditional request; return False if the key exists.
 
         After a lost answer that may be by this very call: compare the bytes where it matters.
         """
-        with self._explained("create", key):
-            return self._put_if(key, data, "create")
+        return self._done("create", key, lambda client: self._put_if(client, key, data, "create"), passes=_any_generic)
 
     def put(self, key: str, data: bytes) -> None:
         """Write or replace the bytes under `key`."""
         import obstore
 
-        with self._explained("write", key):
-            obstore.put(self._store(), self._key(key), data, use_multipart=False)
+        def send(client: "Client") -> None:
+            obstore.put(client, self._key(key), data, use_multipart=False)
+
+        self._done("write", key, send, passes=_any_generic)
 
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         """Return the bytes under `key` and their entity tag."""
         import obstore
 
-        with self._explained("read", key):
-            found = obstore.get(self._store(), self._key(key))
+        def send(client: "Client") -> tuple[bytes, str]:
+            found = obstore.get(client, self._key(key))
             return bytes(found.bytes()), found.meta["e_tag"] or ""
+
+        return self._done("read", key, send)
 
     def swap(self, key: str, data: bytes, *, tag: str | None) -> bool:
         """Replace the bytes under `key` by a request that the server refuses if their entity tag changed."""
-        with self._explained("replace", key):
-            return self._put_if(key, data, "create" if tag is None else {"e_tag": tag})
+        mode: PutMode = "create" if tag is None else {"e_tag": tag}
+        return self._done("replace", key, lambda client: self._put_if(client, key, data, mode), passes=_any_generic)
 
     def upload(self, key: str, path: Path) -> bool:
         """Upload `path`, in parts where it is large; racing writers of one key write equal bytes."""
@@ -121,17 +127,18 @@ class ObjectStore:
             return self.create(key, path.read_bytes())
         if self.exists(key):
             return False
-        with self._explained("create", key):
-            obstore.put(self._store(), self._key(key), path, chunk_size=PART_BYTES, max_concurrency=CONCURRENT_PARTS)
+
+        def send(_: "Client") -> None:
+            place = self._key(key)
+            obstore.put(self._repeats(), place, path, chunk_size=PART_BYTES, max_concurrency=CONCURRENT_PARTS)
+
+        self._done("create", key, send, patience=_ONCE)
         return True
 
     def exists(self, key: str) -> bool:
         """Return whether `key` exists."""
-        import obstore
-
         try:
-            with self._explained("look up", key):
-                obstore.head(self._store(), self._key(key))
+            self.size_bytes(key)
         except ObjectMissing:
             return False
         return True
@@ -144,8 +151,7 @@ class ObjectStore:
         """Return how many bytes lie under `key`."""
         import obstore
 
-        with self._explained("look up", key):
-            return obstore.head(self._store(), self._key(key))["size"]
+        return self._done("look up", key, lambda client: obstore.head(client, self._key(key))["size"])
 
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below the folder `prefix`."""
@@ -155,36 +161,34 @@ class ObjectStore:
         """Return key to bytes of what lies below the folder `prefix`."""
         import obstore
 
-        folder = self._key(prefix.rstrip("/")) if prefix.rstrip("/") else self._prefix.rstrip("/")
-        with self._explained("list", prefix):
-            pages = obstore.list(self._store(), folder or None)
-            return dict(
-                sorted((str(item["path"])[len(self._prefix) :], item["size"]) for page in pages for item in page)
-            )
+        def send(_: "Client") -> dict[str, int]:
+            folder = self._key(prefix.rstrip("/")) if prefix.rstrip("/") else self._prefix.rstrip("/")
+            pages = obstore.list(self._repeats(), folder or None)
+            return {str(item["path"])[len(self._prefix) :]: item["size"] for page in pages for item in page}
+
+        return dict(sorted(self._done("list", prefix, send, patience=_ONCE).items()))
 
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""
         import obstore
 
-        with self._explained("delete", key):
+        def send(client: "Client") -> None:
             try:
-                obstore.delete(self._store(), self._key(key))
+                obstore.delete(client, self._key(key))
             except FileNotFoundError:  # S3 itself does not mind, the memory store does
                 return
 
+        self._done("delete", key, send)
+
     def get_range(self, key: str, start: int, end: int) -> memoryview:
         """Return the bytes under `key` from `start` to before `end`."""
-        import obstore
-        from obstore.exceptions import GenericError
+        data = self.fetch(key, start, end)
+        self._cache.count_often(range_reads=1, range_bytes=len(data))
+        return data
 
-        with self._explained("fetch", key):
-            try:
-                return memoryview(obstore.get_range(self._store(), self._key(key), start=start, end=end))
-            except GenericError:
-                # A range that begins at or behind the end is refused, as one of an object that was cut.
-                if obstore.head(self._store(), self._key(key))["size"] > start:
-                    raise
-                return memoryview(b"")
+    def fetch(self, key: str, start: int, end: int) -> memoryview:
+        """Do the same for the cache, which counts what it fetches itself."""
+        return self._done("fetch", key, lambda client: self._range(client, self._key(key), start, end))
 
     def local(self, file: StoredFile) -> Path:
         """Return the host's copy of `file`, fetched on first use and leased to this process."""
@@ -207,67 +211,113 @@ class ObjectStore:
         self._cache.mend(file.digest, _Remote(self, file))
         return True
 
-    def _put_if(self, key: str, data: bytes, mode: "PutMode") -> bool:
+    def _range(self, client: "Client", place: str, start: int, end: int) -> memoryview:
         import obstore
-        from obstore.exceptions import AlreadyExistsError, GenericError, PreconditionError
+        from obstore.exceptions import GenericError
 
-        # obstore sends a conditional request once only, since an answer may get lost on the way.
-        for attempt in range(self._retries + 1):
-            try:
-                obstore.put(self._store(), self._key(key), data, mode=mode)
-            except (AlreadyExistsError, PreconditionError):
-                return False
-            except FileNotFoundError:
-                if mode == "create":  # what is missing is the bucket
-                    raise StoreError(
-                        f"cannot create {key} in store {self._url}: there is no such bucket; make it, or check "
-                        "PENSTOCK_STORE"
-                    ) from None
-                return False
-            except GenericError:
-                if attempt == self._retries:
-                    raise
-                self._cache.count(retries=1)
-                time.sleep(min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S) * random.uniform(0.5, 1.5))
-            else:
-                break
+        try:
+            if self._hedging is None or end - start < HEDGED_BYTES:
+                return memoryview(obstore.get_range(client, place, start=start, end=end))
+            return memoryview(self._raced(self._hedging, client, place, start, end))
+        except GenericError as error:
+            # A range that begins at or behind the end is refused, as one of an object that was cut.
+            if self._hedging is not None and status_of(error) != _BEYOND_END:
+                raise
+            if obstore.head(client, place)["size"] > start:
+                raise
+            return memoryview(b"")
+
+    def _raced(self, policy: Policy, client: "Client", place: str, start: int, end: int) -> "Bytes":
+        import obstore
+
+        answer = hedged(policy, end - start, lambda: obstore.get_range_async(client, place, start=start, end=end))
+        if answer.hedges:
+            self._cache.count(hedges=answer.hedges, hedges_won=answer.hedges_won)
+        if isinstance(answer.value, Exception):
+            raise answer.value
+        return answer.value
+
+    def _put_if(self, client: "Client", key: str, data: bytes, mode: "PutMode") -> bool:
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        try:
+            obstore.put(client, self._key(key), data, mode=mode)
+        except (AlreadyExistsError, PreconditionError):
+            return False
+        except FileNotFoundError:
+            if mode == "create":  # what is missing is the bucket
+                raise StoreError(
+                    f"cannot create {key} in store {self._url}: there is no such bucket; make it, or check "
+                    "PENSTOCK_STORE"
+                ) from None
+            return False
         return True
 
-    def _store(self) -> "MemoryStore | S3Store":
+    def _done(
+        self,
+        operation: str,
+        key: str,
+        send: Callable[["Client"], R],
+        *,
+        patience: Patience | None = None,
+        passes: Callable[[Exception], bool] | None = None,
+    ) -> R:
+        """Send a request as often as patience allows, and explain in our words why it failed."""
+        from obstore.exceptions import BaseError
+
+        attempts = 1
+
+        def again() -> None:
+            nonlocal attempts
+            attempts += 1
+            self._cache.count(retries=1)
+
+        try:
+            client = self._store()
+            return attempted(lambda: send(client), patience or self._patience, passes=passes or _may_pass, again=again)
+        except (BaseError, OSError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise ObjectMissing(
+                    f"no object {key} in store {self._url}: check PENSTOCK_STORE, or make it again"
+                ) from None
+            tried = f" ({attempts} attempts)" if attempts > 1 else ""
+            # `from None`: the client's own text may repeat an endpoint with credentials.
+            raise StoreError(
+                f"cannot {operation} {key} in store {self._url}{tried}: {first_line(error)}; {remedy(error)}"
+            ) from None
+
+    def _store(self) -> "Client":
+        """Return the client that sends each request once."""
         if self._client is None:
-            client = self._open()
+            client = self._open(0)
             if self._refuse_encrypted and self._holds(client, ENCRYPTION):
                 raise encrypted_error(self._url)
             self._client = client
         return self._client
 
-    def _holds(self, client: "MemoryStore | S3Store", key: str) -> bool:
+    def _repeats(self) -> "Client":
+        """Return the client that repeats requests itself, for calls that are many requests."""
+        if self._repeating is None:
+            self._repeating = self._open(self._retries)
+        return self._repeating
+
+    def _holds(self, client: "Client", key: str) -> bool:
         import obstore
 
         try:
-            obstore.head(client, self._key(key))
+            attempted(
+                lambda: obstore.head(client, self._key(key)),
+                self._patience,
+                passes=_may_pass,
+                again=lambda: self._cache.count(retries=1),
+            )
         except FileNotFoundError:
             return False
         return True
 
     def _key(self, key: str) -> str:
         return self._prefix + check_key(key)
-
-    @contextmanager
-    def _explained(self, operation: str, key: str) -> Generator[None]:
-        from obstore.exceptions import BaseError
-
-        try:
-            yield
-        except (BaseError, OSError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise ObjectMissing(
-                    f"no object {key} in store {self._url}: check PENSTOCK_STORE, or make it again"
-                ) from None
-            # `from None`: the client's own text may repeat an endpoint with credentials.
-            raise StoreError(
-                f"cannot {operation} {key} in store {self._url}: {_first_line(error)}; {_remedy(error)}"
-            ) from None
 
 
 class _Remote:
@@ -286,7 +336,7 @@ class _Remote:
         return self._file.size_bytes
 
     def read(self, start: int, end: int) -> memoryview:
-        data = self._store.get_range(self._file.key, start, end)
+        data = self._store.fetch(self._file.key, start, end)
         if len(data) != end - start and (found := self._store.size_bytes(self._file.key)) != self._file.size_bytes:
             raise IntegrityError(
                 f"{self.name} was altered: it has {found:,} bytes there, its manifest says {self._file.size_bytes:,}; "
@@ -295,81 +345,12 @@ class _Remote:
         return data
 
 
-def _memory(url: str) -> "MemoryStore":
-    from obstore.store import MemoryStore
+def _any_generic(error: Exception) -> bool:
+    """Return whether a write may succeed the next time: its body may have been hurt on the way, which is a 400."""
+    from obstore.exceptions import GenericError
 
-    with _LOCK:
-        return _MEMORY.setdefault(url.rstrip("/"), MemoryStore())
-
-
-def _s3(bucket: str, timeout_s: float, retries: int) -> "S3Store":
-    from obstore.store import S3Store
-
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    config: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}  # Any: obstore's TypedDicts
-    if not os.environ.get("AWS_ACCESS_KEY_ID") and not os.environ.get("AWS_SKIP_SIGNATURE"):
-        config |= _profile()
-    return S3Store(
-        bucket,
-        **config,
-        # The server compares it with what arrived. Not all compare the digest in the signature: SeaweedFS would store a
-        # body with a flipped bit, and an empty one when the connection breaks, under a name that nobody writes again.
-        checksum_algorithm="SHA256",
-        client_options={
-            "allow_http": endpoint.startswith("http://"),
-            "connect_timeout": timedelta(seconds=5),
-            "read_timeout": timedelta(seconds=timeout_s),
-            "timeout": timedelta(seconds=4 * timeout_s),
-        },
-        retry_config={
-            "max_retries": retries,
-            "retry_timeout": timedelta(seconds=4 * timeout_s),
-            "backoff": {
-                "init_backoff": timedelta(seconds=_FIRST_PAUSE_S),
-                "max_backoff": timedelta(seconds=_LONGEST_PAUSE_S),
-                "base": 2,
-            },
-        },
-    )
+    return isinstance(error, GenericError)
 
 
-def _profile() -> dict[str, Any]:
-    """Return what botocore finds in profiles, SSO and instance roles."""
-    from botocore.session import Session
-
-    session = Session()
-    credentials = session.get_credentials()
-    if credentials is None:
-        raise StoreError("no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE")
-
-    def provide() -> dict[str, Any]:
-        frozen = credentials.get_frozen_credentials()
-        return {
-            "access_key_id": frozen.access_key,
-            "secret_access_key": frozen.secret_key,
-            "token": frozen.token,
-            "expires_at": datetime.now(UTC) + timedelta(minutes=5),
-        }
-
-    region = session.get_config_variable("region")
-    return {"credential_provider": provide} | ({"region": region} if region else {})
-
-
-def _first_line(error: Exception) -> str:
-    text = redact(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
-    for name in _SECRETS:
-        secret = os.environ.get(name, "")
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, f"<{name}>")
-    return text
-
-
-def _remedy(error: Exception) -> str:
-    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
-
-    if "RequestTimeTooSkewed" in str(error):
-        return "set the clock of this machine, which differs from the server's by a quarter of an hour or more"
-    # Listing reports a refusal as a generic error.
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or "403 Forbidden" in str(error):
-        return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of the key on this bucket"
-    return "check that the server is reachable (AWS_ENDPOINT_URL, AWS_REGION) and the bucket exists, then run again"
+def _may_pass(error: Exception) -> bool:
+    return _any_generic(error) and not is_final(error)

@@ -14,7 +14,7 @@ from resources.errors import SourceError
 from resources.storage.content import CHUNK_BYTES, Description, StoredFile, chunk_digest
 from resources.storage.files import put_described, put_file
 from resources.storage.folders import PACKS, FolderManifest, Member, check_name, encode
-from resources.storage.garbage.guard import deletions, settle
+from resources.storage.garbage.guard import deletions, note_whole, settle
 from resources.storage.garbage.walk import file_keys
 from resources.storage.objects import put_object
 from resources.storage.packs import Packs
@@ -60,8 +60,10 @@ def put_folder(store: Store, folder: Path, *, scratch: Path) -> str:
     members = [*packs.members, *(_alone(name, stored[name]) for name in alone)]
     made = FolderManifest(stored=stored, members=tuple(sorted(members, key=lambda member: member.name)))
     # A file that was there already may be garbage that waits for its end.
-    settle(store, lambda: [key for file in stored.values() for key in file_keys(file)], since=before)
-    return put_object(store, encode(made))
+    settled = settle(store, lambda: [key for file in stored.values() for key in file_keys(file)], since=before)
+    digest = put_object(store, encode(made))
+    note_whole(store, digest, settled)
+    return digest
 
 
 def _files(folder: Path) -> dict[str, int]:

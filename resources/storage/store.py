@@ -126,6 +126,7 @@ def open_store(
     cache_bytes: int | None = None,
     encryption_key: Path | None = None,
     scratch: Path | None = None,
+    profile: str | None = None,
 ) -> Store:
     """Return the store at `url`: a folder, `file://`, `s3://bucket/prefix` or `memory://name`.
 
@@ -135,12 +136,15 @@ def open_store(
         cache_bytes: Most bytes in that folder; None means half of what is free on its disk.
         encryption_key: File of the key of an encrypted store; None means that the store is not encrypted.
         scratch: Folder for unfinished ciphertext; beside the cache by default.
+        profile: Profile of the AWS configuration to reach it by; None means the `AWS_*` variables.
 
     Raises:
         StoreError: If the URL is of another kind, or holds credentials, or it is the folder of an encrypted store and
             no key is given; a store elsewhere says so when it is first used.
     """
-    behind = open_as_it_lies(url, cache=cache, cache_bytes=cache_bytes, refuse_encrypted=encryption_key is None)
+    behind = open_as_it_lies(
+        url, cache=cache, cache_bytes=cache_bytes, profile=profile, refuse_encrypted=encryption_key is None
+    )
     if encryption_key is None:
         return behind
     from resources.storage.encrypted import EncryptedStore
@@ -157,14 +161,21 @@ def encrypted_error(url: str) -> StoreError:
 
 
 def open_as_it_lies(
-    url: str, *, cache: Path, cache_bytes: int | None = None, refuse_encrypted: bool = False
+    url: str,
+    *,
+    cache: Path,
+    cache_bytes: int | None = None,
+    profile: str | None = None,
+    refuse_encrypted: bool = False,
 ) -> "FolderStore | ObjectStore":
     """Return the store at `url` with values as they lie there: of an encrypted store, ciphertext."""
     scheme = check_url(url)
     if scheme in ("s3", "memory"):
         from resources.storage.object_store import ObjectStore
 
-        return ObjectStore(url, cache=cache, cache_bytes=cache_bytes, refuse_encrypted=refuse_encrypted)
+        return ObjectStore(
+            url, cache=cache, cache_bytes=cache_bytes, profile=profile, refuse_encrypted=refuse_encrypted
+        )
     from resources.storage.folder import FolderStore
 
     store = FolderStore(Path(unquote(urlsplit(url).path)) if scheme == "file" and "://" in url else Path(url))

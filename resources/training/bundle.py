@@ -15,7 +15,7 @@ from resources.errors import DeclarationError, IntegrityError, TrainingError
 from resources.signing import Keyring, Signer, sign_object, verify_object
 from resources.storage.content import describe_bytes
 from resources.storage.files import get_bytes, put_bytes
-from resources.storage.garbage.guard import deletions, settle
+from resources.storage.garbage.guard import deletions, note_whole, settle
 from resources.storage.garbage.walk import LINEAGE_FILE, file_keys
 from resources.storage.objects import put_object
 from resources.storage.store import Store
@@ -150,8 +150,9 @@ def write_bundle(store: Store, files: Mapping[str, bytes], *, signer: Signer | N
     before = deletions(store)
     stored = {name: put_bytes(store, data) for name, data in files.items()}
     # A file that was there already may be garbage that waits for its end.
-    settle(store, lambda: [key for file in stored.values() for key in file_keys(file)], since=before)
+    settled = settle(store, lambda: [key for file in stored.values() for key in file_keys(file)], since=before)
     digest = put_object(store, encode_bundle(stored))
+    note_whole(store, digest, settled)
     if signer is not None:
         sign_object(store, KIND, digest, signer)
     return digest

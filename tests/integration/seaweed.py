@@ -89,8 +89,8 @@ def run_seaweed(folder: Path) -> Iterator[Seaweed]:
 
 
 @contextmanager
-def serving(folder: Path, ports: dict[str, int]) -> Iterator[Seaweed]:
-    """Run a server on `ports`, by their names, until the block ends.
+def serving(folder: Path, ports: dict[str, int], *options: str) -> Iterator[Seaweed]:
+    """Run a server on `ports`, by their names, and with more `options`, until the block ends.
 
     Raises:
         PortTakenError: If another server listens on one of them.
@@ -100,7 +100,9 @@ def serving(folder: Path, ports: dict[str, int]) -> Iterator[Seaweed]:
     (folder / "data").mkdir()
     (folder / "logs").mkdir()
     with (folder / "output.txt").open("wb") as output:
-        process = subprocess.Popen(_command(folder, ports), env=os.environ | keys, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [*_command(folder, ports), *options], env=os.environ | keys, stdout=output, stderr=output
+        )
     try:
         server = Seaweed(
             endpoint=f"http://127.0.0.1:{ports['s3']}",

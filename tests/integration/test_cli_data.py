@@ -2,7 +2,9 @@
 
 import pytest
 
+from resources.storage.cache.cache import HostCache
 from tests.integration.shell import NAME, PARTITIONS, Shell
+from tests.resources.remotes import flip, remote
 
 pytestmark = pytest.mark.slow
 
@@ -141,3 +143,27 @@ def test_gc_refuses_a_grace_that_is_no_duration_and_recall_a_missing_archive(she
     assert (refused.code, "is no duration" in refused.err) == (2, True)
     none = shell("data", "recall", "0" * 12)
     assert (none.code, "PENSTOCK_ARCHIVE" in none.err) == (1, True)
+
+
+def test_scrub_names_damaged_copies_and_ends_with_1_and_stats_tell_of_it(empty: Shell, tmp_path):
+    cache, items = HostCache(tmp_path / "cache", budget_bytes=10**6), [remote(500), remote(700)]
+    paths = [cache.lease(item.digest, item) for item in items]
+    for item in items:
+        cache.release(item.digest)
+    flip(paths[1], 7)
+    where = {"PENSTOCK_CACHE": str(cache.root)}
+
+    found = empty("data", "scrub", "--rate", "1GB", **where)
+
+    assert (found.code, found.out.splitlines()) == (
+        1,
+        [f"{items[1].digest}: damaged, dropped", "2 copies verified, 1.20 kB read: 1 damaged, 1 dropped"],
+    )
+    again = empty("data", "scrub", "--for-s", "60", "--json", **where)
+    assert (again.code, again.json["copies"], again.json["damaged"]) == (0, 1, [])
+    stats = empty("data", "stats", "--json", **where).json
+    assert (stats["scrubbed"], stats["scrubbed_bytes"], stats["damaged"]) == (3, 1700, 1)
+    words = empty("data", "stats", **where).out
+    assert f"every copy was verified since {stats['verified_since']}" in words
+    for wrong in (("--rate", "fast"), ("--for-s", "0")):
+        assert empty("data", "scrub", *wrong, **where).code == 2

@@ -103,17 +103,19 @@ def test_a_gate_margin_is_no_reason_to_train_again():
     assert versions[0] == versions[1]
 
 
-def test_a_round_of_the_life_cycle_reports_what_moved(tmp_path, monkeypatch):
+def test_a_round_of_the_life_cycle_reports_what_moved_and_scrubs_the_cache_of_its_host(tmp_path, monkeypatch):
     import polars as pl
 
     from assets.lifecycle import KEY, lifecycle_asset
     from resources import wiring
     from resources.settings import load_settings
+    from resources.storage.cache.cache import HostCache
     from resources.storage.datasets import write_table
     from resources.storage.lifecycle.policy import Policy
     from resources.storage.provenance import Provenance, record
     from resources.wiring import WorkspaceResource
     from resources.workspace import open_workspace
+    from tests.resources.remotes import flip, remote
 
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
     monkeypatch.setenv("PENSTOCK_ARCHIVE", str(tmp_path / "archive"))
@@ -122,6 +124,12 @@ def test_a_round_of_the_life_cycle_reports_what_moved(tmp_path, monkeypatch):
     ref = write_table(opened.store, pl.DataFrame({"number": [1]}), scratch=opened.scratch)
     at = "2020-01-01T00:00:00+00:00"
     record(opened.store, Provenance(subject=ref.digest, kind="dataset", pipeline="p", stage="raw", created_at=at))
+
+    cache = HostCache(load_settings().cache, budget_bytes=10**6)
+    copies = [remote(1000), remote(2000)]
+    paths = [cache.lease(copy.digest, copy) for copy in copies]
+    cache.release(copies[0].digest)
+    flip(paths[0], 7)
 
     asset = lifecycle_asset(Policy(delete_after_days=36_500, keep_last=0))
     done = dg.materialize([asset], resources={"workspace": WorkspaceResource()})
@@ -132,6 +140,11 @@ def test_a_round_of_the_life_cycle_reports_what_moved(tmp_path, monkeypatch):
     assert event.asset_key == KEY
     assert (told["archived_versions"], told["archived_bytes"]) == (1, ref.size_bytes)
     assert f"| archived | p/raw | `{ref.digest[:12]}` |" in told["moved"]
+    assert {name: number for name, number in told.items() if name.startswith("scrub_")} == {
+        "scrub_copies": 2, "scrub_read_bytes": 3000, "scrub_damaged": 1, "scrub_dropped": 1, "scrub_left": 0,
+        "scrub_busy": False,
+    }  # fmt: skip
+    assert [path.exists() for path in paths] == [False, True]
 
 
 def test_the_schedule_of_the_life_cycle_is_off_until_somebody_switches_it_on():

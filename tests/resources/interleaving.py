@@ -1,6 +1,7 @@
 """Several actors on one store, each in a thread of its own, that take their steps in an order which a test decides.
 
-A step is one operation on the store. An actor that is killed makes no further one, not even to clean up.
+A step is one operation on the store. An actor that is killed makes no further one, not even to clean up; one that fails
+is told by the store that its next operation cannot be done.
 """
 
 import threading
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Any
 
+from resources.errors import StoreError
 from resources.storage.store import Store
 
 OPERATIONS = (
@@ -25,10 +27,12 @@ class Killed(BaseException):
 class Actor:
     """One process, as the store sees it: `work` gets a store whose operations wait for `step`."""
 
-    def __init__(self, name: str, store: Store, work: Callable[[Store], None]) -> None:
+    def __init__(self, name: str, store: Store, work: Callable[[Store], None], *, may_fail: bool = False) -> None:
         self.name = name
+        self.may_fail = may_fail
         self.ended = False
         self.killed = False
+        self.fails = False
         self.error: BaseException | None = None
         self._go = threading.Semaphore(0)
         self._happened: SimpleQueue[str] = SimpleQueue()
@@ -59,6 +63,9 @@ class Actor:
         self._go.acquire()
         if self.killed:
             raise Killed
+        if self.fails:
+            self.fails = False
+            raise StoreError(f"cannot {name}: the server went away")
 
     def _wait(self) -> None:
         self.next = self._happened.get(timeout=_PATIENCE_S)
@@ -99,7 +106,7 @@ def interleave(actors: list[Actor], schedule: Iterable[tuple[int, str]], check: 
     Args:
         actors: Who acts.
         schedule: Number of an actor, and until when it acts: `one` step; the name of the operation that it does last;
-            the `end`; or `kill`, which ends it without another step.
+            the `end`; `kill`, which ends it without another step; or `fail`, which lets its next step fail if it may.
         check: Called after every step that can take something away, and when an actor has ended.
     """
 
@@ -113,7 +120,8 @@ def interleave(actors: list[Actor], schedule: Iterable[tuple[int, str]], check: 
         actor = actors[number % len(actors)]
         if until == "kill":
             actor.kill()
-        while not actor.ended and step(actor) != until and until != "one":
+        actor.fails = until == "fail" and actor.may_fail and actor.next != ""
+        while not actor.ended and step(actor) != until and until not in ("one", "fail"):
             pass
     while not all(actor.ended for actor in actors):
         for actor in actors:

@@ -32,7 +32,7 @@ class Slow(ObjectStore):
         self.asked: list[int] = []
         self.failing = False
 
-    def get_range(self, key: str, start: int, end: int) -> memoryview:
+    def fetch(self, key: str, start: int, end: int) -> memoryview:
         """Fetch, or wait to be let."""
         if current_thread().name.startswith(READER):
             self.asked.append(start)
@@ -40,7 +40,7 @@ class Slow(ObjectStore):
             self.let[start // RANGE_BYTES].wait(30)
             if self.failing:
                 raise StoreError("the server went away")
-        return super().get_range(key, start, end)
+        return super().fetch(key, start, end)
 
 
 @pytest.fixture

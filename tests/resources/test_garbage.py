@@ -17,15 +17,17 @@ from resources.refs import DatasetRef, GateReport, ModelRef
 from resources.settings import load_settings
 from resources.storage import refs
 from resources.storage.datasets import read_frame, write_table
-from resources.storage.garbage.collect import SILENCE_S, collect, finish, foresee
+from resources.storage.garbage.collect import collect, foresee
 from resources.storage.garbage.explain import explain
 from resources.storage.garbage.leases import FOLDER, TERM, leased, leases
 from resources.storage.garbage.pins import pin, pins, unpin
 from resources.storage.garbage.plan import read_plan, swap_plan, write_list
+from resources.storage.garbage.sweep import SILENCE_S, finish
 from resources.storage.memo import recall, remember
 from resources.storage.objects import has_object, put_object
 from resources.storage.provenance import Parent, Provenance, record
 from resources.storage.store import Store, open_store
+from resources.storage.values import seal
 from resources.training.bundle import read_bundle, write_bundle
 from resources.workspace import Workspace, open_workspace
 
@@ -168,7 +170,7 @@ def test_the_lease_of_a_dead_process_ends_with_it_and_that_of_another_machine_wi
             (key,) = [key for key in store.list(FOLDER) if "kept" not in key]
             lease = replace(leases(store)[key], process=process, expires=(NOW + TERM).isoformat())
         value = {name: getattr(lease, name) for name in lease.__dataclass_fields__}
-        store.create(f"{FOLDER}/kept-{name}.json", canonical_json(value))
+        store.create(f"{FOLDER}/kept-{name}.json", seal(value))
 
     collected(store)
     assert not has_object(store, here.digest)
@@ -241,7 +243,10 @@ def test_a_writer_waits_for_what_is_being_deleted_and_then_gives_up(workspace, s
         refs.save(store, "main", ("p", "raw"), None, kept)
 
 
-def test_only_after_a_long_silence_does_a_collector_finish_the_work_of_another_that_may_live(workspace, store):
+def test_only_after_a_long_silence_does_a_collector_finish_the_work_of_another_that_may_live(
+    workspace, store, monkeypatch
+):
+    monkeypatch.setattr("resources.storage.garbage.sweep.WATCHED_S", 0.05)
     dataset(workspace, 1)
     listed = write_list(store, [*store.list("objects"), *store.list("files")])
     plan = replace(

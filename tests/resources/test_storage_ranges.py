@@ -31,10 +31,10 @@ class Recording(ObjectStore):
         self.asked: list[tuple[str, int, int]] = []
         self.way: Callable[[bytes], bytes] = bytes
 
-    def get_range(self, key: str, start: int, end: int) -> memoryview:
+    def fetch(self, key: str, start: int, end: int) -> memoryview:
         """Remember and fetch."""
         self.asked.append((key, start, end))
-        return memoryview(self.way(bytes(super().get_range(key, start, end))))
+        return memoryview(self.way(bytes(super().fetch(key, start, end))))
 
 
 @pytest.fixture
@@ -56,7 +56,8 @@ def test_an_aligned_block_is_one_request_of_that_block_and_fills_no_cache(store,
 
     assert read_range(store, file, start, end) == DATA[start:end]
     assert store.asked == [(file.key, start, end)]
-    assert store.cache.stats().held_bytes == 0
+    stats = store.cache.stats()
+    assert (stats.held_bytes, stats.range_reads, stats.range_bytes) == (0, 1, BLOCK_BYTES)
 
 
 def test_a_range_across_a_border_fetches_the_two_blocks_at_once(store, file):
@@ -104,6 +105,7 @@ def test_a_small_file_comes_whole_through_the_cache_once(store):
     assert read_range(store, small, 10, 20) == SMALL[10:20]
     assert read_ranges(store, [(small, 0, 5), (small, 99_999, 100_000)]) == [SMALL[:5], SMALL[-1:]]
     assert store.asked == [(small.key, 0, len(SMALL))]
+    assert (store.cache.stats().range_reads, store.cache.stats().misses) == (0, 1)
     assert store.cache.stats().misses == 1
 
 

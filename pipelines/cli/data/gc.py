@@ -31,16 +31,17 @@ def gc(
 
     from pipelines.cli.console import print_json
     from pipelines.cli.opened import workspace
+    from pipelines.retention import RETENTION
     from resources.storage.garbage.collect import collect, foresee
     from resources.storage.garbage.explain import explain
     from resources.storage.garbage.multipart import abort
     from resources.storage.layered import own_layer
-    from resources.storage.lifecycle.cycle import DEFAULT, retaining
+    from resources.storage.lifecycle.cycle import retaining
 
     opened, grace_s, now = workspace(), duration_s(grace), datetime.now(UTC)
     store = own_layer(opened.store)
     # With an archive, what nothing needs has to get there first: `penstock/lifecycle` sees to that.
-    retained = retaining(store, DEFAULT, now) if opened.settings.archive else None
+    retained = retaining(store, RETENTION, now) if opened.settings.archive else None
     foreseen = foresee(store, grace_s=grace_s, now=now, retained=retained)
     explained = explain(store, foreseen.there, foreseen.dead, foreseen.alive)
     uploads, untold = _unfinished(store.url)

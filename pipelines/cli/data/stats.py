@@ -14,14 +14,20 @@ def stats(as_json: Annotated[bool, typer.Option("--json", help="Print the number
     from pipelines.cli.console import print_json, print_table, size
     from resources.settings import load_settings
     from resources.storage.cache.cache import HostCache
+    from resources.storage.cache.scrub import least_recently_verified
 
     settings = load_settings()
-    found = HostCache(settings.cache, budget_bytes=settings.cache_bytes).host_stats()
+    cache = HostCache(settings.cache, budget_bytes=settings.cache_bytes)
+    found, oldest = cache.host_stats(), least_recently_verified(cache)
+    verified_since = oldest.isoformat(timespec="seconds") if oldest else None
     if as_json:
-        print_json({"cache": str(settings.cache), "budget_bytes": settings.cache_bytes, **asdict(found)})
+        told = {"cache": str(settings.cache), "budget_bytes": settings.cache_bytes, "verified_since": verified_since}
+        print_json(told | asdict(found))
         return
     budget = size(settings.cache_bytes) if settings.cache_bytes else "half of what is free"
     print(f"cache {settings.cache}: holds {size(found.held_bytes)} of {budget}")
+    if verified_since:
+        print(f"every copy was verified since {verified_since}, when it was fetched or scrubbed")
     print_table(("what", "number"), _rows(found), right=("number",))
 
 
@@ -38,6 +44,12 @@ def _rows(found: "CacheStats") -> list[tuple[str, str]]:
         ("time of these", seconds(found.waited_s)),
         ("time spent on hashing local files", seconds(found.verify_s)),
         ("evictions", f"{found.evictions:,}"),
+        ("copies scrubbed", f"{found.scrubbed:,}"),
+        ("bytes of these", size(found.scrubbed_bytes)),
         ("damaged copies found", f"{found.damaged:,}"),
-        ("requests sent again", f"{found.retries:,}"),
+        ("reads past the cache, of parts of files", f"{found.range_reads:,}"),
+        ("bytes of these", size(found.range_bytes)),
+        ("requests sent again after a failure", f"{found.retries:,}"),
+        ("second requests for slow reads", f"{found.hedges:,}"),
+        ("answered before the first", f"{found.hedges_won:,}"),
     ]

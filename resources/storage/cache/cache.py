@@ -5,7 +5,7 @@ It knows no store: what is fetched is a `Remote`. A hit opens no connection, wai
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -98,8 +98,11 @@ class HostCache:
 
     def landed(self, name: str, size_bytes: int, start: int, end: int) -> bytes | None:
         """Return unverified bytes of `name` out of a download that is under way, or None where that has none soon."""
-        with self._explained(name):
+        try:
             return landed(self._layout, name, size_bytes, start, end)
+        except OSError as error:
+            with self._explained(name):
+                raise error
 
     def release(self, name: str) -> None:
         """Give back one lease; the file may then be evicted, but stays valid where it is open or mapped."""
@@ -121,14 +124,14 @@ class HostCache:
             if self._is_damaged(name):  # or another process was first
                 self._fetcher.replace(name, remote)
 
-    def drop_damaged(self, name: str) -> bool:
-        """Remove the copy of `name` if its bytes are damaged; return whether they were.
+    def drop_damaged(self, name: str, *, is_whole: Callable[[Path, str], bool] = has_digest) -> bool:
+        """Remove the copy of `name` if its bytes are damaged, as `is_whole` tells; return whether they were.
 
         Where others have leased it, its name must stay: its time is changed instead, upon which each of them hashes it
         anew when it next asks for it, and mends it.
         """
         with self._explained(name), self._turn(name):
-            damaged = self._is_damaged(name)
+            damaged = self._is_damaged(name, is_whole)
             if damaged and not self._room.forget_idle(name):
                 os.utime(self._layout.final(name))
             return damaged
@@ -136,6 +139,10 @@ class HostCache:
     def count(self, **more: float) -> None:
         """Count more of what `CacheStats` names."""
         self._counters.add(**more)
+
+    def count_often(self, **more: float) -> None:
+        """Do so for what happens thousands of times a second: a kill may lose the last of them."""
+        self._counters.add_often(**more)
 
     def stats(self) -> CacheStats:
         """Return what this process did, and what the folder holds."""
@@ -167,9 +174,9 @@ class HostCache:
         else:
             self.mend(name, remote)
 
-    def _is_damaged(self, name: str) -> bool:
+    def _is_damaged(self, name: str, is_whole: Callable[[Path, str], bool] = has_digest) -> bool:
         try:
-            damaged = not has_digest(self._layout.final(name), name)
+            damaged = not is_whole(self._layout.final(name), name)
         except FileNotFoundError:  # perhaps evicted just now
             return False
         self.count(damaged=int(damaged))

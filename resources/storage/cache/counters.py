@@ -1,6 +1,7 @@
 """Owns the counters of a host: each process writes its own small file, and whoever asks adds them up.
 
-A count is one write without any lock that another process could hold. The file of a process that has ended (its lock is
+A count is one write without any lock that another process could hold; what happens thousands of times a second is
+written with every 64th. The file of a process that has ended (its lock is
 free) is added to `total`, which names the files that it includes: killed in between, nothing is counted twice. Counting
 never fails: a full or read-only disk loses counts.
 """
@@ -23,7 +24,7 @@ from resources.storage.verified import take_hashed_s
 _FORMAT = struct.Struct(f"<{len(COUNTED)}d")
 _PLACES = {name: place for place, name in enumerate(COUNTED)}
 _TOTAL, _LOCK = "total", "lock"
-_MANY = 64
+_MANY, _OFTEN = 64, 64
 _PATIENCE_S = 10.0
 
 
@@ -33,17 +34,21 @@ class _Counts:
     def __init__(self) -> None:
         self._begin()
 
-    def add(self, more: Mapping[str, float]) -> bytes:
-        """Add, and return all numbers as they are written."""
+    def add(self, more: Mapping[str, float]) -> None:
         if self.process_id != os.getpid():
             self._begin()
         with self._lock:
             for name, number in more.items():
                 self._numbers[_PLACES[name]] += number
+
+    def packed(self) -> bytes:
+        """Return all numbers as they are written."""
+        with self._lock:
             return _FORMAT.pack(*self._numbers)
 
     def stats(self) -> CacheStats:
-        return stats_of(dict(zip(COUNTED, _FORMAT.unpack(self.add({})), strict=True)))
+        self.add({})
+        return stats_of(dict(zip(COUNTED, _FORMAT.unpack(self.packed()), strict=True)))
 
     def _begin(self) -> None:
         self.process_id = os.getpid()
@@ -61,21 +66,28 @@ class Counters:
         self._folder = folder
         self._counts = _Counts()
         self._descriptor = -1
+        self._unwritten = 0
 
     def add(self, **more: float) -> None:
         """Count more of what `CacheStats` names."""
-        if self._counts.process_id != os.getpid():
-            self._close()
-        numbers = self._counts.add(more)
-        _PROCESS.add(more)
+        self._add(more)
         with suppress(OSError, StoreError):
             if self._descriptor < 0:
                 self._descriptor = _begun(self._folder)
-            os.pwrite(self._descriptor, numbers, 0)
+            self._unwritten = 0
+            os.pwrite(self._descriptor, self._counts.packed(), 0)
+
+    def add_often(self, **more: float) -> None:
+        """Do so at less cost: it is written with what is counted next, or with every 64th; a kill may lose as many."""
+        self._add(more)
+        self._unwritten += 1
+        if self._unwritten >= _OFTEN:
+            self.add()
 
     def add_verified(self) -> None:
-        """Count the seconds of hashing since this was last asked."""
-        if spent_s := take_hashed_s():
+        """Count the seconds of hashing since this was last asked, and write what is not written yet."""
+        spent_s = take_hashed_s()
+        if spent_s or self._unwritten:
             self.add(verify_s=spent_s)
 
     def stats(self) -> CacheStats:
@@ -83,7 +95,16 @@ class Counters:
         self.add_verified()
         return self._counts.stats()
 
+    def _add(self, more: Mapping[str, float]) -> None:
+        if self._counts.process_id != os.getpid():  # the file is that of the parent
+            self._unwritten = 0
+            self._close()
+        self._counts.add(more)
+        _PROCESS.add(more)
+
     def _close(self) -> None:
+        if self._unwritten:
+            self.add()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -32,15 +32,18 @@ def landed(layout: Layout, name: str, size_bytes: int, start: int, end: int) -> 
     Returns:
         Unverified bytes, or None where nobody downloads, or these would be waited for too long.
     """
-    range_bytes = RANGE_CHUNKS * CHUNK_BYTES
+    try:
+        journal = os.open(layout.journal(name), os.O_RDONLY)
+    except FileNotFoundError:
+        return None
     with ExitStack() as opened:
+        opened.callback(os.close, journal)
         try:
-            journal = os.open(layout.journal(name), os.O_RDONLY)
-            opened.callback(os.close, journal)
             part = os.open(layout.part(name, size_bytes), os.O_RDONLY)
-            opened.callback(os.close, part)
         except FileNotFoundError:
             return None
+        opened.callback(os.close, part)
+        range_bytes = RANGE_CHUNKS * CHUNK_BYTES
         if not _wait(layout, name, journal, start // range_bytes, (end - 1) // range_bytes):
             return None
         data = os.pread(part, end - start, start)

@@ -6,6 +6,7 @@ parts/<digest>.journal   one byte for each range that is finished; a hint
 locks/<digest>           held by the one process that fetches
 counters/                what each process counted
 leases, hits, index      who uses what, how often it was read, in which order it goes
+verifications            when a scrub last hashed each file
 """
 
 import os
@@ -40,6 +41,11 @@ class Layout:
         """Return the folder of what each process counted."""
         return self.root / "counters"
 
+    @property
+    def verifications(self) -> Path:
+        """Return the file that tells when a scrub last hashed each copy."""
+        return self.root / "verifications"
+
     def make(self) -> None:
         """Make the folders."""
         for folder in ("objects", "parts", "locks"):
@@ -55,7 +61,7 @@ class Layout:
 
     def journal(self, name: str) -> Path:
         """Return the file that tells which ranges of the part are finished."""
-        return self.root / "parts" / f"{name}{_JOURNAL}"
+        return _journal(self.root, name)
 
     def lock(self, name: str) -> Path:
         """Return the file that the fetching process locks."""
@@ -72,6 +78,11 @@ class Layout:
         found = {name: (time_ns, size) for time_ns, name, size in (*self._parts(), *self._finals())}
         return [(name, size) for name, (_, size) in sorted(found.items(), key=lambda item: item[1])]
 
+    def copies(self) -> Iterator[tuple[float, str, int]]:
+        """Yield of each whole file when it was fetched, in seconds since 1970, its name, and its bytes."""
+        for time_ns, name, size in self._finals():
+            yield time_ns / 1e9, name, size
+
     def _parts(self) -> Iterator[tuple[int, str, int]]:
         for path, status in _files(self.root / "parts"):
             name, _, size = path.name.rpartition(".")
@@ -86,6 +97,11 @@ class Layout:
 @lru_cache(maxsize=4096)  # building a path takes as long as looking at the disk
 def _final(root: Path, name: str) -> Path:
     return root / "objects" / name[:2] / name
+
+
+@lru_cache(maxsize=4096)  # each read of a part looks for it
+def _journal(root: Path, name: str) -> Path:
+    return root / "parts" / f"{name}{_JOURNAL}"
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

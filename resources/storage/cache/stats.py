@@ -14,10 +14,18 @@ class CacheStats:
         fetched_bytes: Bytes that downloads brought from stores.
         waits: Reads that waited for a download by somebody else.
         waited_s: Seconds that they waited, in all.
-        verify_s: Seconds spent on hashing whole copies again; what is hashed on its way here is not counted.
+        verify_s: Seconds spent on hashing whole copies again, by readers and scrubs; what is hashed on its way here is
+            not counted.
         evictions: Entries that were evicted.
         damaged: Copies whose bytes were found wrong.
-        retries: Requests that were sent again because the answer was wrong or missing.
+        retries: Requests that were sent again because there was no answer or a refusal, and downloads that began anew
+            because the bytes were wrong. What the client repeats by itself, in lists and uploads of parts, is not told.
+        scrubbed: Copies that scrubs hashed.
+        scrubbed_bytes: Bytes of these.
+        hedges: Reads that were asked for a second time because the answer took unusually long.
+        hedges_won: Those of them whose second request was answered first.
+        range_reads: Reads of parts of files, and of whole ones to verify them, that went past the cache.
+        range_bytes: Bytes of these.
         held_bytes: Bytes that all processes hold and have reserved; 0 if nobody has asked the folder.
     """
 
@@ -31,6 +39,12 @@ class CacheStats:
     evictions: int = 0
     damaged: int = 0
     retries: int = 0
+    scrubbed: int = 0
+    scrubbed_bytes: int = 0
+    hedges: int = 0
+    hedges_won: int = 0
+    range_reads: int = 0
+    range_bytes: int = 0
     held_bytes: int = 0
 
 

@@ -1,34 +1,27 @@
 """Owns the collection of garbage in one store, in two phases that any number of writers may run beside.
 
 One run marks: it writes down what is dead. A later one, at least the grace period afterwards, looks again at what is
-alive, claims the plan by compare-and-swap with what still is dead, deletes that, and marks anew. What a writer needs
-meanwhile it rescues (`guard`). A run that was killed while it deleted is finished by the next.
+alive, claims the plan by compare-and-swap with what still is dead, deletes that (`sweep`), and marks anew. What a
+writer needs meanwhile it rescues (`guard`). A run that was killed while it deleted is finished by the next.
 """
 
-import secrets
-import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from resources.errors import ConflictError, ObjectMissing
-from resources.process import is_dead, this_process
-from resources.storage.garbage.plan import FOLDER, KEY, Plan, listed_keys, read_plan, swap_plan, write_list
+from resources.errors import ConflictError, IntegrityError, ObjectMissing
+from resources.storage.garbage.plan import Plan, listed_keys, read_plan, swap_plan, unmark, write_list
 from resources.storage.garbage.roots import Alive, alive
-from resources.storage.garbage.walk import READERS, Start
+from resources.storage.garbage.sweep import busy, carry_out, finish
+from resources.storage.garbage.walk import Start
 from resources.storage.memo import FOLDER as MEMOS
 from resources.storage.store import Store
 
 GRACE_S = 86_400.0
 """How long what was found dead stays at least, in seconds."""
-SILENCE_S = 3_600.0
-"""After this silence of a deleting process, in seconds, another finishes its work, whether it is dead or not."""
-_RENEWAL_S = 60.0
 SKEW_S = 300.0
 """How far clocks of hosts may differ, in seconds."""
-_BATCH = 100
 Retained = Callable[[], Iterable[Start]] | None
 _ATTEMPTS = 20
 FOLDERS = (MEMOS, "objects", "files", "trees")
@@ -96,7 +89,7 @@ def collect(
         plan, seen = read_plan(store), _seen(store, time_s, retained)
         match _next(plan, time_s, grace_s, marked=marked):
             case "busy":
-                raise _busy(store, plan)
+                raise busy(store, plan)
             case "mark":
                 marked = _mark(store, plan, seen, time_s)
                 if marked and grace_s > 0:
@@ -123,23 +116,6 @@ def foresee(
     waiting = () if at_once else listed
     due = datetime.fromtimestamp(plan.at_s + grace_s, UTC) if waiting else None
     return Foreseen(there=seen.there, dead=seen.dead, now=at_once, waiting=waiting, due=due, alive=seen.alive)
-
-
-def finish(store: Store, *, now_s: float) -> None:
-    """Finish what a killed collector left half deleted.
-
-    Raises:
-        ConflictError: If the collector may still be alive.
-    """
-    plan = read_plan(store)
-    if plan.state != "deleting":
-        return
-    if not is_dead(plan.owner, unique_host=False) and abs(now_s - plan.at_s) < SILENCE_S:
-        raise _busy(store, plan)
-    mine = _claim(plan, now_s)
-    if not swap_plan(store, plan, mine):
-        raise _busy(store, plan)
-    _sweep(store, mine.claim)
 
 
 def present(store: Store) -> dict[str, int]:
@@ -196,7 +172,7 @@ def _mark(store: Store, plan: Plan, seen: _Seen, now_s: float) -> bool:
     for key in seen.alive.ended:
         store.delete(key)
     if not seen.dead:
-        return plan.state == "idle" or swap_plan(store, plan, replace(plan, state="idle", listed="", rescued=()))
+        return plan.state == "idle" or unmark(store, plan)
     listed = write_list(store, seen.dead)
     after = replace(plan, state="marked", listed=listed, rescued=(), at_s=now_s)
     return swap_plan(store, plan, after)
@@ -205,74 +181,20 @@ def _mark(store: Store, plan: Plan, seen: _Seen, now_s: float) -> bool:
 def _delete_due(store: Store, plan: Plan, seen: _Seen, now_s: float) -> dict[str, int] | None:
     """Claim and carry out a marked plan; return None if it was changed meanwhile, else what was deleted."""
     doomed = [key for key in _listed(store, plan) if key in seen.dead]
-    mine = _claim(replace(plan, listed=write_list(store, doomed), rescued=()), now_s)
-    mine = replace(mine, state="deleting", collections=plan.collections + 1)
-    if not swap_plan(store, plan, mine):
+    begun = replace(plan, listed=write_list(store, doomed), rescued=(), collections=plan.collections + 1)
+    if not carry_out(store, plan, begun, now_s=now_s):
         return None
-    _sweep(store, mine.claim)
     return {key: seen.dead[key] for key in doomed}
 
 
 def _listed(store: Store, plan: Plan) -> tuple[str, ...]:
     try:
         return listed_keys(store, plan)
-    except ObjectMissing:  # somebody removed the list by hand, or carried the plan out just now
+    except (ObjectMissing, IntegrityError):  # removed by hand, carried out just now, or damaged: marked anew
         return ()
-
-
-def _claim(plan: Plan, now_s: float) -> Plan:
-    return replace(plan, owner=this_process(), claim=secrets.token_hex(8), at_s=now_s)
-
-
-def _sweep(store: Store, claim: str) -> None:
-    """Delete what is on the list of the claim, then put the plan away.
-
-    Raises:
-        ConflictError: If this process was silent for so long that another took over.
-    """
-    plan, renewed_s = _mine(store, claim), time.time()
-    keys = _listed(store, plan)
-
-    def delete(key: str) -> None:
-        # Who was stopped for long must not delete what a writer has stored anew since another took over.
-        if abs(time.time() - renewed_s) > SILENCE_S / 2:
-            raise _busy(store, plan)
-        store.delete(key)
-
-    with ThreadPoolExecutor(READERS) as pool:
-        for start in range(0, len(keys), _BATCH):
-            if abs(time.time() - renewed_s) > _RENEWAL_S:
-                plan, renewed_s = _renewed(store, plan), time.time()
-            list(pool.map(delete, keys[start : start + _BATCH]))
-    # Of lists that no plan names the writers were killed, or find their plan changed.
-    lists = [key for key in store.list(FOLDER) if key != KEY]
-    if not swap_plan(store, plan, replace(plan, state="idle", listed="", owner="", claim="")):
-        raise _busy(store, plan)
-    for key in lists:
-        store.delete(key)
-
-
-def _mine(store: Store, claim: str) -> Plan:
-    plan = read_plan(store)
-    if plan.claim != claim:
-        raise _busy(store, plan)
-    return plan
-
-
-def _renewed(store: Store, plan: Plan) -> Plan:
-    if not swap_plan(store, plan, replace(plan, at_s=time.time())):
-        raise _busy(store, plan)
-    return _mine(store, plan.claim)
 
 
 def _collected(store: Store, plan: Plan, seen: _Seen, deleted: dict[str, int], grace_s: float) -> Collected:
     waiting = [key for key in _listed(store, plan) if key in seen.dead]
     due = datetime.fromtimestamp(plan.at_s + grace_s, UTC) if waiting else None
     return Collected(deleted=deleted, marked={key: seen.dead[key] for key in waiting}, due=due, alive=seen.alive)
-
-
-def _busy(store: Store, plan: Plan) -> ConflictError:
-    return ConflictError(
-        f"another process is deleting garbage of store {store.url} ({plan.owner or 'its name is gone'}): wait until it "
-        f"is done; if it was killed on another machine, run again {SILENCE_S / 3600:.0f} h after its end"
-    )

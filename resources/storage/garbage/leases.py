@@ -1,7 +1,8 @@
 """Owns leases: what a running job reads stays until it ends, even if the refs move on meanwhile.
 
 A lease is one small file, written before the job reads and deleted after it. Whoever is killed leaves it behind: it no
-longer counts once its process is known to be dead, which only the same machine can tell, or once it has expired.
+longer counts once its process is known to be dead, which only the same machine can tell, or once it has expired. It
+carries a digest of its own.
 """
 
 import secrets
@@ -12,12 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from resources.canonical import canonical_json, parse_json
 from resources.errors import IntegrityError, ObjectMissing, StoreError
 from resources.process import is_dead, this_process
 from resources.storage.garbage.guard import keeping
 from resources.storage.store import Store
 from resources.storage.uses import note
+from resources.storage.values import read_verified, seal, unseal
 
 FOLDER = "leases"
 TERM = timedelta(days=7)
@@ -126,17 +127,17 @@ def _text(time: datetime) -> str:
 
 
 def _encode(lease: Lease) -> bytes:
-    return canonical_json(asdict(lease))
+    return seal(asdict(lease))
 
 
 def _read(store: Store, key: str) -> Lease | None:
     try:
-        value: dict[str, Any] = parse_json(store.get(key))  # Any: JSON values
+        value: dict[str, Any] = read_verified(store, key, unseal)  # Any: JSON values
         value["digests"] = tuple(value["digests"])
         return Lease(**value)
     except ObjectMissing:  # released meanwhile
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(
-            f"{key} in store {store.url} is no lease: {error}; delete it if no job runs any more"
+            f"{key} in store {store.url} is no lease: {error}; delete it once the job that its name tells has ended"
         ) from error

@@ -1,4 +1,7 @@
-"""Owns pins: versions that a person wants to keep, whatever else becomes of them, with the reason why."""
+"""Owns pins: versions that a person wants to keep, whatever else becomes of them, with the reason why.
+
+A pin carries a digest of its own: by a bit that flips it does not come to keep another version.
+"""
 
 import getpass
 import os
@@ -7,10 +10,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from resources.canonical import canonical_json, parse_json
 from resources.errors import IntegrityError, ObjectMissing
 from resources.storage.garbage.guard import keeping
 from resources.storage.store import Store
+from resources.storage.values import read_verified, seal, unseal
 from resources.storage.versions import version
 
 FOLDER = "pins"
@@ -48,7 +51,7 @@ def pin(store: Store, digest: str, *, name: str, beside: Sequence[str] = (), rea
     at = datetime.now(UTC).isoformat(timespec="seconds")
     made = Pin(digest=digest, beside=tuple(beside), name=name, reason=reason, by=_person(), at=at)
     with keeping(store, [digest], beside):
-        store.put(_key(digest), canonical_json(asdict(made)))
+        store.put(_key(digest), seal(asdict(made)))
     return made
 
 
@@ -79,13 +82,15 @@ def _key(digest: str) -> str:
 
 def _read(store: Store, key: str) -> Pin | None:
     try:
-        value: dict[str, Any] = parse_json(store.get(key))  # Any: JSON values
+        value: dict[str, Any] = read_verified(store, key, unseal)  # Any: JSON values
         value["beside"] = tuple(value["beside"])
         return Pin(**value)
     except ObjectMissing:  # unpinned meanwhile
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(f"{key} in store {store.url} is no pin: {error}; delete it and pin again") from error
+        raise IntegrityError(
+            f"{key} in store {store.url} is no pin: {error}; pin that version again, or delete the file to let it go"
+        ) from error
 
 
 def _person() -> str:

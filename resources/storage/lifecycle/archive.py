@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from resources.canonical import canonical_json, parse_json
 from resources.errors import IntegrityError, ObjectMissing
 from resources.storage.files import borrowed, put_file
 from resources.storage.garbage.guard import deletions, settle
@@ -16,6 +15,7 @@ from resources.storage.garbage.walk import own_keys
 from resources.storage.objects import ARCHIVED, archived_key, get_object, put_object
 from resources.storage.store import Store
 from resources.storage.uses import note
+from resources.storage.values import read_verified, seal, unseal
 from resources.storage.verify import verify
 from resources.storage.versions import version
 
@@ -54,7 +54,7 @@ def archive_version(store: Store, archive: Store, digest: str, *, name: str, las
     made = Archived(
         digest=digest, name=name, archive=archive.url, last_used=last_used, at=at, size_bytes=size_bytes
     )  # fmt: skip
-    store.put(archived_key(digest), canonical_json(asdict(made)))
+    store.put(archived_key(digest), seal(asdict(made)))
     return made
 
 
@@ -87,11 +87,14 @@ def archived(store: Store) -> dict[str, Archived]:
     found: dict[str, Archived] = {}
     for key in store.list(ARCHIVED):
         try:
-            item = Archived(**parse_json(store.get(key)))
+            item = Archived(**read_verified(store, key, unseal))
         except ObjectMissing:
             continue
         except (ValueError, TypeError) as error:
-            raise IntegrityError(f"{key} in store {store.url} is no mark of an archived version: {error}") from error
+            raise IntegrityError(
+                f"{key} in store {store.url} is no mark of an archived version: {error}; bring that version back by "
+                f"`penstock data recall {key.rpartition('/')[2][:12]}`, which removes the mark"
+            ) from error
         found[item.digest] = item
     return found
 

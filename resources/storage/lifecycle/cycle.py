@@ -19,8 +19,6 @@ from resources.storage.store import Store
 from resources.storage.uses import fold, last_uses
 from resources.storage.versions import version
 
-DEFAULT = Policy()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cycle:
@@ -41,9 +39,7 @@ class Cycle:
     collected: Collected
 
 
-def lifecycle(
-    store: Store, archive: Store | None, policy: Policy = DEFAULT, *, now: datetime, grace_s: float = GRACE_S
-) -> Cycle:
+def lifecycle(store: Store, archive: Store | None, policy: Policy, *, now: datetime, grace_s: float = GRACE_S) -> Cycle:
     """Move what is cold into the archive, forget what has expired, and collect the garbage of both stores.
 
     Args:

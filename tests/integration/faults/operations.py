@@ -1,4 +1,4 @@
-"""What the storage does while something goes wrong: get, put, evict, publish, move a ref, pull.
+"""What the storage does while something goes wrong: get, put, evict, publish, move a ref, pull, collect garbage.
 
 Each operation says how a world is prepared for it, acts once for one version, and tells what is wrong afterwards.
 Acting again after a failure must succeed.
@@ -19,6 +19,7 @@ from resources.storage import refs
 from resources.storage.content import StoredFile, describe_bytes
 from resources.storage.datasets import read_frame, write_table
 from resources.storage.files import borrowed, get_bytes, put_file
+from resources.storage.garbage.collect import collect
 from resources.storage.provenance import Parent, Provenance, record, records_of
 from resources.storage.pull import pull
 from resources.storage.store import Store
@@ -29,6 +30,7 @@ from tests.resources.remotes import bytes_on_disk
 ASSET = ("bike", "raw")
 Committed = Mapping[int, Any]  # version to what the ledger keeps of it, JSON values
 _BOTH: tuple[Place, ...] = ("folder", "s3")
+_GARBAGE = 10_000  # from here on versions that nothing names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +222,30 @@ class Pull:
                 yield Wrong(kind="partial", text=f"the folder holds {found.height} rows")
 
 
+class Collect:
+    """Publish a dataset that nothing names, and collect it as garbage beside those that refs name."""
+
+    places = _BOTH
+
+    def prepare(self, world: World, store: Store, versions: int) -> None:
+        """Publish all versions, and let refs name them."""
+        for version in range(versions + 1):
+            ref = _publish(world, store, version)
+            refs.save(store, "main", ASSET, f"{version}", ref)
+            world.commit(version, ref.digest)
+
+    def act(self, world: World, store: Store, version: int) -> object:
+        """Publish one more without a ref, mark and delete it."""
+        _publish(world, store, _GARBAGE + version)
+        collect(store, grace_s=0)
+        return world.committed()[version]
+
+    def wrong(self, world: World, store: Store, committed: Committed, version: int) -> Iterator[Wrong]:
+        """Follow the refs."""
+        for number, digest in committed.items():
+            yield from _wrong_ref(store, number, digest)
+
+
 OPERATIONS: dict[str, Operation] = {
     "get": Get(),
     "put": Put(),
@@ -227,6 +253,7 @@ OPERATIONS: dict[str, Operation] = {
     "publish": Publish(),
     "move ref": MoveRef(),
     "pull": Pull(),
+    "gc": Collect(),
 }
 
 

@@ -152,6 +152,7 @@ IDLE: dict[tuple[str, str, Place], str] = {
     ("bit flipped on disk", "put", "s3"): "reads nothing of the cache",
     ("bit flipped on disk", "publish", "s3"): "reads nothing of the cache",
     ("bit flipped on disk", "move ref", "s3"): "reads nothing of the cache",
+    ("bit flipped on disk", "gc", "s3"): "reads nothing of the cache",
     ("disk full", "get", "folder"): "writes nothing",
     ("disk full", "put", "s3"): "writes no local file",
     ("disk full", "move ref", "s3"): "writes no local file",

@@ -45,6 +45,7 @@ class NetworkFault:
             asked but before the first byte of its answer; or in the body of the answer.
         request: Number of the first request that is hit, from 0.
         times: How many requests in a row are hit.
+        every: Of these, which are: each, each second, and so on.
         share: Where in the body, from 0 to below 1.
         relabelled: Whether a short answer is announced with its short length.
         action: What `call` calls: ends the client, or stops the server.
@@ -54,6 +55,7 @@ class NetworkFault:
     moment: Moment
     request: int = 0
     times: int = 1
+    every: int = 1
     share: float = 0.5
     relabelled: bool = False
     action: Callable[[], object] = lambda: None
@@ -117,7 +119,9 @@ class FaultProxy:
         with self._lock:
             number, fault = self._requests, self._fault
             self._requests += 1
-        return fault if fault and fault.request <= number < fault.request + fault.times else None
+        if fault is None or not fault.request <= number < fault.request + fault.times:
+            return None
+        return fault if (number - fault.request) % fault.every == 0 else None
 
     def note(self, exchange: Exchange) -> None:
         """Append to the log."""
