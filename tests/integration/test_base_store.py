@@ -35,7 +35,7 @@ class Two:
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """Production, run where it lies: the provenance of its data names the folder in which the starter generated them."""
+    """Production, run where it lies: the provenance of its data names the folder that they were generated in."""
     return run_starter(tmp_path_factory.mktemp("production"))
 
 
