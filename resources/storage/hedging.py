@@ -1,25 +1,26 @@
 """Owns hedged reads: a request that takes unusually long is sent a second time, and the first answer counts.
 
-For large reads alone. Their requests run in one event loop of the process, where an answer that nobody needs any more
-is dropped with its connection. Handing over to it would be half of the processor time of reads of some KB. Large ones
-take some more memory that way, since the client's threads allocate what they receive.
+For large reads alone. Their requests run in threads of their own, which stay and do not keep a process from ending: a
+request that lost goes on there until it is answered or given up, and its answer is dropped. (An event loop could drop
+the request itself, but then the client collects an answer in one thread and frees it in another, which more than
+doubled the page faults of a download, and half of the system's time for it was theirs.)
 """
 
-import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from queue import SimpleQueue
 from threading import Lock, Thread
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from resources.storage.latencies import Policy
 
 HEDGED_BYTES = 2**20
-"""Smallest read that is hedged."""
+"""Smallest read that is hedged: for those of some KB the way through another thread would be felt."""
 T = TypeVar("T")
 _LOCK = Lock()
-_loops: dict[int, asyncio.AbstractEventLoop] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,78 +28,109 @@ class Answer(Generic[T]):
     """What came of one read.
 
     Attributes:
-        value: What was answered, or the error if all requests failed.
+        value: What was answered.
         hedges: Second requests that were sent: 0 or 1.
         hedges_won: Those of them whose answer counted.
     """
 
-    value: T | Exception
+    value: T
     hedges: int = 0
     hedges_won: int = 0
 
 
-def hedged(policy: Policy, size_bytes: int, ask: Callable[[], Awaitable[T]]) -> Answer[T]:
-    """Return the first answer to `ask`, which is called again when the policy says so, from the process's event loop.
+def hedged(policy: Policy, size_bytes: int, ask: Callable[[], T]) -> Answer[T]:
+    """Return the first answer to `ask`, which is called again, beside the first call, when the policy says so.
 
     Args:
-        policy: Knows the reads before; used by that loop alone.
+        policy: Knows the reads before.
         size_bytes: Bytes that are asked for.
         ask: Sends the request. It must be one that may be sent twice.
+
+    Raises:
+        Exception: Whatever the last of the requests raised, if all did.
     """
-    answer = asyncio.run_coroutine_threadsafe(_raced(policy, size_bytes, ask), _loop())
-    try:
-        return answer.result()
-    except BaseException:  # such as Ctrl-C
-        answer.cancel()
-        raise
-
-
-async def _raced(policy: Policy, size_bytes: int, ask: Callable[[], Awaitable[T]]) -> Answer[T]:
-    delay_s = policy.delay_s(size_bytes)
-    running = {asyncio.ensure_future(ask()): time.monotonic()}
-    try:
-        await asyncio.wait(running, timeout=delay_s)
-        (first,) = running
-        hedges = int(not first.done() and policy.may_ask_again())
-        if hedges:
-            running[asyncio.ensure_future(ask())] = time.monotonic()
-        winner = await _first_good(set(running))
-        now = time.monotonic()
-        if not winner.exception():
-            for task, began in running.items():  # one that lost took at least as long
-                policy.ended(size_bytes, now - began)
-                if task is winner:
-                    break
-        won = hedges if winner is not first and not winner.exception() else 0
-        return Answer(value=_value(winner), hedges=hedges, hedges_won=won)
-    finally:
-        for task in running:
-            if not task.cancel():
-                task.exception()  # has been seen: asyncio logs those that nobody looked at
-
-
-async def _first_good(tasks: "set[asyncio.Future[T]]") -> "asyncio.Future[T]":
-    """Wait for the first task that did not fail; if all fail return the last."""
-    while True:
-        done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            if not task.exception():
-                return task
-        if not tasks:
-            return done.pop()
-
-
-def _value(task: "asyncio.Future[T]") -> T | Exception:
-    error = task.exception()
-    if isinstance(error, Exception):
-        return error
-    return task.result()
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop of this process, which runs in a thread of its own until the process ends."""
     with _LOCK:
-        if (found := _loops.get(os.getpid())) is None:
-            found = _loops[os.getpid()] = asyncio.new_event_loop()
-            Thread(target=found.run_forever, name="penstock reads", daemon=True).start()
-        return found
+        delay_s = policy.delay_s(size_bytes)
+    first = _Request(ask)
+    requests = [first]
+    if not wait([first.answer], timeout=delay_s).done:
+        with _LOCK:
+            again = policy.may_ask_again()
+        if again:
+            requests.append(_Request(ask))
+    winner = _first_good(requests)
+    now, hedges = time.monotonic(), len(requests) - 1
+    if winner.answer.exception() is None:
+        with _LOCK:
+            for request in requests:  # one that lost took at least as long
+                policy.ended(size_bytes, now - request.began)
+                if request is winner:
+                    break
+    won = hedges if winner is not first and winner.answer.exception() is None else 0
+    return Answer(value=winner.answer.result(), hedges=hedges, hedges_won=won)
+
+
+class _Request(Generic[T]):
+    """One call of `ask` in a thread, and when it began."""
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self.began = time.monotonic()
+        self.answer: Future[T] = _threads().submit(ask)
+
+
+def _first_good(requests: "list[_Request[T]]") -> "_Request[T]":
+    """Wait for the first request that did not fail; if all fail return the last."""
+    left = {request.answer: request for request in requests}
+    while True:
+        done, _ = wait(left, return_when=FIRST_COMPLETED)
+        for answer in done:
+            request = left.pop(answer)
+            if answer.exception() is None or not left:
+                return request
+
+
+class _Threads:
+    """Threads that are made when all others are busy and stay; they end with the process, in the midst of anything."""
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()  # Any: of all callers
+        self._lock = Lock()
+        self._idle = 0
+
+    def submit(self, ask: Callable[[], T]) -> "Future[T]":
+        """Call `ask` in a thread."""
+        answer: Future[T] = Future()
+        with self._lock:
+            is_new = self._idle == 0
+            self._idle -= not is_new
+        self._work.put((answer, ask))
+        if is_new:
+            Thread(target=self._run, name="penstock reads", daemon=True).start()
+        return answer
+
+    def _run(self) -> None:
+        while True:
+            answer, ask = self._work.get()
+            try:
+                value = ask()
+            except BaseException as error:
+                self._now_idle()
+                answer.set_exception(error)
+            else:
+                self._now_idle()
+                answer.set_result(value)
+                del value
+            del answer, ask  # what they hold is not to stay until the next request
+
+    def _now_idle(self) -> None:
+        with self._lock:
+            self._idle += 1
+
+
+_threads_of: dict[int, _Threads] = {}
+
+
+def _threads() -> _Threads:
+    """Return the threads of this process; a fork has none of its parent's."""
+    with _LOCK:
+        return _threads_of.setdefault(os.getpid(), _Threads())

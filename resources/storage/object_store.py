@@ -15,11 +15,10 @@ from resources.storage.cache.cache import HostCache
 from resources.storage.clients import MOST_TIMEOUTS, first_line, memory, remedy, s3
 from resources.storage.content import StoredFile
 from resources.storage.hedging import HEDGED_BYTES, hedged
-from resources.storage.latencies import Policy
 from resources.storage.store import ENCRYPTION, check_key, encrypted_error, redact
 
 if TYPE_CHECKING:
-    from obstore import Bytes, PutMode
+    from obstore import PutMode
     from obstore.store import MemoryStore, S3Store
 
     Client = MemoryStore | S3Store
@@ -67,7 +66,7 @@ class ObjectStore:
         )
         self._retries = retries
         self._patience = Patience(retries=retries, total_s=MOST_TIMEOUTS * timeout_s) if is_s3 else _ONCE
-        self._hedging = Policy() if is_s3 else None
+        self._is_s3 = is_s3
         self._refuse_encrypted = refuse_encrypted
         self._client: Client | None = None
         self._repeating: Client | None = None
@@ -182,13 +181,13 @@ class ObjectStore:
 
     def get_range(self, key: str, start: int, end: int) -> memoryview:
         """Return the bytes under `key` from `start` to before `end`."""
-        data = self.fetch(key, start, end)
+        data = (self._raced if end - start >= HEDGED_BYTES else self.fetch)(key, start, end)
         self._cache.count_often(range_reads=1, range_bytes=len(data))
         return data
 
     def fetch(self, key: str, start: int, end: int) -> memoryview:
-        """Do the same for the cache, which counts what it fetches itself."""
-        return self._done("fetch", key, lambda client: self._range(client, self._key(key), start, end))
+        """Do the same for the cache, which counts what it fetches, and asks again for what comes late, itself."""
+        return self._done("fetch", key, lambda client: self._range(client, key, start, end))
 
     def local(self, file: StoredFile) -> Path:
         """Return the host's copy of `file`, fetched on first use and leased to this process."""
@@ -211,30 +210,25 @@ class ObjectStore:
         self._cache.mend(file.digest, _Remote(self, file))
         return True
 
-    def _range(self, client: "Client", place: str, start: int, end: int) -> memoryview:
+    def _range(self, client: "Client", key: str, start: int, end: int) -> memoryview:
         import obstore
         from obstore.exceptions import GenericError
 
+        place = self._key(key)
         try:
-            if self._hedging is None or end - start < HEDGED_BYTES:
-                return memoryview(obstore.get_range(client, place, start=start, end=end))
-            return memoryview(self._raced(self._hedging, client, place, start, end))
+            return memoryview(obstore.get_range(client, place, start=start, end=end))
         except GenericError as error:
             # A range that begins at or behind the end is refused, as one of an object that was cut.
-            if self._hedging is not None and status_of(error) != _BEYOND_END:
+            if self._is_s3 and status_of(error) != _BEYOND_END:
                 raise
             if obstore.head(client, place)["size"] > start:
                 raise
             return memoryview(b"")
 
-    def _raced(self, policy: Policy, client: "Client", place: str, start: int, end: int) -> "Bytes":
-        import obstore
-
-        answer = hedged(policy, end - start, lambda: obstore.get_range_async(client, place, start=start, end=end))
+    def _raced(self, key: str, start: int, end: int) -> memoryview:
+        answer = hedged(self._cache.hedging, end - start, lambda: self.fetch(key, start, end))
         if answer.hedges:
             self._cache.count(hedges=answer.hedges, hedges_won=answer.hedges_won)
-        if isinstance(answer.value, Exception):
-            raise answer.value
         return answer.value
 
     def _put_if(self, client: "Client", key: str, data: bytes, mode: "PutMode") -> bool:

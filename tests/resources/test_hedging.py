@@ -1,13 +1,17 @@
 """A slow read is asked for again, not a usual one, and the share of second requests is bounded."""
 
-import asyncio
+import multiprocessing
 import random
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from resources.settings import PROJECT_ROOT
 from resources.storage.hedging import hedged
 from resources.storage.latencies import FLOOR_S, LEAST, MOST_SHARE, WINDOW, Latencies, Policy
 
@@ -122,20 +126,16 @@ class Server:
 
     def __init__(self, *answers: float | Exception) -> None:
         self.asked = 0
-        self.dropped: list[int] = []
+        self.ending = threading.Event()
         self._answers = answers
 
-    async def __call__(self) -> int:
+    def __call__(self) -> int:
         number, self.asked = self.asked, self.asked + 1
         answer = self._answers[number]
-        try:
-            if isinstance(answer, Exception):
-                await asyncio.sleep(0.03)
-                raise answer
-            await asyncio.sleep(answer)
-        except asyncio.CancelledError:
-            self.dropped.append(number)
-            raise
+        if isinstance(answer, Exception):
+            self.ending.wait(0.03)
+            raise answer
+        self.ending.wait(answer)
         return number
 
 
@@ -154,13 +154,15 @@ def test_an_answer_in_time_is_taken_and_nothing_is_asked_again():
     assert (answer.value, answer.hedges, answer.hedges_won, server.asked) == (0, 0, 0, 1)
 
 
-def test_of_two_requests_the_first_answer_counts_and_the_other_is_dropped():
+def test_of_two_requests_the_first_answer_counts_and_nobody_waits_for_the_other():
     slow, slower = Server(60.0, 0.0), Server(0.1, 60.0)
 
     won, lost = hedged(ready(), MB, slow), hedged(ready(), MB, slower)
 
-    assert (won.value, won.hedges, won.hedges_won, slow.dropped) == (1, 1, 1, [0])
-    assert (lost.value, lost.hedges, lost.hedges_won, slower.dropped) == (0, 1, 0, [1])
+    assert (won.value, won.hedges, won.hedges_won) == (1, 1, 1)
+    assert (lost.value, lost.hedges, lost.hedges_won) == (0, 1, 0)
+    slow.ending.set()
+    slower.ending.set()
 
 
 def test_without_a_share_left_a_slow_answer_is_waited_for():
@@ -175,22 +177,55 @@ def test_one_request_may_fail_if_the_other_does_not():
     assert hedged(ready(), MB, Server(0.2, failing)).value == 0
     assert hedged(ready(), MB, Server(failing, 0.2)).value == 1
     both = Server(failing, failing)
-    assert (hedged(ready(), MB, both).value, both.asked) == (failing, 2)
-    assert hedged(ready(may=False), MB, Server(failing)).value is failing
+    with pytest.raises(RuntimeError, match="reset"):
+        hedged(ready(), MB, both)
+    assert both.asked == 2
+    with pytest.raises(RuntimeError, match="reset"):
+        hedged(ready(may=False), MB, Server(failing))
 
 
 def test_readers_in_many_threads_each_get_their_own_answer():
     policy = ready()
 
     def read(number: int) -> int:
-        async def ask() -> int:
-            await asyncio.sleep(0.001)
-            return number
+        return hedged(policy, MB, lambda: (time.sleep(0.001), number)[1]).value
 
-        value = hedged(policy, MB, ask).value
-        assert isinstance(value, int)
-        return value
-
+    before = threads()
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(read, range(200))) == list(range(200))
-    assert sum(thread.name == "penstock reads" for thread in threading.enumerate()) == 1
+    assert threads() - before <= 16 + 200 * MOST_SHARE  # those that are there are used again
+
+
+ENDING = """
+import threading, time
+from resources.settings import PROJECT_ROOT
+from resources.storage.hedging import hedged
+from resources.storage.latencies import WINDOW, Policy
+policy = Policy(floor_s=0.01)
+for _ in range(WINDOW):
+    policy.ended(2**20, 0.001)
+    policy.delay_s(2**20)
+calls = iter((3600, 0))
+print(hedged(policy, 2**20, lambda: time.sleep(next(calls))).hedges_won)
+"""
+
+
+def test_a_request_that_lost_keeps_no_process_from_ending():
+    command = [sys.executable, "-c", ENDING]
+    ended = subprocess.run(command, check=False, cwd=PROJECT_ROOT, capture_output=True, timeout=60, text=True)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("1\n", "", 0)
+
+
+def forked_read() -> object:
+    return hedged(ready(), MB, Server(0.0)).value
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_reads_by_threads_of_its_own():
+    assert forked_read() == 0
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(forked_read) == 0
+
+
+def threads() -> int:
+    return sum(thread.name == "penstock reads" for thread in threading.enumerate())

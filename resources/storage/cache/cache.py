@@ -21,6 +21,7 @@ from resources.storage.cache.leases import leases_in
 from resources.storage.cache.locks import locked
 from resources.storage.cache.room import Room
 from resources.storage.cache.stats import CacheStats, stats_of
+from resources.storage.latencies import Policy
 from resources.storage.verified import has_digest, may_be_torn, trust
 
 PATIENCE_S = 300.0
@@ -50,6 +51,11 @@ class HostCache:
     def root(self) -> Path:
         """The folder."""
         return self._layout.root
+
+    @property
+    def hedging(self) -> Policy:
+        """What is known of how long requests take, to whoever sends them."""
+        return self._fetcher.hedging
 
     def lease(self, name: str, remote: Remote) -> Path:
         """Return a file with the bytes of `remote`, which stays until `release` or the end of this process.

@@ -1,4 +1,4 @@
-"""Owns the way of one file from the store into a part file: in ranges, resumable, hashed on the way.
+"""Owns the way of one file from the store into a part file: in ranges, resumable, hashed on the way, hedged.
 
 Nothing here gives the file its final name, or flushes it. The journal says which ranges a killed process had finished;
 they are read back and hashed like all others, so a journal that lies costs time, never a wrong byte.
@@ -10,10 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 from resources.errors import StoreError
 from resources.storage.content import CHUNK_BYTES, chunk_count, chunk_digest, root_of
+from resources.storage.hedging import HEDGED_BYTES, Answer, hedged
+from resources.storage.latencies import Policy
 
 RANGE_CHUNKS = 2
 CONCURRENT_RANGES = 4
@@ -44,19 +47,24 @@ class Download:
     Attributes:
         digest: Digest of all bytes of the part file.
         fetched_bytes: Bytes that came from the store, less than the file's where it was resumed.
+        hedges: Ranges that were asked for a second time, since their answer took unusually long.
+        hedges_won: Those of them whose second answer was the first to come.
     """
 
     digest: str
     fetched_bytes: int
+    hedges: int
+    hedges_won: int
 
 
-def download(remote: Remote, part: Path, journal: Path) -> Download:
+def download(remote: Remote, part: Path, journal: Path, hedging: Policy) -> Download:
     """Fill `part` with the file, and return its digest.
 
     Args:
         remote: The file.
         part: File to fill; it is allocated whole before the first byte is fetched.
         journal: File that tells which ranges of `part` are finished.
+        hedging: Says when a range is asked for again.
 
     Raises:
         StoreError: If the store fails, or answers with too few bytes.
@@ -64,7 +72,7 @@ def download(remote: Remote, part: Path, journal: Path) -> Download:
     """
     with _opened(part) as target, _opened(journal) as log:
         _allocate(target, remote.size_bytes)
-        ranges = _Ranges(remote, target, log)
+        ranges = _Ranges(remote, target, log, hedging)
         with ThreadPoolExecutor(CONCURRENT_RANGES) as pool:
             work = [pool.submit(ranges.finish, number) for number in range(ranges.count)]
             try:
@@ -72,8 +80,12 @@ def download(remote: Remote, part: Path, journal: Path) -> Download:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    digests = [digest for item in done for digest in item.digests]
-    return Download(digest=root_of(digests, remote.size_bytes), fetched_bytes=sum(item.fetched_bytes for item in done))
+    return Download(
+        digest=root_of([digest for item in done for digest in item.value.digests], remote.size_bytes),
+        fetched_bytes=sum(item.value.fetched_bytes for item in done),
+        hedges=sum(item.hedges for item in done),
+        hedges_won=sum(item.hedges_won for item in done),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,31 +97,45 @@ class _Range:
 class _Ranges:
     """The ranges of one file and the two files that they go into."""
 
-    def __init__(self, remote: Remote, target: int, log: int) -> None:
+    def __init__(self, remote: Remote, target: int, log: int, hedging: Policy) -> None:
         self._remote = remote
         self._target = target
         self._log = log
+        self._hedging = hedging
         self.count = -(-chunk_count(remote.size_bytes) // RANGE_CHUNKS)
         self._finished = os.pread(log, self.count, 0).ljust(self.count, b"\0")
+        self._written: dict[int, _Range] = {}
+        self._writing = [Lock() for _ in range(self.count)]
 
-    def finish(self, number: int) -> _Range:
+    def finish(self, number: int) -> Answer[_Range]:
         """Have one range in its place, and return the digests of its chunks."""
         start = number * RANGE_CHUNKS * CHUNK_BYTES
         end = min(start + RANGE_CHUNKS * CHUNK_BYTES, self._remote.size_bytes)
         if self._finished[number]:
             data = os.pread(self._target, end - start, start)
             if len(data) == end - start:
-                return _Range(_digests(memoryview(data)), 0)
+                return Answer(value=_Range(_digests(memoryview(data)), 0))
+        if end - start < HEDGED_BYTES:
+            return Answer(value=self._fetch(number, start, end))
+        # The bytes stay in the thread that fetched them, whose memory the next ones take.
+        return hedged(self._hedging, end - start, lambda: self._fetch(number, start, end))
+
+    def _fetch(self, number: int, start: int, end: int) -> _Range:
         fetched = self._remote.read(start, end) if end > start else memoryview(b"")
         if len(fetched) != end - start:
             raise StoreError(
                 f"cannot fetch {self._remote.name}: got {len(fetched):,} bytes at {start:,}, expected "
                 f"{end - start:,}; check the server and what lies before it, then run again"
             )
-        digests = _digests(fetched)
-        _write(self._target, fetched, start)
-        os.pwrite(self._log, b"\1", number)
-        return _Range(digests, len(fetched))
+        # Of two requests for a range the bytes of one are written, and those are what the digests are of. The other may
+        # come when the files are closed.
+        with self._writing[number]:
+            if number not in self._written:
+                digests = _digests(fetched)
+                _write(self._target, fetched, start)
+                os.pwrite(self._log, b"\1", number)
+                self._written[number] = _Range(digests, len(fetched))
+        return self._written[number]
 
 
 def _digests(data: memoryview) -> list[bytes]:

@@ -13,6 +13,7 @@ from resources.storage.cache.download import Remote, download
 from resources.storage.cache.layout import Layout, spare_name
 from resources.storage.cache.leases import Leases
 from resources.storage.cache.room import Room
+from resources.storage.latencies import Policy
 from resources.storage.verified import WRITE_BITS, is_bound_to_flush, trust
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -26,6 +27,7 @@ class Fetcher:
         self._room = room
         self._leases = leases
         self._counters = counters
+        self.hedging = Policy()
 
     def fetch(self, name: str, remote: Remote) -> None:
         """Download, verify and publish what is not there."""
@@ -70,8 +72,8 @@ class Fetcher:
         trust(path, name)
 
     def _download(self, remote: Remote, part: Path, journal: Path) -> str:
-        done = download(remote, part, journal)
-        self._counters.add(fetched_bytes=done.fetched_bytes)
+        done = download(remote, part, journal, self.hedging)
+        self._counters.add(fetched_bytes=done.fetched_bytes, hedges=done.hedges, hedges_won=done.hedges_won)
         return done.digest
 
 
