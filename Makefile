@@ -49,9 +49,10 @@ soak: install-dev ## let every fault strike every operation of the storage at PO
 check: install-dev ## format, lint, types, import contracts and the fast tests: before every commit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(PYTEST) -m 'not slow' $(ARGS)
+	@echo "types, told at the end, beside the fast tests"; \
+	$(BIN)/basedpyright >.venv/.types 2>&1 & types=$$!; $(PYTEST) -m 'not slow' --hypothesis-profile quick $(ARGS); tests=$$?; \
+	wait $$types; types=$$?; cat .venv/.types; exit $$((tests + types))
 
 format: install-dev ## let ruff format and fix what it can
 	$(BIN)/ruff format .

@@ -111,7 +111,8 @@ class Scale:
 def scale(values: Sequence[float], start: float, end: float, *, count: int = 5, snug: bool = False) -> Scale:
     """Return a scale that spans `values`, with about `count` ticks; unless `snug` it ends at ticks."""
     low, high = min(values), max(values)
-    if high - low < 1e-300:  # equal, or so near that a fifth of the difference is 0
+    # Equal, or so near that a fifth of the difference is 0, or that floats as large do not tell its ticks apart.
+    if high - low < max(1e-300, 1e-9 * max(abs(low), abs(high))):
         low, high = low - (abs(low) / 2 or 1), high + (abs(high) / 2 or 1)
     step = _round_step((high - low) / count)
     if not snug:

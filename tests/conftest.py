@@ -14,6 +14,7 @@ from hypothesis import settings
 
 # A slow example is a busy machine, not a wrong answer; pytest's own timeout ends a test that hangs.
 settings.register_profile("penstock", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=25)  # for `make check`; `make test` tries a hundred
 settings.load_profile("penstock")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and with them every process that they start.

@@ -141,7 +141,7 @@ class Installation:
         return found
 
 
-def wait_for(ready: Callable[[], T], what: str, *, alive: Alive | None = None, within_s: float = 120.0) -> T:
+def wait_for(ready: Callable[[], T], what: str, *, alive: Alive | None = None, within_s: float = 300.0) -> T:
     """Return the first true value of `ready`, asked four times a second.
 
     Raises:

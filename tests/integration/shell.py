@@ -65,20 +65,26 @@ def shell_at(folder: Path) -> Shell:
     return Shell(Installation.at(folder / "home", pipelines=pipelines), pipelines)
 
 
-@pytest.fixture(scope="session")
-def already_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an installation with the starter pipeline, run for two partitions; to be copied, not used."""
-    folder = tmp_path_factory.mktemp("cli")
+def run_starter(folder: Path) -> Shell:
+    """Run the starter pipeline for two partitions in a new installation in `folder`."""
     made = shell_at(folder)
     assert made("new", NAME, "--folder", made.pipelines).code == 0
     ran = made("run", NAME, "--from", PARTITIONS[0], "--to", PARTITIONS[1], "--json")
     assert (ran.code, ran.json["summary"]["champion"]["sequence"]) == (0, 2), ran.err
+    return made
+
+
+@pytest.fixture(scope="session")
+def already_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an installation with the starter pipeline, run for two partitions; to be copied, not used."""
+    folder = tmp_path_factory.mktemp("cli")
+    run_starter(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def shell(already_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """An installation with the starter pipeline, run for two partitions."""
+    """An installation with the starter pipeline, run for two partitions; its data came from where it was run first."""
     return shell_at(shutil.copytree(already_run, tmp_path_factory.mktemp("shell"), symlinks=True, dirs_exist_ok=True))
 
 

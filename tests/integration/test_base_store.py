@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.instance import Installation
-from tests.integration.shell import NAME, PARTITIONS, Shell
+from tests.integration.shell import NAME, PARTITIONS, Shell, run_starter
 
 pytestmark = pytest.mark.slow
 NEXT = "2024-04"
@@ -31,6 +31,12 @@ class Two:
     @property
     def own(self) -> Path:
         return self.laptop.home.folder / "penstock" / "store"
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """Production, run where it lies: the provenance of its data names the folder that they were generated in."""
+    return run_starter(tmp_path_factory.mktemp("production"))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.instance import BIN, ROOT
 from tests.integration.shell import NAME, Shell
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def wait_for_line(process: "subprocess.Popen[str]", text: str) -> None:

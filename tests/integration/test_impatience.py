@@ -15,9 +15,7 @@ from resources.storage.cache.stats import CacheStats
 from resources.storage.files import file_path, put_bytes
 from resources.storage.object_store import ObjectStore
 from tests.integration.faults.proxy import FaultProxy, NetworkFault
-from tests.integration.seaweed import Seaweed, s3_url, seaweed
-
-__all__ = ["s3_url", "seaweed"]
+from tests.integration.seaweed import Seaweed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

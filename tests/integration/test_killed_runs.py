@@ -12,7 +12,7 @@ from tests.resources.disks import grow, lockable_disk, tiny_disk
 
 __all__ = ["lockable_disk", "tiny_disk"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 NAME = "coffee"
 RUN = ("run", NAME, "--partition", "2024-03", "--quiet")

@@ -24,9 +24,7 @@ from resources.storage.store import Store
 from resources.workspace import Workspace, archive_of, open_workspace
 from tests.integration.faults.proxy import FaultProxy, Moment, NetworkFault
 from tests.integration.faults.steps import Actor
-from tests.integration.seaweed import BUCKET, Seaweed, seaweed
-
-__all__ = ["seaweed"]
+from tests.integration.seaweed import BUCKET, Seaweed
 
 pytestmark = pytest.mark.slow
 

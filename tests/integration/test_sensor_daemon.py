@@ -10,7 +10,7 @@ from tests.integration.instance import LOCATION, Installation, kill_at_once, wai
 from tests.integration.rides import COUNTS, count_day, declare
 from tests.integration.webserver import Alive
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def runs_of(instance: dg.DagsterInstance) -> Counter[str]:

@@ -11,7 +11,7 @@ from tests.integration.instance import LOCATION, STAGES, Installation, wait_for
 from tests.integration.rides import BIKES, BIKES_PARTITIONS, declare
 from tests.integration.webserver import graphql, webserver
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a dozen processes each, on a machine that may be busy
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a dozen processes each, on a machine that may be busy
 LAUNCH = """mutation($params: ExecutionParams!) {launchRun(executionParams: $params) {__typename
   ...on PythonError {message} ...on RunConfigValidationInvalid {errors {message}}}}"""
 SELECTION = "group:bikes"

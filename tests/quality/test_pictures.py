@@ -143,6 +143,7 @@ def test_any_finite_values_can_be_drawn(values):
 @settings(deadline=None)
 @given(st.floats(-1e12, 1e12), st.floats(-1e12, 1e12))
 @example(0.0, 5e-324)
+@example(1e12, 999_999_999_999.9999)
 def test_ticks_are_few_in_order_and_within_the_scale(one, two):
     found = svg.scale([one, two], 0, 100)
     assert 1 <= len(found.ticks) <= 8
