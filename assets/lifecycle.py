@@ -11,12 +11,13 @@ import dagster as dg
 from pydantic import Field
 
 from assets.stage import plain_failures
-from resources.storage.cache.scrub import RATE_BYTES_PER_S, Scrub
+from resources.storage.cache.pace import RATE_BYTES_PER_S, Pace
 from resources.storage.lifecycle.policy import TIERS, Policy
 from resources.wiring import WorkspaceResource
 
 if TYPE_CHECKING:
     from resources.settings import Settings
+    from resources.storage.cache.scrub import Scrub
     from resources.storage.lifecycle.archive import Archived
     from resources.storage.lifecycle.cycle import Cycle
 
@@ -90,7 +91,7 @@ def lifecycle_metadata(done: "Cycle") -> dict[str, dg.MetadataValue]:
     }
 
 
-def scrub_metadata(done: Scrub) -> dict[str, dg.MetadataValue]:
+def scrub_metadata(done: "Scrub") -> dict[str, dg.MetadataValue]:
     """Return what the scrub came to, under stable keys `scrub_<what>`."""
     numbers = {
         "copies": done.copies,
@@ -105,9 +106,9 @@ def scrub_metadata(done: Scrub) -> dict[str, dg.MetadataValue]:
     }
 
 
-def _scrubbed(settings: "Settings", config: LifecycleConfig) -> Scrub:
+def _scrubbed(settings: "Settings", config: LifecycleConfig) -> "Scrub":
     from resources.storage.cache.cache import HostCache
-    from resources.storage.cache.scrub import Pace, scrub
+    from resources.storage.cache.scrub import Scrub, scrub
 
     if not config.scrub_for_s:
         return Scrub()

@@ -15,7 +15,8 @@ from resources.errors import StoreError
 from resources.settings import PROJECT_ROOT
 from resources.storage.cache.cache import HostCache
 from resources.storage.cache.locks import locked
-from resources.storage.cache.scrub import Pace, Scrub, least_recently_verified, scrub
+from resources.storage.cache.pace import Pace
+from resources.storage.cache.scrub import Scrub, least_recently_verified, scrub
 from resources.storage.content import CHUNK_BYTES, describe_bytes
 from resources.storage.data_key import make_user_key
 from resources.storage.encrypted import EncryptedStore
@@ -240,7 +241,8 @@ SCRUBBING = """
 import sys
 from pathlib import Path
 from resources.storage.cache.cache import HostCache
-from resources.storage.cache.scrub import Pace, scrub
+from resources.storage.cache.pace import Pace
+from resources.storage.cache.scrub import scrub
 rate = float(sys.argv[2]) if len(sys.argv) > 2 else 1e8
 def sleep(_): print("asleep", flush=True); sys.stdin.read()
 print(scrub(HostCache(Path(sys.argv[1]), budget_bytes=10**8), Pace(rate_bytes_per_s=rate, sleep=sleep)))

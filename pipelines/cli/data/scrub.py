@@ -27,7 +27,7 @@ def scrub(
     from pipelines.cli.guard import DONE, ERROR
     from resources.settings import load_settings
     from resources.storage.cache.cache import HostCache
-    from resources.storage.cache.scrub import Pace
+    from resources.storage.cache.pace import Pace
     from resources.storage.cache.scrub import scrub as scrubbing
 
     settings = load_settings()

@@ -8,9 +8,9 @@ so no key is needed here.
 import errno
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -20,11 +20,10 @@ from resources.errors import StoreError
 from resources.storage.cache.cache import HostCache
 from resources.storage.cache.layout import Layout
 from resources.storage.cache.locks import locked
+from resources.storage.cache.pace import Pace
 from resources.storage.cache.verifications import Verifications
 from resources.storage.content import CHUNK_BYTES, chunk_digest, root_of
 
-RATE_BYTES_PER_S = 100 * 10**6
-"""How fast copies are read unless told otherwise: a tenth or less of what an NVMe disk gives."""
 Verdict = Literal["whole", "damaged", "gone", "late"]
 
 
@@ -49,45 +48,6 @@ class Scrub:
     busy: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
-class Pace:
-    """How fast and how long a scrub reads.
-
-    Attributes:
-        rate_bytes_per_s: Most bytes a second, over any time longer than a chunk (4 MiB) takes.
-        for_s: Seconds after which no more is read, except that one copy is always read to its end: otherwise one that
-            is too large for the time would keep all others from their turn. None means no end.
-        clock: Seconds of a clock that never goes back.
-        sleep: Waits for some seconds.
-    """
-
-    rate_bytes_per_s: float = RATE_BYTES_PER_S
-    for_s: float | None = None
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    _began: float = field(init=False)
-    _due: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        if self.rate_bytes_per_s <= 0:
-            raise ValueError(f"rate_bytes_per_s must be positive, got {self.rate_bytes_per_s}")
-        if self.for_s is not None and self.for_s <= 0:
-            raise ValueError(f"for_s must be positive, got {self.for_s}")
-        self._began = self._due = self.clock()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the time is over."""
-        return self.for_s is not None and self.clock() - self._began >= self.for_s
-
-    def wait(self, size_bytes: int) -> None:
-        """Wait until `size_bytes` more may be read; what was not read in time is not made up for."""
-        now = self.clock()
-        if self._due > now:
-            self.sleep(self._due - now)
-        self._due = max(self._due, now) + size_bytes / self.rate_bytes_per_s
-
-
 def scrub(cache: HostCache, pace: Pace | None = None) -> Scrub:
     """Hash the copies in the cache, each once at most, and drop damaged ones, so that their next reader fetches them.
 
@@ -95,7 +55,7 @@ def scrub(cache: HostCache, pace: Pace | None = None) -> Scrub:
 
     Args:
         cache: The cache.
-        pace: How fast and how long; None means `RATE_BYTES_PER_S` until all are hashed.
+        pace: How fast and how long; None means `Pace()`: until all are hashed.
 
     Raises:
         StoreError: If the folder cannot be read, or nothing can be removed from it.
