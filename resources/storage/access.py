@@ -31,13 +31,27 @@ class Access:
     config: dict[str, Any] = field(repr=False)  # Any: obstore's TypedDicts
 
 
+def access(profile: str | None = None) -> Access:
+    """Return what a profile tells or, without one, what the environment does.
+
+    Raises:
+        StoreError: If that is not enough.
+    """
+    return from_environment() if profile is None else from_profile(profile)
+
+
+def environment_endpoint() -> str:
+    """Return the URL of the server that `AWS_*` variables name, or nothing for AWS."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+
+
 def from_environment() -> Access:
     """Return what `AWS_*` variables tell, with the credentials of the profile that botocore finds if they name none.
 
     Raises:
         StoreError: If there are no credentials, or the file of AWS_CA_BUNDLE cannot be read.
     """
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    endpoint = environment_endpoint()
     config: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}  # Any: as above
     if not os.environ.get("AWS_ACCESS_KEY_ID") and not os.environ.get("AWS_SKIP_SIGNATURE"):
         session = _session(None)

@@ -6,7 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from resources.errors import StoreError
-from resources.storage.access import from_environment, from_profile
+from resources.storage.access import Access
 from resources.storage.attempts import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from resources.storage.store import redact
 
@@ -29,23 +29,21 @@ def memory(url: str) -> "MemoryStore":
         return _MEMORY.setdefault(url.rstrip("/"), MemoryStore())
 
 
-def s3(bucket: str, *, timeout_s: float, retries: int, profile: str | None = None) -> "S3Store":
+def s3(bucket: str, way: Access, *, timeout_s: float, retries: int) -> "S3Store":
     """Return a client of a bucket.
 
     Args:
         bucket: Its name.
+        way: How to reach its server.
         timeout_s: Longest silence of the server within one request, in seconds.
         retries: How often the client itself sends a failed request again.
-        profile: Profile of the AWS configuration that tells endpoint, region, credentials and certificates, whatever
-            the environment says; None means `AWS_*` variables, or the profile that they name.
 
     Raises:
-        StoreError: If there are no credentials or no such profile, or the certificates cannot be used.
+        StoreError: If what tells the way, or the certificates, cannot be used.
     """
     from obstore.exceptions import BaseError
     from obstore.store import S3Store
 
-    way = from_environment() if profile is None else from_profile(profile)
     options: ClientConfig = {
         "allow_http": way.endpoint.startswith("http://"),
         "connect_timeout": timedelta(seconds=5),

@@ -5,11 +5,13 @@ per name and process, for tests. Local copies are the cache's: `resources.storag
 """
 
 from collections.abc import Callable
+from functools import cache as once
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from resources.errors import IntegrityError, ObjectMissing, StoreError
+from resources.storage.access import access
 from resources.storage.attempts import Patience, attempted, is_final, status_of
 from resources.storage.cache.cache import HostCache
 from resources.storage.clients import MOST_TIMEOUTS, first_line, memory, remedy, s3
@@ -61,8 +63,9 @@ class ObjectStore:
         self._url = redact(url).rstrip("/") if parts.netloc else url
         self._prefix = parts.path.strip("/") + "/" if is_s3 and parts.path.strip("/") else ""
         self._cache = HostCache(cache, budget_bytes=cache_bytes)
+        way = once(lambda: access(profile))  # both clients go by it, and asking a profile takes long
         self._open: Callable[[int], Client] = lambda again: (
-            s3(parts.netloc, timeout_s=timeout_s, retries=again, profile=profile) if is_s3 else memory(url)
+            s3(parts.netloc, way(), timeout_s=timeout_s, retries=again) if is_s3 else memory(url)
         )
         self._retries = retries
         self._patience = Patience(retries=retries, total_s=MOST_TIMEOUTS * timeout_s) if is_s3 else _ONCE

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from resources.errors import StoreError
+from resources.storage.access import environment_endpoint
 from resources.storage.store import Store, redact
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _remote_config(store: Store) -> dict[str, Any]:  # Any: values of a DVC conf
         raise StoreError(f"store {store.url} lives in one process, DVC cannot reach it: use a folder or S3")
     if parts.scheme != "s3":
         return {"url": store.url}
-    endpoint = _bare(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
+    endpoint = _bare(environment_endpoint())
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     return {
         "url": store.url,
