@@ -38,7 +38,7 @@ def attempted(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
-    """Return what `send` returns, called again as often as patience allows; the last error tells of the attempts.
+    """Return what `send` returns, called again as often as patience allows.
 
     Args:
         send: Sends the request.
@@ -54,7 +54,6 @@ def attempted(
             return send()
         except Exception as error:
             if attempt == patience.retries or clock() > deadline or not passes(error):
-                error.attempts = attempt + 1  # type: ignore[attr-defined]
                 raise
         again()
         sleep(pause_s(attempt))

@@ -36,6 +36,9 @@ class HostCache:
         budget_bytes: Most bytes that it may hold. None means half of what is free on its disk, counting what it holds
             already as free, judged anew at each download.
         patience_s: How long another process may stand still, in seconds, before waiting for it is an error.
+
+    Attributes:
+        hedging: What is known of how long requests take, for whoever sends them.
     """
 
     def __init__(self, root: Path, *, budget_bytes: int | None = None, patience_s: float = PATIENCE_S) -> None:
@@ -45,17 +48,13 @@ class HostCache:
         self._leases = leases_in(self._layout.root / "leases")
         self._room = Room(self._layout, self._hits, self._leases, budget_bytes=budget_bytes, patience_s=patience_s)
         self._counters = Counters(self._layout.counters)
-        self._fetcher = Fetcher(self._layout, self._room, self._leases, self._counters)
+        self.hedging = Policy()
+        self._fetcher = Fetcher(self._layout, self._room, self._leases, self._counters, self.hedging)
 
     @property
     def root(self) -> Path:
         """The folder."""
         return self._layout.root
-
-    @property
-    def hedging(self) -> Policy:
-        """What is known of how long requests take, to whoever sends them."""
-        return self._fetcher.hedging
 
     def lease(self, name: str, remote: Remote) -> Path:
         """Return a file with the bytes of `remote`, which stays until `release` or the end of this process.

@@ -22,12 +22,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 class Fetcher:
     """Fetches into one cache folder."""
 
-    def __init__(self, layout: Layout, room: Room, leases: Leases, counters: Counters) -> None:
+    def __init__(self, layout: Layout, room: Room, leases: Leases, counters: Counters, hedging: Policy) -> None:
         self._layout = layout
         self._room = room
         self._leases = leases
         self._counters = counters
-        self.hedging = Policy()
+        self._hedging = hedging
 
     def fetch(self, name: str, remote: Remote) -> None:
         """Download, verify and publish what is not there."""
@@ -72,7 +72,7 @@ class Fetcher:
         trust(path, name)
 
     def _download(self, remote: Remote, part: Path, journal: Path) -> str:
-        done = download(remote, part, journal, self.hedging)
+        done = download(remote, part, journal, self._hedging)
         self._counters.add(fetched_bytes=done.fetched_bytes, hedges=done.hedges, hedges_won=done.hedges_won)
         return done.digest
 

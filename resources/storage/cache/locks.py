@@ -69,7 +69,7 @@ def _done_within(pause_s: float, done: Callable[[], bool], began: float) -> bool
         time.sleep(min(max(_FIRST_PAUSE_S, _GLANCE_SHARE * (now - began)), end - now))
         if done():
             return True
-    return done()
+    return False
 
 
 def _attempt(file: Path) -> int | None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from resources.errors import ConflictError, IntegrityError, ObjectMissing
-from resources.storage.garbage.plan import Plan, listed_keys, read_plan, swap_plan, unmark, write_list
+from resources.errors import ConflictError
+from resources.storage.garbage.plan import Plan, read_plan, swap_plan, unmark, write_list
 from resources.storage.garbage.roots import Alive, alive
-from resources.storage.garbage.sweep import busy, carry_out, finish
+from resources.storage.garbage.sweep import busy, carry_out, finish, legible_keys
 from resources.storage.garbage.walk import Start
 from resources.storage.memo import FOLDER as MEMOS
 from resources.storage.store import Store
@@ -111,7 +111,7 @@ def foresee(
     """
     now_s = (now or datetime.now(UTC)).timestamp()
     plan, seen = read_plan(store), _seen(store, now_s, retained)
-    listed = tuple(key for key in _listed(store, plan) if key in seen.dead)
+    listed = tuple(key for key in (legible_keys(store, plan) or ()) if key in seen.dead)
     at_once = tuple(seen.dead) if grace_s <= 0 else listed if _is_due(plan, now_s, grace_s) else ()
     waiting = () if at_once else listed
     due = datetime.fromtimestamp(plan.at_s + grace_s, UTC) if waiting else None
@@ -180,21 +180,14 @@ def _mark(store: Store, plan: Plan, seen: _Seen, now_s: float) -> bool:
 
 def _delete_due(store: Store, plan: Plan, seen: _Seen, now_s: float) -> dict[str, int] | None:
     """Claim and carry out a marked plan; return None if it was changed meanwhile, else what was deleted."""
-    doomed = [key for key in _listed(store, plan) if key in seen.dead]
+    doomed = [key for key in (legible_keys(store, plan) or ()) if key in seen.dead]
     begun = replace(plan, listed=write_list(store, doomed), rescued=(), collections=plan.collections + 1)
     if not carry_out(store, plan, begun, now_s=now_s):
         return None
     return {key: seen.dead[key] for key in doomed}
 
 
-def _listed(store: Store, plan: Plan) -> tuple[str, ...]:
-    try:
-        return listed_keys(store, plan)
-    except (ObjectMissing, IntegrityError):  # removed by hand, carried out just now, or damaged: marked anew
-        return ()
-
-
 def _collected(store: Store, plan: Plan, seen: _Seen, deleted: dict[str, int], grace_s: float) -> Collected:
-    waiting = [key for key in _listed(store, plan) if key in seen.dead]
+    waiting = [key for key in (legible_keys(store, plan) or ()) if key in seen.dead]
     due = datetime.fromtimestamp(plan.at_s + grace_s, UTC) if waiting else None
     return Collected(deleted=deleted, marked={key: seen.dead[key] for key in waiting}, due=due, alive=seen.alive)

@@ -22,9 +22,9 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Literal
 
-from resources.errors import ConflictError, IntegrityError, ObjectMissing, StoreError
-from resources.storage.garbage.plan import Plan, listed_keys, read_plan, rescue, unmark
-from resources.storage.garbage.sweep import carry_out, is_abandoned
+from resources.errors import ConflictError, ObjectMissing, StoreError
+from resources.storage.garbage.plan import Plan, read_plan, rescue, unmark
+from resources.storage.garbage.sweep import carry_out, is_abandoned, legible_keys
 from resources.storage.garbage.walk import READERS, Reason, Start, own_keys, reach
 from resources.storage.store import Store
 from resources.storage.versions import version
@@ -167,13 +167,12 @@ def _step(store: Store, plan: Plan, needed: Callable[[], Keys]) -> Literal["free
     """Take what is needed out of a marked plan, and say how things stand."""
     if not plan.listed:
         return "free"
-    try:
-        listed = set(listed_keys(store, plan))
-    except (ObjectMissing, IntegrityError):  # carried out meanwhile; or nobody can tell what is on the list
+    keys = legible_keys(store, plan)
+    if keys is None:  # carried out meanwhile; or nobody can tell what is on the list
         if plan.state == "marked":
             unmark(store, plan)
         return "wait" if plan.state == "deleting" else "again"
-    listed &= set(needed())
+    listed = set(keys).intersection(needed())
     if not listed:
         return "free"
     if plan.state == "deleting":

@@ -63,7 +63,7 @@ def finish(store: Store, *, now_s: float) -> None:
         if not _stays_as_it_is(store) or not mend_plan(store):
             raise
         return
-    if plan.state == "marked" and _listed(store, plan) is None:
+    if plan.state == "marked" and legible_keys(store, plan) is None:
         unmark(store, plan)
     if plan.state != "deleting":
         return
@@ -77,6 +77,14 @@ def finish(store: Store, *, now_s: float) -> None:
 def is_abandoned(plan: Plan) -> bool:
     """Return whether nobody deletes by a claimed plan any more: its holder gave up, or is known to be dead."""
     return not plan.owner or plan.claim in _failed or is_dead(plan.owner, unique_host=False)
+
+
+def legible_keys(store: Store, plan: Plan) -> tuple[str, ...] | None:
+    """Return the keys of a plan that are still listed; None if nobody can tell, since the list is gone or damaged."""
+    try:
+        return listed_keys(store, plan)
+    except (ObjectMissing, IntegrityError):
+        return None
 
 
 def busy(store: Store, plan: Plan) -> ConflictError:
@@ -130,7 +138,7 @@ class _Held:
 
 def _sweep(store: Store, held: _Held) -> None:
     """Delete what is on the list of the claim, then put the plan away."""
-    keys = _listed(store, held.plan) or ()  # by a list that cannot be told nothing is deleted
+    keys = legible_keys(store, held.plan) or ()  # by a list that cannot be told nothing is deleted
     with ThreadPoolExecutor(READERS) as pool:
         for start in range(0, len(keys), _BATCH):
             left: Sequence[str] = keys[start : start + _BATCH]
@@ -152,13 +160,6 @@ def _delete(store: Store, held: _Held, key: str) -> bool:
         return False
     store.delete(key)
     return True
-
-
-def _listed(store: Store, plan: Plan) -> tuple[str, ...] | None:
-    try:
-        return listed_keys(store, plan)
-    except (ObjectMissing, IntegrityError):
-        return None
 
 
 @contextmanager
