@@ -1,14 +1,19 @@
 """What the child processes of the crash matrix do: prepare a world, act under a fault, look at what is left.
 
-Children are forked from a server that has imported everything and has no threads, so each is as fresh as a new process.
+Children are forked from a server that has imported everything and has no threads but those of memory allocators and of
+Polars, which do nothing by then, so each is as fresh as a new process. One that does not end in time tells where it is.
 """
 
+import faulthandler
 import multiprocessing
+import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -19,6 +24,7 @@ from tests.integration.faults.operations import OPERATIONS, Wrong, WrongRows
 from tests.integration.faults.world import World
 
 _NEWEST, _OTHERS = 3, 3
+_TELL_S = 0.5
 _IMPORTS = (
     "pytest",  # which each child would import as its parent's main module
     "pyarrow.compute",
@@ -154,7 +160,10 @@ class Actor:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(list(_IMPORTS))
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        descriptor, name = tempfile.mkstemp(prefix="stacks-")
+        os.close(descriptor)
+        self._stacks = Path(name)
+        self._process = context.Process(target=_serve, args=(theirs, name), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -162,14 +171,15 @@ class Actor:
         """Return what the step returned, or None if the process was killed.
 
         Raises:
-            TimeoutError: If it did not end in time; it is killed then.
+            TimeoutError: If it did not end in time, with the stacks of its threads; it is killed then.
             RuntimeError: If the process ended otherwise.
         """
         try:
             self._connection.send((step, arguments, options))
             if not self._connection.poll(within_s):
+                stacks = self._told_stacks()
                 self.kill()
-                raise TimeoutError(f"a step did not end within {within_s:g} s")
+                raise TimeoutError(f"a step did not end within {within_s:g} s: {stacks}")
             return self._connection.recv()
         except (EOFError, ConnectionError):
             self._process.join(10)
@@ -192,12 +202,21 @@ class Actor:
         self._process.kill()
         self._process.join()
         self._process.close()
+        self._stacks.unlink(missing_ok=True)
+
+    def _told_stacks(self) -> str:
+        if self._process.pid is not None:
+            os.kill(self._process.pid, signal.SIGUSR1)
+            time.sleep(_TELL_S)
+        return self._stacks.read_text(errors="replace")
 
 
-def _serve(connection: Connection) -> None:
-    while True:
-        try:
-            step, arguments, options = connection.recv()
-        except EOFError:
-            return
-        connection.send(step(*arguments, **options))
+def _serve(connection: Connection, stacks: str) -> None:
+    with Path(stacks).open("w", encoding="utf-8") as told:
+        faulthandler.register(signal.SIGUSR1, file=told)
+        while True:
+            try:
+                step, arguments, options = connection.recv()
+            except EOFError:
+                return
+            connection.send(step(*arguments, **options))
