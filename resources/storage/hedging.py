@@ -1,20 +1,19 @@
 """Owns hedged reads: a request that takes unusually long is sent a second time, and the first answer counts.
 
-For large reads alone. Their requests run in threads of their own, which stay and do not keep a process from ending: a
-request that lost goes on there until it is answered or given up, and its answer is dropped. (An event loop could drop
+For large reads alone. Their requests run in threads of their own: one that lost goes on there until it is answered or
+given up, and its answer is dropped. (An event loop could drop
 the request itself, but then the client collects an answer in one thread and frees it in another, which more than
 doubled the page faults of a download, and half of the system's time for it was theirs.)
 """
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from queue import SimpleQueue
-from threading import Lock, Thread
-from typing import Any, Generic, TypeVar
+from threading import Lock
+from typing import Generic, TypeVar
 
+from resources.storage.background import in_background
 from resources.storage.latencies import Policy
 
 HEDGED_BYTES = 2**20
@@ -75,7 +74,7 @@ class _Request(Generic[T]):
 
     def __init__(self, ask: Callable[[], T]) -> None:
         self.began = time.monotonic()
-        self.answer: Future[T] = _threads().submit(ask)
+        self.answer: Future[T] = in_background(ask)
 
 
 def _first_good(requests: "list[_Request[T]]") -> "_Request[T]":
@@ -87,50 +86,3 @@ def _first_good(requests: "list[_Request[T]]") -> "_Request[T]":
             request = left.pop(answer)
             if answer.exception() is None or not left:
                 return request
-
-
-class _Threads:
-    """Threads that are made when all others are busy and stay; they end with the process, in the midst of anything."""
-
-    def __init__(self) -> None:
-        self._work: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()  # Any: of all callers
-        self._lock = Lock()
-        self._idle = 0
-
-    def submit(self, ask: Callable[[], T]) -> "Future[T]":
-        """Call `ask` in a thread."""
-        answer: Future[T] = Future()
-        with self._lock:
-            is_new = self._idle == 0
-            self._idle -= not is_new
-        self._work.put((answer, ask))
-        if is_new:
-            Thread(target=self._run, name="penstock reads", daemon=True).start()
-        return answer
-
-    def _run(self) -> None:
-        while True:
-            answer, ask = self._work.get()
-            try:
-                value = ask()
-            except BaseException as error:
-                self._now_idle()
-                answer.set_exception(error)
-            else:
-                self._now_idle()
-                answer.set_result(value)
-                del value
-            del answer, ask  # what they hold is not to stay until the next request
-
-    def _now_idle(self) -> None:
-        with self._lock:
-            self._idle += 1
-
-
-_threads_of: dict[int, _Threads] = {}
-
-
-def _threads() -> _Threads:
-    """Return the threads of this process; a fork has none of its parent's."""
-    with _LOCK:
-        return _threads_of.setdefault(os.getpid(), _Threads())

@@ -4,13 +4,18 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from resources.errors import StoreError
+from resources.storage.background import in_background
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.1
-_GLANCE_SHARE = 0.05  # of the time waited so far, between two looks whether it is done: many wait for one
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.001
+"""A lock that is not free after some pauses is waited for in the kernel: many wait for one, and each look, some 0.1 ms
+after a sleep, would take processor time from what they wait for."""
+_LOOK_S = 1.0
+"""Between two looks whether the holder gets on."""
 
 
 @contextmanager
@@ -46,12 +51,18 @@ def locked(
 
 
 def _acquired(file: Path, patience_s: float, done: Callable[[], bool], progress: Callable[[], object]) -> int | None:
-    began = time.monotonic()
-    pause_s, seen, deadline = _FIRST_PAUSE_S, progress(), began + patience_s
+    pause_s, seen, deadline = _FIRST_PAUSE_S, progress(), time.monotonic() + patience_s
+    freed: Future[None] | None = None
     while (descriptor := _attempt(file)) is None:
-        if _done_within(pause_s, done, began):
+        if freed is None and pause_s <= _LONGEST_PAUSE_S:
+            time.sleep(pause_s)
+            pause_s *= 2
+        else:
+            freed = freed or in_background(lambda: _await_free(file))
+            if wait([freed], timeout=min(_LOOK_S, patience_s / 4)).done:
+                freed, pause_s = None, _FIRST_PAUSE_S  # others wake at the same moment
+        if done():
             return None
-        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         if (now := progress()) != seen:
             seen, deadline = now, time.monotonic() + patience_s
         if time.monotonic() > deadline:
@@ -62,14 +73,15 @@ def _acquired(file: Path, patience_s: float, done: Callable[[], bool], progress:
     return descriptor
 
 
-def _done_within(pause_s: float, done: Callable[[], bool], began: float) -> bool:
-    """Wait for `pause_s`, or less if the holder is done before; a look is cheaper than trying the lock."""
-    end = time.monotonic() + pause_s
-    while (now := time.monotonic()) < end:
-        time.sleep(min(max(_FIRST_PAUSE_S, _GLANCE_SHARE * (now - began)), end - now))
-        if done():
-            return True
-    return False
+def _await_free(file: Path) -> None:
+    """Return once nobody holds the lock; all who wait are woken together, for who sleeps among them delays nobody."""
+    with suppress(FileNotFoundError):
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # for children, too, that were forked meanwhile
+        finally:
+            os.close(descriptor)
 
 
 def _attempt(file: Path) -> int | None:
