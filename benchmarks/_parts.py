@@ -3,30 +3,28 @@
 import random
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from _remote import BUCKET, bucket, named, put, store_at
+from _remote import BUCKET, bucket, named, store_at
 from _report import Row, compared, measured
 from _usage import timed
 
 OURS = "penstock"
 CALLERS = 16
 RANDOM_BYTES = 64 * 2**10
-RANDOM_READS = 1_000
-# At least this many times the peer's operations a second, and at most this share of its CPU time for each.
-RANDOM_PEERS: dict[str, tuple[float | None, float | None]] = {
-    "s3fs.cat_file": (4, 0.25),
-    "obstore ranges, unverified": (None, None),
-}
+SPARSE_BYTES = 2 * 2**20
+RANDOM_PEERS = ("s3fs.cat_file", "obstore ranges, unverified")
+# At least this many times the operations a second of s3fs, and at most this share of its CPU time for each.
+TARGETS = {"s3fs.cat_file": (4, 0.25)}
 MANY_SHARDS = 100_000
 
 
-def random_reads(subject: str, name: str, folder: Path) -> dict[str, float]:
-    """Read 64 KB at random places with 16 callers at a time, and return operations and CPU seconds for each second."""
-    size_bytes, operations = named(name).size_bytes, RANDOM_READS
+def random_reads(subject: str, name: str, operations: int, folder: Path) -> dict[str, float]:
+    """Read 64 KB at random places with 16 callers at a time, and return operations a second and CPU time for each."""
+    size_bytes = named(name).size_bytes
     read = _reader(subject, name, folder)
     chance = random.Random(7)
     starts = [chance.randrange(size_bytes - RANDOM_BYTES) for _ in range(operations + CALLERS)]
@@ -36,37 +34,54 @@ def random_reads(subject: str, name: str, folder: Path) -> dict[str, float]:
     return {"ops_per_s": operations / cost["wall_s"], "cpu_ms": 1e3 * cost["cpu_s"] / operations}
 
 
-def _reader(subject: str, name: str, folder: Path) -> Callable[[int], object]:
+def _reader(subject: str, name: str, folder: Path) -> Callable[[int], int]:
     from resources.storage.ranges import read_range
 
     file = named(name)
     if subject == OURS:
         store = store_at(folder)
-        return lambda start: read_range(store, file, start, start + RANDOM_BYTES)
+        return lambda start: len(read_range(store, file, start, start + RANDOM_BYTES))
     if subject.startswith("s3fs"):
         import s3fs
 
         remote, path = s3fs.S3FileSystem(), f"{BUCKET}/{file.key}"
-        return lambda start: remote.cat_file(path, start=start, end=start + RANDOM_BYTES)
+        return lambda start: len(remote.cat_file(path, start=start, end=start + RANDOM_BYTES))
     import obstore
 
     behind = bucket()
-    return lambda start: obstore.get_range(behind, file.key, start=start, end=start + RANDOM_BYTES)
+    return lambda start: len(obstore.get_range(behind, file.key, start=start, end=start + RANDOM_BYTES))
 
 
-def at_random(size_bytes: int, scratch: Path, repeats: int, answer: Callable[..., Any]) -> list[Row]:
-    """Compare verified reads of 64 KB at random places of a cold object; `answer` runs a subject in a process."""
-    name = put(size_bytes, scratch)
-    best: dict[str, dict[str, float]] = {}
-    for _ in range(repeats):
-        for subject in (OURS, *RANDOM_PEERS):
-            with tempfile.TemporaryDirectory(dir=scratch) as folder:
-                run = answer("--random", subject, name, folder)
-            if subject not in best or run["ops_per_s"] > best[subject]["ops_per_s"]:
-                best[subject] = run
-    work, rows = f"{CALLERS} callers, 64 KB random reads of a cold object", list[Row]()
-    for peer, (least_ops, most_cpu) in RANDOM_PEERS.items():
-        run = best[peer]
+def at_random(shard: str, large: str, scratch: Path, repeats: int, answer: Callable[..., Any]) -> list[Row]:
+    """Compare verified reads of 64 KB at random places of cold objects; `answer` runs a subject in a process.
+
+    Of `shard` as much is read as it has bytes. Of `large` so little that fetching the whole is not worth while: there
+    each read is a request.
+    """
+    works = [
+        (shard, named(shard).size_bytes // RANDOM_BYTES, TARGETS),
+        (large, named(large).size_bytes // SPARSE_BYTES, {}),
+    ]
+    rows: list[Row] = []
+    for name, operations, targets in works:
+        best: dict[str, dict[str, float]] = {}
+        for _ in range(repeats):
+            for subject in (OURS, *RANDOM_PEERS):
+                with tempfile.TemporaryDirectory(dir=scratch) as folder:
+                    run = answer("--random", subject, name, operations, folder)
+                if subject not in best or run["ops_per_s"] > best[subject]["ops_per_s"]:
+                    best[subject] = run
+        size = f"{named(name).size_bytes / 1e6:,.0f} MB"
+        rows += _beside_peers(f"{CALLERS} callers, {operations:,} random reads of 64 KB, cold {size}", best, targets)
+    return rows
+
+
+def _beside_peers(
+    work: str, best: dict[str, dict[str, float]], targets: Mapping[str, tuple[float, float]]
+) -> list[Row]:
+    rows: list[Row] = []
+    for peer in RANDOM_PEERS:
+        run, (least_ops, most_cpu) = best[peer], targets.get(peer, (None, None))
         rows += [
             compared(
                 f"{work}, ms for each", OURS, 1e3 / best[OURS]["ops_per_s"], "ms",

@@ -189,9 +189,8 @@ def _answer(option: str, *arguments: object) -> Any:  # Any: JSON
     return json.loads(subprocess.run(_command(option, *arguments), check=True, stdout=subprocess.PIPE).stdout)
 
 
-def cold(size_bytes: int, scratch: Path, repeats: int) -> list[Row]:
+def cold(name: str, scratch: Path, repeats: int) -> list[Row]:
     """Compare ways from a cold object to a file."""
-    name = put(size_bytes, scratch)
     best: dict[str, dict[str, float]] = {}
     for _ in range(repeats):
         for subject in SUBJECTS:
@@ -199,7 +198,7 @@ def cold(size_bytes: int, scratch: Path, repeats: int) -> list[Row]:
                 run = _answer("--measure", subject, name, folder)
             if subject not in best or run["wall_s"] < best[subject]["wall_s"]:
                 best[subject] = run
-    work, ours = f"cold {size_bytes / 1e9:.2f} GB object to file", best[OURS]
+    work, ours = f"cold {named(name).size_bytes / 1e9:.2f} GB object to file", best[OURS]
     rows = [measured(f"{work}, extra memory", OURS, ours["rss_mb"], "MB", most=MOST_RSS_MB)]
     for peer in PEERS:
         run, (most_wall, most_cpu) = best[peer], TARGETS[peer]
@@ -235,14 +234,13 @@ def crowd(processes: int, readers: int, name: str, scratch: Path) -> tuple[float
     return max(answer["at"] for answer in answers) - started, sum(answer["misses"] for answer in answers)
 
 
-def shared(size_bytes: int, processes: int, scratch: Path, repeats: int) -> list[Row]:
+def shared(name: str, processes: int, scratch: Path, repeats: int) -> list[Row]:
     """Compare many processes that want one cold shard with a single one."""
-    name = put(size_bytes, scratch)
     alone, together = [], []
     for _ in range(repeats):
         alone.append(crowd(processes, 1, name, scratch))
         together.append(crowd(processes, processes, name, scratch))
-    work = f"{processes} processes, one cold shard of {size_bytes / 1e6:.0f} MB"
+    work = f"{processes} processes, one cold shard of {named(name).size_bytes / 1e6:.0f} MB"
     many_s, one_s = min(wall for wall, _ in together), min(wall for wall, _ in alone)
     return [
         measured(f"{work}, downloads", OURS, max(count for _, count in together), "", most=1),
@@ -250,16 +248,16 @@ def shared(size_bytes: int, processes: int, scratch: Path, repeats: int) -> list
     ]
 
 
-def cached(size_bytes: int, scratch: Path) -> list[Row]:
+def cached(name: str, scratch: Path) -> list[Row]:
     """Measure opening and reading what is cached already."""
-    name = put(size_bytes, scratch)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         found = _answer("--warm", name, folder)
         first_s = _answer("--first", name, folder)
-    read = f"warm sequential read of {size_bytes / 1e6:.0f} MB"
+    size = f"{named(name).size_bytes / 1e6:.0f} MB"
+    read = f"warm sequential read of {size}"
     return [
         measured("warm open of a cached object, verified before", OURS, found["open"] * 1e6, "us", most=100),
-        measured(f"warm open, first of a process, hashes {size_bytes / 1e6:.0f} MB", OURS, first_s * 1e3, "ms"),
+        measured(f"warm open, first of a process, hashes {size}", OURS, first_s * 1e3, "ms"),
         compared(
             read,
             OURS,
@@ -279,14 +277,15 @@ def main() -> None:
     arguments.add_argument("--gigabytes", type=float, default=2.0, help="size of the large object (default: 2)")
     arguments.add_argument("--processes", type=int, default=64, help="readers of one shard (default: 64)")
     arguments.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
-    arguments.add_argument("--random", nargs=3, help=argparse.SUPPRESS)
+    arguments.add_argument("--random", nargs=4, help=argparse.SUPPRESS)
     for step in ("--wait", "--warm", "--first"):
         arguments.add_argument(step, nargs=2, help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.measure:
         print(json.dumps(measure(options.measure[0], options.measure[1], Path(options.measure[2]))))
     elif options.random:
-        print(json.dumps(random_reads(options.random[0], options.random[1], Path(options.random[2]))))
+        subject, name, operations, folder = options.random
+        print(json.dumps(random_reads(subject, name, int(operations), Path(folder))))
     elif options.wait:
         wait_and_read(options.wait[0], Path(options.wait[1]))
     elif options.warm:
@@ -309,10 +308,11 @@ def _rows(options: argparse.Namespace) -> list[Row]:
         os.environ.update(next(server).env())
         os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
         try:
-            rows = cold(large, scratch, repeats)
-            rows += shared(shard, processes, scratch, repeats)
-            rows += cached(shard, scratch)
-            rows += at_random(shard, scratch, repeats, _answer)
+            names = put(large, scratch), put(shard, scratch)
+            rows = cold(names[0], scratch, repeats)
+            rows += shared(names[1], processes, scratch, repeats)
+            rows += cached(names[1], scratch)
+            rows += at_random(names[1], names[0], scratch, repeats, _answer)
             return rows + manifests(scratch)
         finally:
             server.close()

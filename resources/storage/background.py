@@ -1,4 +1,4 @@
-"""Owns the threads for what may be given up while it runs: a request that lost a race, a lock that another frees first.
+"""Owns the threads for what may be given up while it runs: a request that lost a race, a copy for later, a wait.
 
 They stay for the next piece of work, and do not keep a process from ending.
 """
@@ -7,11 +7,13 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, Thread, local, main_thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _LOCK = Lock()
+_HERE = local()
+THREAD_NAME = "penstock background"
 
 
 def in_background(work: Callable[[], T]) -> "Future[T]":
@@ -19,6 +21,16 @@ def in_background(work: Callable[[], T]) -> "Future[T]":
     with _LOCK:
         threads = _threads_of.setdefault(os.getpid(), _Threads())  # a fork has none of its parent's
     return threads.submit(work)
+
+
+def is_background() -> bool:
+    """Return whether the caller is such work; threads of its own it must not let outlive `is_ending`."""
+    return getattr(_HERE, "is_background", False)
+
+
+def is_ending() -> bool:
+    """Return whether the process waits for nothing but its threads."""
+    return not main_thread().is_alive()
 
 
 class _Threads:
@@ -37,10 +49,11 @@ class _Threads:
             self._idle -= not is_new
         self._work.put((answer, ask))
         if is_new:
-            Thread(target=self._run, name="penstock reads", daemon=True).start()
+            Thread(target=self._run, name=THREAD_NAME, daemon=True).start()
         return answer
 
     def _run(self) -> None:
+        _HERE.is_background = True
         while True:
             answer, ask = self._work.get()
             try:

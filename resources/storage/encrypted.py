@@ -148,6 +148,11 @@ class EncryptedStore:
             lambda _: self._copies.lease(file.digest, file.size_bytes, lambda: self._decrypted(file)),
         )
 
+    @property
+    def has_copies(self) -> bool:
+        """False: what stays is ciphertext."""
+        return False
+
     def open_local(self, file: StoredFile) -> int | None:
         """Return a descriptor of the plain copy of `file` that this process holds, or None."""
         return self._copies.opened(file.digest)

@@ -175,6 +175,11 @@ class FolderStore:
             raise self._missing(file.key)
         return self._path(file.key)
 
+    @property
+    def has_copies(self) -> bool:
+        """False: the store itself is read."""
+        return False
+
     def open_local(self, file: StoredFile) -> int | None:
         """Return None: there is no copy beside the store."""
         return None

@@ -117,6 +117,11 @@ class LayeredStore:
             return path
         raise self._missing(file.key)
 
+    @property
+    def has_copies(self) -> bool:
+        """Whether both layers have any: a file may lie in either."""
+        return self.own.has_copies and self.base.has_copies
+
     def open_local(self, file: StoredFile) -> int | None:
         """Return a descriptor of the host's copy of `file` that either layer has made, or None."""
         found = self.own.open_local(file)

@@ -196,9 +196,14 @@ class ObjectStore:
         """Return the host's copy of `file`, fetched on first use and leased to this process."""
         return self._cache.lease(file.digest, _Remote(self, file))
 
+    @property
+    def has_copies(self) -> bool:
+        """True: they are in the host's cache."""
+        return True
+
     def open_local(self, file: StoredFile) -> int | None:
         """Return a descriptor of the host's copy of `file`, or None."""
-        return self._cache.open(file.digest)
+        return self._cache.open(file.digest, file.size_bytes)
 
     def landed(self, file: StoredFile, start: int, end: int) -> bytes | None:
         """Return bytes of `file` that a download of this host has fetched or is about to, or None."""

@@ -1,7 +1,7 @@
 """Owns the reading of parts of files: from the host's copy, or what has landed of one, else just the blocks touched.
 
 Nothing is returned that was not verified. A file of up to one chunk has no block digests: it comes whole, through the
-cache. A larger one is not fetched for the sake of a part; `resources.storage.files` does that.
+cache. A larger one is not fetched for the sake of a part, but for that of many (`resources.storage.renting`).
 """
 
 import os
@@ -10,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from resources.errors import IntegrityError, StoreError
+from resources.storage.background import in_background
 from resources.storage.content import BLOCK_BYTES, CHUNK_BYTES, StoredFile
 from resources.storage.files import borrowed
+from resources.storage.renting import RENTS
 from resources.storage.store import Store
 from resources.storage.trees import TREES, is_right
 from resources.storage.verified import knows
@@ -138,11 +140,19 @@ def _fetched(store: Store, file: StoredFile, start: int, end: int) -> memoryview
     for _ in range(_ATTEMPTS):
         data = store.get_range(file.key, start, end)
         if len(data) == end - start and is_right(digests, start, data):
+            if store.has_copies and RENTS.paid(file.digest, file.size_bytes, end - start):
+                in_background(lambda: _copy(store, file))  # if it fails nothing is lost: parts go on being read
             return data
     raise IntegrityError(
         f"file {file.digest} in store {store.url} was altered between bytes {start:,} and {end:,}; "
         f"delete {file.key} and make it again, or restore it from a backup"
     )
+
+
+def _copy(store: Store, file: StoredFile) -> None:
+    """Have the host keep a copy, from which all further parts are read."""
+    with borrowed(store, [file]):
+        pass
 
 
 def _read_copy(store: Store, file: StoredFile, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:

@@ -54,6 +54,11 @@ class ReadOnlyStore:
         """Return a local copy of `file`; of a folder it is the stored file itself, which nobody may write to."""
         return self.behind.local(file)
 
+    @property
+    def has_copies(self) -> bool:
+        """Whether the store behind has any."""
+        return self.behind.has_copies
+
     def open_local(self, file: StoredFile) -> int | None:
         """Return a descriptor of the host's copy of `file`, or None."""
         return self.behind.open_local(file)

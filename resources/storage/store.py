@@ -96,6 +96,11 @@ class Store(Protocol):
         """
         ...
 
+    @property
+    def has_copies(self) -> bool:
+        """Whether what `local` fetches stays on this host for reads of parts, too."""
+        ...
+
     def open_local(self, file: StoredFile) -> int | None:
         """Return a descriptor of the host's copy of `file`, to be verified and closed by the caller; None without one.
 

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 from resources.errors import StoreError
 from resources.storage.content import describe_bytes
@@ -81,3 +82,13 @@ def bytes_on_disk(root: Path) -> int:
                 assert path.stat().st_size <= held[name]
     held |= {path.name: path.stat().st_size for path in (root / "objects").rglob("*") if path.is_file()}
     return sum(held.values())
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds; raise `TimeoutError` after half a minute."""
+    waiting = Event()
+    for _ in range(3_000):
+        if condition():
+            return
+        waiting.wait(0.01)
+    raise TimeoutError

@@ -1,7 +1,7 @@
 """Parts of a file are read out of its download while that is under way."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +16,7 @@ from resources.storage.content import CHUNK_BYTES, StoredFile
 from resources.storage.files import file_path, put_bytes
 from resources.storage.object_store import ObjectStore
 from resources.storage.ranges import read_range
-from tests.resources.remotes import flip
+from tests.resources.remotes import flip, until
 
 RANGE_BYTES = RANGE_CHUNKS * CHUNK_BYTES
 DATA = secrets.token_bytes(4 * RANGE_BYTES - 5)
@@ -69,15 +69,6 @@ def downloading(store: Slow, file: StoredFile, *, landed: int) -> Iterator[None]
                 event.set()
             if not store.failing:
                 assert done.result(30).read_bytes() == DATA
-
-
-def until(condition: Callable[[], bool]) -> None:
-    waiting = Event()
-    for _ in range(3_000):
-        if condition():
-            return
-        waiting.wait(0.01)
-    raise TimeoutError
 
 
 @contextmanager

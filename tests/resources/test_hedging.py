@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from resources.settings import PROJECT_ROOT
+from resources.storage.background import THREAD_NAME
 from resources.storage.hedging import hedged
 from resources.storage.latencies import FLOOR_S, LEAST, MOST_SHARE, WINDOW, Latencies, Policy
 
@@ -228,4 +229,4 @@ def test_a_forked_child_reads_by_threads_of_its_own():
 
 
 def threads() -> int:
-    return sum(thread.name == "penstock reads" for thread in threading.enumerate())
+    return sum(thread.name == THREAD_NAME for thread in threading.enumerate())

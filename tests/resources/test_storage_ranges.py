@@ -1,4 +1,6 @@
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,15 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.errors import IntegrityError, ObjectMissing
+from resources.settings import PROJECT_ROOT
 from resources.storage import ranges
 from resources.storage.content import BLOCK_BYTES, CHUNK_BYTES, StoredFile, describe_bytes
 from resources.storage.files import file_path, put_bytes, tree_key
 from resources.storage.folder import FolderStore
 from resources.storage.object_store import ObjectStore
 from resources.storage.ranges import GAP_BYTES, REQUEST_BYTES, read_range, read_ranges
+from resources.storage.renting import REQUEST_BYTES as REQUEST_COST_BYTES
+from resources.storage.renting import Rents
 from resources.storage.store import Store
 from resources.storage.trees import Trees
-from tests.resources.remotes import flip
+from tests.resources.remotes import flip, until
 
 SIZE = 3 * CHUNK_BYTES + 12_345
 DATA = secrets.token_bytes(SIZE)
@@ -35,6 +40,11 @@ class Recording(ObjectStore):
         """Remember and fetch."""
         self.asked.append((key, start, end))
         return memoryview(self.way(bytes(super().fetch(key, start, end))))
+
+
+@pytest.fixture(autouse=True)
+def _new_rents(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    monkeypatch.setattr(ranges, "RENTS", Rents())
 
 
 @pytest.fixture
@@ -123,6 +133,78 @@ def test_a_damaged_copy_is_not_served(store, file):
     flip(file_path(store, file), 1000)
 
     assert read_range(store, file, 0, 2000) == DATA[:2000]
+
+
+def test_a_file_of_which_many_parts_are_read_is_fetched_whole_and_the_rest_read_there(store, file):
+    for _ in range(SIZE // REQUEST_COST_BYTES + 1):
+        read_range(store, file, *block(3))
+    until(lambda: store.cache.stats().held_bytes == SIZE and store.open_local(file) is not None)
+    asked = len(store.asked)
+
+    assert read_range(store, file, *block(100)) == DATA[slice(*block(100))]
+    assert (len(store.asked), store.cache.stats().misses) == (asked, 1)
+
+
+def test_one_pass_over_a_file_fetches_nothing_twice(store, file):
+    step = 2 * 2**20
+    for start in range(0, SIZE, step):
+        read_range(store, file, start, min(start + step, SIZE))
+
+    assert sum(end - start for _, start, end in store.asked) == SIZE
+
+
+def test_where_the_cache_has_no_room_parts_go_on_being_read(tmp_path):
+    store = ObjectStore(f"memory://{secrets.token_hex(4)}", cache=tmp_path / "cache", cache_bytes=CHUNK_BYTES)
+    file = put_bytes(store, DATA)
+
+    for number in range(3 * SIZE // REQUEST_COST_BYTES):
+        assert read_range(store, file, *block(number)) == DATA[slice(*block(number))]
+    assert store.cache.stats().held_bytes == 0
+
+
+def test_a_store_without_copies_is_never_read_whole_for_the_sake_of_parts(tmp_path, monkeypatch):
+    begun: list[object] = []
+    monkeypatch.setattr(ranges, "in_background", begun.append)
+    store = FolderStore(tmp_path)
+    file = put_bytes(store, DATA)
+
+    for number in range(3 * SIZE // REQUEST_COST_BYTES):
+        assert read_range(store, file, *block(number)) == DATA[slice(*block(number))]
+    assert begun == []
+
+
+ENDING = """
+import sys, time
+from pathlib import Path
+from resources.storage.content import BLOCK_BYTES, CHUNK_BYTES
+from resources.storage.files import put_bytes
+from resources.storage.object_store import ObjectStore
+from resources.storage.ranges import read_range
+from resources.storage.renting import REQUEST_BYTES
+
+class Slow(ObjectStore):
+    def fetch(self, key, start, end):
+        if end - start > BLOCK_BYTES:
+            time.sleep(0.5)
+        return super().fetch(key, start, end)
+
+cache = Path(sys.argv[1])
+store = Slow("memory://ending", cache=cache, cache_bytes=10**9)
+file = put_bytes(store, bytes(32 * CHUNK_BYTES))
+for number in range(file.size_bytes // REQUEST_BYTES):
+    read_range(store, file, number * BLOCK_BYTES, (number + 1) * BLOCK_BYTES)
+while not list(cache.glob("parts/*")):
+    time.sleep(0.001)
+"""
+
+
+def test_a_process_that_ends_does_not_wait_for_a_copy_that_it_began(tmp_path):
+    command = [sys.executable, "-c", ENDING, str(tmp_path)]
+    ended = subprocess.run(command, check=False, cwd=PROJECT_ROOT, capture_output=True, timeout=60, text=True)
+
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("", "", 0)
+    assert list(tmp_path.glob("parts/*"))
+    assert not list(tmp_path.glob("objects/*/*"))
 
 
 def test_many_files_are_read_at_once_and_answered_in_order(store, file):

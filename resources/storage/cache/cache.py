@@ -22,7 +22,7 @@ from resources.storage.cache.locks import locked
 from resources.storage.cache.room import Room
 from resources.storage.cache.stats import CacheStats, stats_of
 from resources.storage.latencies import Policy
-from resources.storage.verified import has_digest, may_be_torn, trust
+from resources.storage.verified import has_digest, is_bound_to_flush, may_be_torn, trust
 
 PATIENCE_S = 300.0
 """Longest silence of another process in seconds: a store gives up on a frozen server sooner."""
@@ -68,37 +68,28 @@ class HostCache:
             IntegrityError: If the store's bytes do not have the digest, twice.
             StoreError: If the store or the disk fails, the budget is too small, or another process hangs.
         """
-        with self._explained(remote.name):
-            self._leases.take(name)
-            try:
-                path = self._layout.final(name)
-                try:
-                    status = path.stat()
-                except FileNotFoundError:
-                    self._miss(name, remote, path)
-                else:
-                    self._hit(name, status.st_size)
-                    if may_be_torn(status, name):
-                        self._prove(name, remote, path)
-            except BaseException:
-                self._leases.release(name)
-                raise
-            return path
+        try:
+            return self._leased(name, remote)
+        except OSError as error:
+            raise self._told(remote.name, error) from error
 
-    def open(self, name: str) -> int | None:
-        """Return a descriptor of the copy of `name`, or None where there is none; the caller closes it."""
+    def open(self, name: str, size_bytes: int) -> int | None:
+        """Return a descriptor of the copy of `name`, or None where there is none; the caller closes it.
+
+        Args:
+            name: Digest of the bytes.
+            size_bytes: How many there are, for the count of hits.
+        """
         try:
             descriptor = os.open(self._layout.final(name), os.O_RDONLY)
         except FileNotFoundError:
             return None
         except OSError as error:
-            with self._explained(name):
-                raise error
-        status = os.fstat(descriptor)
-        if may_be_torn(status, name):  # to be proved by `lease`
+            raise self._told(name, error) from error
+        if is_bound_to_flush() and may_be_torn(os.fstat(descriptor), name):  # to be proved by `lease`
             os.close(descriptor)
             return None
-        self._hit(name, status.st_size)
+        self._hit(name, size_bytes)
         return descriptor
 
     def landed(self, name: str, size_bytes: int, start: int, end: int) -> bytes | None:
@@ -106,8 +97,7 @@ class HostCache:
         try:
             return landed(self._layout, name, size_bytes, start, end)
         except OSError as error:
-            with self._explained(name):
-                raise error
+            raise self._told(name, error) from error
 
     def release(self, name: str) -> None:
         """Give back one lease; the file may then be evicted, but stays valid where it is open or mapped."""
@@ -159,7 +149,7 @@ class HostCache:
         Raises:
             StoreError: If the folder cannot be used, or another process keeps its locks for long.
         """
-        self._counters.add_verified()
+        self._counters.write()
         with self._explained("the statistics"):
             return stats_of(host_counts(self._layout.counters), held_bytes=self._held_bytes())
 
@@ -169,9 +159,26 @@ class HostCache:
         with self._explained("the statistics"):
             return self._room.held_bytes()
 
+    def _leased(self, name: str, remote: Remote) -> Path:
+        self._leases.take(name)
+        try:
+            path = self._layout.final(name)
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                self._miss(name, remote, path)
+            else:
+                self._hit(name, status.st_size)
+                if may_be_torn(status, name):
+                    self._prove(name, remote, path)
+        except BaseException:
+            self._leases.release(name)
+            raise
+        return path
+
     def _hit(self, name: str, size_bytes: int) -> None:
         self._hits.add(name)
-        self.count(hits=1, hit_bytes=size_bytes)
+        self.count_often(hits=1, hit_bytes=size_bytes)
 
     def _prove(self, name: str, remote: Remote, path: Path) -> None:
         if has_digest(path, name):
@@ -218,12 +225,15 @@ class HostCache:
         try:
             yield
         except OSError as error:
-            full = error.errno in FULL
-            remedy = "free some space, lower PENSTOCK_CACHE_BYTES," if full else "make it a writable folder,"
-            raise StoreError(
-                f"cannot use local file {error.filename or self.root} for {what}: {error.strerror or error}; "
-                f"{remedy} or choose another folder (PENSTOCK_CACHE)"
-            ) from error
+            raise self._told(what, error) from error
+
+    def _told(self, what: str, error: OSError) -> StoreError:
+        full = error.errno in FULL
+        remedy = "free some space, lower PENSTOCK_CACHE_BYTES," if full else "make it a writable folder,"
+        return StoreError(
+            f"cannot use local file {error.filename or self.root} for {what}: {error.strerror or error}; "
+            f"{remedy} or choose another folder (PENSTOCK_CACHE)"
+        )
 
 
 def _changed(file: Path) -> int | None:

@@ -85,10 +85,15 @@ class Counters:
             self.add()
 
     def add_verified(self) -> None:
-        """Count the seconds of hashing since this was last asked, and write what is not written yet."""
-        spent_s = take_hashed_s()
-        if spent_s or self._unwritten:
+        """Count the seconds of hashing since this was last asked."""
+        if spent_s := take_hashed_s():
             self.add(verify_s=spent_s)
+
+    def write(self) -> None:
+        """Write what is counted and not written yet."""
+        self.add_verified()
+        if self._unwritten:
+            self.add()
 
     def stats(self) -> CacheStats:
         """Return what was counted here."""

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Protocol
 
 from resources.errors import StoreError
+from resources.storage.background import is_background, is_ending
 from resources.storage.content import CHUNK_BYTES, chunk_count, chunk_digest, root_of
 from resources.storage.hedging import HEDGED_BYTES, Answer, hedged
 from resources.storage.latencies import Policy
@@ -102,6 +103,7 @@ class _Ranges:
         self._target = target
         self._log = log
         self._hedging = hedging
+        self._may_be_cut_off = is_background()
         self.count = -(-chunk_count(remote.size_bytes) // RANGE_CHUNKS)
         self._finished = os.pread(log, self.count, 0).ljust(self.count, b"\0")
         self._written: dict[int, _Range] = {}
@@ -109,6 +111,8 @@ class _Ranges:
 
     def finish(self, number: int) -> Answer[_Range]:
         """Have one range in its place, and return the digests of its chunks."""
+        if self._may_be_cut_off and is_ending():  # Python would wait for the pool until all ranges are fetched
+            raise StoreError(f"{self._remote.name} is not fetched to the end: the process ends")
         start = number * RANGE_CHUNKS * CHUNK_BYTES
         end = min(start + RANGE_CHUNKS * CHUNK_BYTES, self._remote.size_bytes)
         if self._finished[number]:

@@ -16,7 +16,7 @@ AHEAD_RANGES = 2 * CONCURRENT_RANGES
 """A range that is fetched this soon after the first one that is missing is waited for; one further on is not."""
 STILL_S = 1.0
 """Seconds without a finished range, after which nobody waits any longer."""
-_PAUSE_S = 0.002
+_PAUSE_S = 0.005
 
 
 def landed(layout: Layout, name: str, size_bytes: int, start: int, end: int) -> bytes | None:
