@@ -5,7 +5,7 @@ verified. What says which files belong together is an object (`resources.storage
 """
 
 from collections.abc import Generator, Iterable
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from resources.errors import IntegrityError, StoreError
@@ -153,12 +153,16 @@ def borrowed(store: Store, files: Iterable[StoredFile]) -> Generator[list[Path]]
         ObjectMissing: If the store lacks one.
         IntegrityError: If one was altered.
     """
-    with ExitStack() as leases:
-        paths: list[Path] = []
+    leased: list[StoredFile] = []
+    paths: list[Path] = []
+    try:
         for file in files:
             paths.append(file_path(store, file))
-            leases.callback(store.release_local, file)
+            leased.append(file)
         yield paths
+    finally:
+        for file in leased:
+            store.release_local(file)
 
 
 def altered(store: Store, file: StoredFile, found: str) -> IntegrityError:

@@ -4,7 +4,6 @@ Processes may lose a hit to each other and two entries may share a byte: it is a
 """
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from resources.storage.cache.layout import number_of
@@ -22,9 +21,11 @@ class Hits:
 
     def add(self, name: str) -> None:
         """Count a hit; a full or read-only disk loses it."""
-        with suppress(OSError):
+        try:
             if (count := self.get(name)) < MOST:
                 self.set(name, count + 1)
+        except OSError:
+            pass
 
     def get(self, name: str) -> int:
         """Return the hits since the entry came or was last spared, at most `MOST`."""
