@@ -44,7 +44,7 @@ test-long: install-dev ## run the tests that take minutes each: an installation 
 	$(PYTEST) -rs -m long $(ARGS)
 
 soak: install-dev ## let every fault strike every operation of the storage at POINTS=200 points; about an hour
-	PENSTOCK_TEST_SOAK=$(or $(POINTS),200) $(BIN)/pytest -m slow $(ARGS) tests/integration/test_crash_matrix.py
+	PENSTOCK_TEST_SOAK=$(or $(POINTS),200) $(BIN)/pytest -n 2 --dist load -m slow $(ARGS) tests/integration/test_crash_matrix.py
 
 check: install-dev ## format, lint, types, import contracts and the fast tests: before every commit
 	$(BIN)/ruff format --check .

@@ -1,7 +1,7 @@
 """The cache of a host against other ways from an S3 object to a local file, on a real server (SeaweedFS) on loopback.
 
 Every subject runs in a process of its own, in turns; of several runs the quickest counts, of crowds the median. Server
-and client share the processors. Penstock verifies the bytes, the peers do not; flushed to the disk they are by one alone.
+and client share the processors. Penstock verifies the bytes, the peers do not; one alone flushes them to the disk.
 boto3 is left out where it is not installed (`pip install boto3`).
 
     python benchmarks/storage.py [--quick] [--json FILE] [--gigabytes N] [--processes N] [--scratch FOLDER]
@@ -26,7 +26,7 @@ from typing import Any
 from _parts import at_random, manifests, random_reads
 from _remote import BUCKET, RANGE_BYTES, bucket, named, put, store_at
 from _report import Row, compared, measured, parser, report
-from _usage import peak_rss_bytes, status_bytes, timed
+from _usage import peak_rss_bytes, ready_memory, status_bytes, timed
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -34,6 +34,7 @@ sys.path.insert(0, str(ROOT))
 OURS = "penstock cache"
 SHARD_BYTES = 128 * 10**6
 QUICK_BYTES = 64 * 10**6
+READY_BYTES = 5 * 10**9
 THREADS = 4
 MOST_RSS_MB = 128
 
@@ -185,7 +186,7 @@ def _command(option: str, *arguments: object) -> list[str]:
 
 
 def _answer(option: str, *arguments: object) -> Any:  # Any: JSON
-    os.sync()
+    ready_memory(READY_BYTES)
     return json.loads(subprocess.run(_command(option, *arguments), check=True, stdout=subprocess.PIPE).stdout)
 
 
@@ -225,7 +226,7 @@ def crowd(processes: int, readers: int, name: str, scratch: Path) -> tuple[float
         ]
         for process in ready:
             process.stdout.readline()
-        os.sync()
+        ready_memory(READY_BYTES)
         started = time.time()
         for process in ready[:readers]:
             process.stdin.write("go\n")

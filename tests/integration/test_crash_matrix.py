@@ -8,10 +8,13 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
 from threading import Barrier
 
 import pytest
 
+from resources.canonical import canonical_json, parse_json
 from resources.settings import PROJECT_ROOT
 from tests.integration.faults.matrix import Row, new_world, page, run_cell, table
 from tests.integration.faults.operations import OPERATIONS
@@ -30,12 +33,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200 if SOAK else 120)]
 
 
 @pytest.fixture(scope="module")
-def rows() -> Iterator[list[Row]]:
-    """Collect the rows of the matrix; a soak that was let run to its end keeps them in the documentation."""
-    found: list[Row] = []
-    yield found
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Collect the rows of the matrix, of all workers; a soak that ran to its end keeps them in the documentation."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "matrix"
+    folder.mkdir(exist_ok=True)
+    yield folder
+    names = [_name(operation, fault) for fault in FAULTS for operation in OPERATIONS]
+    found = [Row(**parse_json((folder / name).read_bytes())) for name in names if (folder / name).exists()]
     print("\n" + table(found))
-    if SOAK and len(found) == len(OPERATIONS) * len(FAULTS):
+    if SOAK and len(found) == len(names):
         PAGE.write_text(page(found), encoding="utf-8")
 
 
@@ -66,7 +73,11 @@ def test_of_two_writers_that_move_one_ref_exactly_one_wins(seaweed, tmp_path, lo
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_fault_makes_a_read_wrong_or_loses_what_was_committed(operation, fault, seaweed, tmp_path, rows):
     row = run_cell(operation, fault, points=POINTS, server=seaweed, folder=tmp_path, fresh=SOAK)
-    rows.append(row)
+    (rows / _name(operation, fault)).write_bytes(canonical_json(asdict(row)))
 
     assert row.notes == []
     assert row.points >= POINTS or not places(fault, operation, OPERATIONS[operation].places)
+
+
+def _name(operation: str, fault: str) -> str:
+    return f"{operation} {fault}.json".replace("/", " ")
