@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _remote import BUCKET, bucket
 from _report import Row, compared, parser, report
-from _usage import timed
+from _usage import ready_memory, timed
 
 OURS = "penstock"
 LARGE, SMALL = "1 GiB in 16 files", "5,000 files of 8 KB"
@@ -26,6 +26,7 @@ LARGE, SMALL = "1 GiB in 16 files", "5,000 files of 8 KB"
 WORKS = {SMALL: (5_000, 8_192, 15.0), LARGE: (16, 64 * 2**20, 2.5)}
 QUICK = {"4 files of 4 MiB": (4, 4 * 2**20, 2.5), "200 files of 8 KB": (200, 8_192, 15.0)}
 THREADS = 4
+READY_BYTES = 5 * 10**9
 
 
 def published(files: Path, name: str, scratch: Path) -> tuple[str, float]:
@@ -111,9 +112,12 @@ def compare(work: str, files_of: tuple[int, int, float], *, repeats: int, scratc
     ours, dvc, plain = ([(float("inf"), float("inf"))] for _ in range(3))
     for repeat in range(repeats):
         name = f"{count}-{repeat}"
+        ready_memory(READY_BYTES)
         digest, put_s = published(files, name, scratch)
         ours.append((put_s, pulled(digest, name, scratch)))
+        ready_memory(READY_BYTES)
         dvc.append(by_dvc(files, name, scratch))
+        ready_memory(READY_BYTES)
         plain.append(bare(files, name, scratch))
     rows: list[Row] = []
     for number, what in enumerate(("publish", "pull")):
@@ -130,7 +134,7 @@ def main() -> None:
     """Run the comparison and print it."""
     arguments = parser(__doc__)
     arguments.add_argument("--scratch", type=Path, help="folder for server and files, with 15 GB free")
-    arguments.add_argument("--repeats", type=int, default=2, help="runs of each subject (default: 2)")
+    arguments.add_argument("--repeats", type=int, default=3, help="runs of each subject (default: 3)")
     options = arguments.parse_args()
     report(_rows(options), options.json)
 
