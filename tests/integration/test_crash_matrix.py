@@ -1,7 +1,8 @@
 """The crash matrix: whatever goes wrong while the storage works, nothing committed is lost and nothing wrong is read.
 
 Each cell is an operation and a fault that strikes at points drawn from seeds: six points here, as many as
-PENSTOCK_TEST_SOAK says by `make soak` (two hundred), which also writes docs/crash-matrix.md.
+PENSTOCK_TEST_SOAK says by `make soak` (two hundred), which also writes docs/crash-matrix.md. That may be run in parts:
+`make soak ARGS='-k "reset or short"'`.
 """
 
 import os
@@ -16,7 +17,7 @@ import pytest
 
 from resources.canonical import canonical_json, parse_json
 from resources.settings import PROJECT_ROOT
-from tests.integration.faults.matrix import Row, new_world, page, run_cell, table
+from tests.integration.faults.matrix import Row, in_order, new_world, page, rows_of, run_cell, table
 from tests.integration.faults.operations import OPERATIONS
 from tests.integration.faults.plans import FAULTS, places
 from tests.integration.faults.proxy import FaultProxy, NetworkFault
@@ -34,16 +35,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200 if SOAK else 120)]
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Collect the rows of the matrix, of all workers; a soak that ran to its end keeps them in the documentation."""
+    """Collect the rows of the matrix, of all workers; a soak keeps them in the documentation."""
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "matrix"
     folder.mkdir(exist_ok=True)
     yield folder
-    names = [_name(operation, fault) for fault in FAULTS for operation in OPERATIONS]
-    found = [Row(**parse_json((folder / name).read_bytes())) for name in names if (folder / name).exists()]
+    found = in_order(Row(**parse_json(file.read_bytes())) for file in folder.iterdir())
     print("\n" + table(found))
-    if SOAK and len(found) == len(names):
-        PAGE.write_text(page(found), encoding="utf-8")
+    if SOAK:
+        PAGE.write_text(page(in_order(rows_of(PAGE.read_text(encoding="utf-8")), found)), encoding="utf-8")
 
 
 @pytest.mark.parametrize("loses_answer", [False, True])
@@ -73,11 +73,7 @@ def test_of_two_writers_that_move_one_ref_exactly_one_wins(seaweed, tmp_path, lo
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_fault_makes_a_read_wrong_or_loses_what_was_committed(operation, fault, seaweed, tmp_path, rows):
     row = run_cell(operation, fault, points=POINTS, server=seaweed, folder=tmp_path, fresh=SOAK)
-    (rows / _name(operation, fault)).write_bytes(canonical_json(asdict(row)))
+    (rows / f"{operation} {fault}.json".replace("/", " ")).write_bytes(canonical_json(asdict(row)))
 
     assert row.notes == []
     assert row.points >= POINTS or not places(fault, operation, OPERATIONS[operation].places)
-
-
-def _name(operation: str, fault: str) -> str:
-    return f"{operation} {fault}.json".replace("/", " ")

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import repeat
 from pathlib import Path
 from random import Random
@@ -23,9 +24,10 @@ from tests.integration.seaweed import BUCKET, Seaweed
 _WORLDS = 2  # as many as there are processors on a small machine
 _WAITING_WORLDS = 3
 _ROUNDS = 20  # of a cell whose points mostly wait: more points are worlds side by side
+_NAMES = ("operation", "fault", "points", "killed", "failed", "corrupt", "lost", "partial", "stuck", "broken", "on")
 _INTRODUCTION = """# The crash matrix
 
-What `make soak` found when it last ran. Each row is one operation of the storage and one thing that goes wrong, at
+What `make soak` found when it last ran each cell (`on`): one operation of the storage and one thing that goes wrong, at
 points drawn from seeds: before, in the middle of or after the n-th request or file operation, or at any moment. After
 each point much of what was committed before is read, all of it at the end, and what was attempted is done again.
 
@@ -56,6 +58,7 @@ class Row:
         partial: Halves of versions that could be seen.
         stuck: Attempts that did not end within twice the longest time of a call.
         broken: Attempts that ended with an unclear error, or could not be repeated.
+        on: Day on which it was found, as ISO 8601.
         notes: What happened at each point that counts against the storage.
     """
 
@@ -69,6 +72,7 @@ class Row:
     partial: int = 0
     stuck: int = 0
     broken: int = 0
+    on: str = field(default_factory=lambda: datetime.now(tz=UTC).date().isoformat())
     notes: list[str] = field(default_factory=list)
 
     def count(self, point: str, outcome: Outcome | str | None, findings: Findings | str) -> None:
@@ -134,14 +138,29 @@ def run_cell(operation: str, fault: str, *, points: int, server: Seaweed, folder
 
 def table(rows: Iterable[Row]) -> str:
     """Return the matrix in Markdown."""
-    names = ("operation", "fault", "points", "killed", "failed", "corrupt", "lost", "partial", "stuck", "broken")
-    lines = [names, ("---",) * len(names), *(_cells(row, names) for row in rows)]
+    lines = [_NAMES, ("---",) * len(_NAMES), *(_cells(row) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _cells(row: Row, names: tuple[str, ...]) -> tuple[str, ...]:
-    known = names if row.points else ("operation", "fault")
-    return tuple(str(getattr(row, name)) if name in known else "-" for name in names)
+def _cells(row: Row) -> tuple[str, ...]:
+    known = _NAMES if row.points else ("operation", "fault")
+    return tuple(str(getattr(row, name)) if name in known else "-" for name in _NAMES)
+
+
+def in_order(*tables: Iterable[Row]) -> list[Row]:
+    """Return the rows of all tables by fault and operation, for each cell that of the last table which has it."""
+    cells = {(row.fault, row.operation): row for rows in tables for row in rows}
+    return [cells[key] for fault in FAULTS for operation in OPERATIONS if (key := (fault, operation)) in cells]
+
+
+def rows_of(text: str) -> list[Row]:
+    """Return the rows of a page that `page` made."""
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return [_row(dict(zip(lines[0], line, strict=True))) for line in lines[2:]]
+
+
+def _row(cells: dict[str, str]) -> Row:
+    return Row(**{name: int(cell) if cell.isdecimal() else cell for name, cell in cells.items() if cell != "-"})  # pyright: ignore[reportArgumentType]
 
 
 def page(rows: Iterable[Row]) -> str:
