@@ -8,7 +8,7 @@ verified by the blocks that it touches. MD5 is what DVC's layout needs; nothing 
 """
 
 import hashlib
-import mmap
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _BLOCKS = CHUNK_BYTES // BLOCK_BYTES
 _CHUNK_CONTEXT = "penstock 2026-11 digest of a chunk from those of its blocks"
 _FILE_CONTEXT = "penstock 2026-11 digest of a file from its size and those of its chunks"
 _MD5_LENGTH = 32
-_READERS = 4
+_READERS, _READ_BLOCKS = 4, 4
 
 Bytes = bytes | bytearray | memoryview
 
@@ -157,16 +157,30 @@ def describe_file(path: Path) -> tuple[StoredFile, Tree]:
 
 
 def digest_of_file(path: Path) -> str:
-    """Return the digest of a file, read through a memory map by several threads."""
-    size_bytes = path.stat().st_size
-    if size_bytes == 0:
-        return root_of([chunk_digest(b"")], 0)
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        whole = memoryview(mapped)
-        try:
-            return root_of(list(_digests(_pieces(whole), size_bytes)), size_bytes)
-        finally:
-            whole.release()
+    """Return the digest of a file, read by several threads.
+
+    It is not mapped: a bad sector, or somebody who cuts the file meanwhile, would end the process without a word.
+
+    Raises:
+        OSError: If the file cannot be read, or ends early.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        size_bytes = os.fstat(descriptor).st_size
+        count = chunk_count(size_bytes)
+        readers = min(count, _READERS)
+        shares = [range(first, count, readers) for first in range(readers)]
+        if readers == 1:
+            found = [_digests_at(descriptor, shares[0], size_bytes)]
+        else:
+            with ThreadPoolExecutor(readers) as pool:
+                found = list(pool.map(lambda share: _digests_at(descriptor, share, size_bytes), shares))
+    finally:
+        os.close(descriptor)
+    chunks = [b""] * count
+    for first, digests in enumerate(found):
+        chunks[first::readers] = digests
+    return root_of(chunks, size_bytes)
 
 
 def _described(parts: Iterable[Bytes], size_bytes: int) -> tuple[StoredFile, Tree]:
@@ -179,12 +193,28 @@ def _described(parts: Iterable[Bytes], size_bytes: int) -> tuple[StoredFile, Tre
     return file, tree
 
 
-def _digests(pieces: Iterator[memoryview], size_bytes: int) -> Iterator[bytes]:
-    if size_bytes <= CHUNK_BYTES:
-        yield from map(chunk_digest, pieces)
-        return
-    with ThreadPoolExecutor(_READERS) as pool:
-        yield from pool.map(chunk_digest, pieces)
+def _digests_at(descriptor: int, chunks: Iterable[int], size_bytes: int) -> list[bytes]:
+    """Return the digests of chunks, by their numbers; what was read is hashed while the processor's cache holds it."""
+    buffer = memoryview(bytearray(_READ_BLOCKS * BLOCK_BYTES))
+    digests: list[bytes] = []
+    for chunk in chunks:
+        start, end = chunk * CHUNK_BYTES, min((chunk + 1) * CHUNK_BYTES, size_bytes)
+        blocks: list[bytes] = []
+        for position in range(start, max(end, start + 1), len(buffer)):
+            piece = buffer[: min(len(buffer), end - position)]
+            if _read_into(piece, descriptor, position) != len(piece):
+                raise OSError(f"the file ended before byte {position + len(piece):,}: somebody cut it meanwhile")
+            blocks.append(block_digests(piece))
+        digests.append(_joined(_CHUNK_CONTEXT, b"".join(blocks)))
+    return digests
+
+
+def _read_into(piece: memoryview, descriptor: int, position: int) -> int:
+    if hasattr(os, "preadv"):
+        return os.preadv(descriptor, [piece], position)
+    data = os.pread(descriptor, len(piece), position)  # macOS
+    piece[: len(data)] = data
+    return len(data)
 
 
 def _pieces(view: memoryview) -> Iterator[memoryview]:

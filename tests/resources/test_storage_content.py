@@ -1,5 +1,7 @@
 import hashlib
+import os
 import secrets
+from typing import Any
 
 import pytest
 from blake3 import blake3
@@ -53,6 +55,20 @@ def test_the_digest_is_the_same_by_every_way_and_as_defined(tmp_path, size):
     assert file.digest == tree.root == digest_of_file(tmp_path / "file") == written_out(data)
     assert file.md5 == hashlib.md5(data, usedforsecurity=False).hexdigest()
     assert file.size_bytes == size
+
+
+def test_a_file_that_is_cut_while_it_is_hashed_is_an_error_not_the_end_of_the_process(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.write_bytes(bytes(2 * CHUNK_BYTES))
+    read = os.preadv
+
+    def cut(*arguments: Any) -> int:
+        os.truncate(file, CHUNK_BYTES + 1)
+        return read(*arguments)
+
+    monkeypatch.setattr(os, "preadv", cut)
+    with pytest.raises(OSError, match=r"ended before byte [\d,]+: somebody cut it meanwhile"):
+        digest_of_file(file)
 
 
 def test_a_file_of_one_block_is_named_by_its_plain_blake3_digest():

@@ -20,9 +20,9 @@ Kind = Literal["full", "error", "kill"]
 _FILLS = frozenset(
     {"create", "write", "pwrite", "ftruncate", "posix_fallocate", "link", "mkdir", "rename", "replace", "fsync"}
 )
-_READS = frozenset({"open", "read", "pread"})
+_READS = frozenset({"open", "read", "pread", "preadv"})
 _BY_PATH = ("link", "rename", "replace", "unlink", "mkdir", "chmod")
-_BY_DESCRIPTOR = ("write", "pwrite", "pread", "fsync", "ftruncate", "posix_fallocate")
+_BY_DESCRIPTOR = ("write", "pwrite", "pread", "preadv", "fsync", "ftruncate", "posix_fallocate")
 _WRITES = os.O_WRONLY | os.O_RDWR
 _BLOCK_BYTES = 512
 
