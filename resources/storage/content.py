@@ -175,6 +175,9 @@ def digest_of_file(path: Path) -> str:
         else:
             with ThreadPoolExecutor(readers) as pool:
                 found = list(pool.map(lambda share: _digests_at(descriptor, share, size_bytes), shares))
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         os.close(descriptor)
     chunks = [b""] * count
