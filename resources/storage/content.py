@@ -7,6 +7,7 @@ by its plain BLAKE3 digest, chunks are verified in any order and by any number o
 verified by the blocks that it touches. MD5 is what DVC's layout needs; nothing here trusts it.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -206,7 +207,7 @@ def _digests_at(descriptor: int, chunks: Iterable[int], size_bytes: int) -> list
         for position in range(start, max(end, start + 1), len(buffer)):
             piece = buffer[: min(len(buffer), end - position)]
             if _read_into(piece, descriptor, position) != len(piece):
-                raise OSError(f"the file ended before byte {position + len(piece):,}: somebody cut it meanwhile")
+                raise OSError(errno.EIO, f"ended before byte {position + len(piece):,}: somebody cut it meanwhile")
             blocks.append(block_digests(piece))
         digests.append(_joined(_CHUNK_CONTEXT, b"".join(blocks)))
     return digests
