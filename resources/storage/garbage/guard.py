@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 from resources.errors import ConflictError, ObjectMissing, StoreError
 from resources.storage.garbage.plan import Plan, read_plan, rescue, unmark
@@ -36,7 +37,9 @@ _DELETING = -1
 Keys = Collection[str]
 _FEW = 500  # up to here one look each, several at a time; above, a listing is faster
 _KNOWN = 10_000
-_whole: dict[tuple[str, str], int] = {}  # store and version to what `deletions` was when it was seen whole
+# Of each version what `deletions` was when it was seen whole. By store, not by its URL: two servers may have buckets of
+# one name.
+_whole: WeakKeyDictionary[Store, dict[str, int]] = WeakKeyDictionary()
 _LOST = (
     "was deleted as garbage while it was being written, since nothing named it yet: run again; "
     "give `penstock data gc` a longer --grace if that happens twice"
@@ -108,10 +111,11 @@ def note_whole(store: Store, digest: str, settled: int | None) -> None:
         settled: What `settle` returned for all its files.
     """
     if settled is not None:
-        _whole[store.url, digest] = settled
-        while len(_whole) > _KNOWN:
+        seen = _whole.setdefault(store, {})
+        seen[digest] = settled
+        while len(seen) > _KNOWN:
             with suppress(KeyError, StopIteration, RuntimeError):  # another thread was faster
-                del _whole[next(iter(_whole))]
+                del seen[next(iter(seen))]
 
 
 @contextmanager
@@ -138,7 +142,7 @@ def is_whole(store: Store, digests: Iterable[str]) -> bool:
     """Return whether the versions are there, taken out of the plan; for hints, which nobody minds to be told no."""
     wanted = tuple(digests)
     for digest in wanted:
-        _whole.pop((store.url, digest), None)  # somebody may have removed a file by hand
+        _whole.get(store, {}).pop(digest, None)  # somebody may have removed a file by hand
     try:
         _settling(store, wanted, (), look=True, wait_s=0.0)()
     except ConflictError:
@@ -152,7 +156,7 @@ def _settling(
     keys = cache(lambda: _closure(store, own, sources))
 
     def whole(now: int) -> Keys:
-        unseen = [digest for digest in own if look and _whole.get((store.url, digest)) != now]
+        unseen = [digest for digest in own if look and _whole.get(store, {}).get(digest) != now]
         return [key for digest in unseen for key in _present(store, digest)]
 
     def settled() -> None:
