@@ -151,8 +151,11 @@ def _fetched(store: Store, file: StoredFile, start: int, end: int) -> memoryview
 
 def _copy(store: Store, file: StoredFile) -> None:
     """Have the host keep a copy, from which all further parts are read."""
-    with borrowed(store, [file]):
-        pass
+    try:
+        with borrowed(store, [file]):
+            pass
+    finally:
+        RENTS.came(file.digest)
 
 
 def _read_copy(store: Store, file: StoredFile, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.storage.renting import REQUEST_BYTES, Rents
+from resources.storage.renting import MOST_AT_ONCE, REQUEST_BYTES, Rents
 
 MB = 2**20
 SIZE = 64 * MB
@@ -25,7 +25,20 @@ def test_one_pass_in_large_parts_pays_for_the_requests_alone_and_the_next_for_th
 def test_when_the_whole_was_fetched_all_begins_anew():
     rents = Rents()
 
-    assert until_due(rents, 64 * 1024) == until_due(rents, 64 * 1024)
+    first = until_due(rents, 64 * 1024)
+    rents.came("a")
+    assert until_due(rents, 64 * 1024) == first
+
+
+def test_a_file_that_is_coming_is_not_fetched_twice_nor_are_many_at_a_time():
+    rents = Rents()
+    until_due(rents, SIZE)
+
+    assert not any(rents.paid("a", SIZE, SIZE) for _ in range(100))
+    due = [name for name in "bcdef" if any(rents.paid(name, SIZE, SIZE) for _ in range(9))]
+    assert len(due) == MOST_AT_ONCE - 1
+    rents.came("a")
+    assert any(rents.paid("f", SIZE, SIZE) for _ in range(9))
 
 
 def test_files_are_counted_apart_and_only_the_last_are_remembered():
@@ -34,6 +47,7 @@ def test_files_are_counted_apart_and_only_the_last_are_remembered():
         assert not rents.paid("a", SIZE, 1)
     assert not rents.paid("b", SIZE, 1)
     assert rents.paid("a", SIZE, 1)
+    rents.came("a")
 
     for _ in range(SIZE // REQUEST_BYTES - 1):
         assert not rents.paid("a", SIZE, 1)
@@ -49,6 +63,7 @@ def test_never_is_more_paid_than_two_passes_and_one_request_before_the_whole_is_
         paid, read = paid + REQUEST_BYTES, read + part
         if rents.paid("a", size, part):
             assert paid + max(0, read - size) >= size
+            rents.came("a")
             paid, read = 0, 0
         else:
             assert paid < size
