@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
+from threading import Lock
 from typing import Any
 
 from resources.errors import PenstockError
@@ -25,6 +26,9 @@ from tests.integration.faults.world import World
 
 _NEWEST, _OTHERS = 3, 3
 _TELL_S = 0.5
+# To start a process is also to ask all others whether they have ended, by reading from a descriptor of each. Unless it
+# is closed under the same lock, its number may by then be one of a new process, which misses what was read there.
+_PROCESSES = Lock()
 _IMPORTS = (
     "pytest",  # which each child would import as its parent's main module
     "pyarrow.compute",
@@ -164,7 +168,8 @@ class Actor:
         os.close(descriptor)
         self._stacks = Path(name)
         self._process = context.Process(target=_serve, args=(theirs, name), daemon=True)
-        self._process.start()
+        with _PROCESSES:
+            self._process.start()
         theirs.close()
 
     def do(self, step: Callable[..., Any], *arguments: object, within_s: float, **options: object) -> Any:
@@ -182,7 +187,8 @@ class Actor:
                 raise TimeoutError(f"a step did not end within {within_s:g} s: {stacks}")
             return self._connection.recv()
         except (EOFError, ConnectionError):
-            self._process.join(10)
+            with _PROCESSES:
+                self._process.join(10)
             if self._process.exitcode != -signal.SIGKILL:
                 raise RuntimeError(f"a step ended its process with code {self._process.exitcode}") from None
             return None
@@ -190,7 +196,8 @@ class Actor:
     @property
     def alive(self) -> bool:
         """Whether it can do another step."""
-        return self._process.is_alive()
+        with _PROCESSES:
+            return self._process.is_alive()
 
     def kill(self) -> None:
         """End it by SIGKILL."""
@@ -199,9 +206,10 @@ class Actor:
     def close(self) -> None:
         """End it, if it still lives, and give back what it took."""
         self._connection.close()
-        self._process.kill()
-        self._process.join()
-        self._process.close()
+        with _PROCESSES:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
         self._stacks.unlink(missing_ok=True)
 
     def _told_stacks(self) -> str:
