@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _remote import BUCKET, bucket
 from _report import Row, compared, parser, report
-from _usage import ready_memory, timed
+from _usage import READY_BYTES, ready_memory, timed
 
 OURS = "penstock"
 LARGE, SMALL = "1 GiB in 16 files", "5,000 files of 8 KB"
@@ -26,7 +26,6 @@ LARGE, SMALL = "1 GiB in 16 files", "5,000 files of 8 KB"
 WORKS = {SMALL: (5_000, 8_192, 15.0), LARGE: (16, 64 * 2**20, 2.5)}
 QUICK = {"4 files of 4 MiB": (4, 4 * 2**20, 2.5), "200 files of 8 KB": (200, 8_192, 15.0)}
 THREADS = 4
-READY_BYTES = 5 * 10**9
 
 
 def published(files: Path, name: str, scratch: Path) -> tuple[str, float]:
@@ -102,7 +101,7 @@ def _dvc(folder: Path, *arguments: str) -> None:
     subprocess.run([str(program), *arguments, "-q"], cwd=folder, env=os.environ | {"DVC_NO_ANALYTICS": "1"}, check=True)
 
 
-def compare(work: str, files_of: tuple[int, int, float], *, repeats: int, scratch: Path) -> list[Row]:
+def compare(work: str, files_of: tuple[int, int, float], *, repeats: int, ready_bytes: int, scratch: Path) -> list[Row]:
     """Publish and pull some files, each subject in turns, and return the quickest of each beside DVC's."""
     count, size_bytes, least = files_of
     files = scratch / f"files-{count}"
@@ -112,12 +111,12 @@ def compare(work: str, files_of: tuple[int, int, float], *, repeats: int, scratc
     ours, dvc, plain = ([(float("inf"), float("inf"))] for _ in range(3))
     for repeat in range(repeats):
         name = f"{count}-{repeat}"
-        ready_memory(READY_BYTES)
+        ready_memory(ready_bytes)
         digest, put_s = published(files, name, scratch)
         ours.append((put_s, pulled(digest, name, scratch)))
-        ready_memory(READY_BYTES)
+        ready_memory(ready_bytes)
         dvc.append(by_dvc(files, name, scratch))
-        ready_memory(READY_BYTES)
+        ready_memory(ready_bytes)
         plain.append(bare(files, name, scratch))
     rows: list[Row] = []
     for number, what in enumerate(("publish", "pull")):
@@ -142,7 +141,7 @@ def main() -> None:
 def _rows(options: argparse.Namespace) -> list[Row]:
     from tests.integration.seaweed import run_seaweed
 
-    works, repeats = (QUICK, 1) if options.quick else (WORKS, options.repeats)
+    works, repeats, ready_bytes = (QUICK, 1, 0) if options.quick else (WORKS, options.repeats, READY_BYTES)
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         scratch = Path(folder)
         server = run_seaweed(scratch / "server")
@@ -150,7 +149,9 @@ def _rows(options: argparse.Namespace) -> list[Row]:
         os.environ["DVC_SITE_CACHE_DIR"] = str(scratch / "dvc-site")
         try:
             return [
-                row for work, given in works.items() for row in compare(work, given, repeats=repeats, scratch=scratch)
+                row
+                for work, given in works.items()
+                for row in compare(work, given, repeats=repeats, ready_bytes=ready_bytes, scratch=scratch)
             ]
         finally:
             server.close()

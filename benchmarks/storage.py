@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from typing import Any
 from _parts import at_random, manifests, random_reads
 from _remote import BUCKET, RANGE_BYTES, bucket, named, put, store_at
 from _report import Row, compared, measured, parser, report
-from _usage import peak_rss_bytes, ready_memory, status_bytes, timed
+from _usage import READY_BYTES, peak_rss_bytes, ready_memory, status_bytes, timed
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -34,7 +35,6 @@ sys.path.insert(0, str(ROOT))
 OURS = "penstock cache"
 SHARD_BYTES = 128 * 10**6
 QUICK_BYTES = 64 * 10**6
-READY_BYTES = 5 * 10**9
 THREADS = 4
 MOST_RSS_MB = 128
 
@@ -185,12 +185,12 @@ def _command(option: str, *arguments: object) -> list[str]:
     return [sys.executable, __file__, option, *map(str, arguments)]
 
 
-def _answer(option: str, *arguments: object) -> Any:  # Any: JSON
-    ready_memory(READY_BYTES)
+def _answer(ready_bytes: int, option: str, *arguments: object) -> Any:  # Any: JSON
+    ready_memory(ready_bytes)
     return json.loads(subprocess.run(_command(option, *arguments), check=True, stdout=subprocess.PIPE).stdout)
 
 
-def cold(name: str, scratch: Path, repeats: int) -> list[Row]:
+def cold(name: str, scratch: Path, repeats: int, answer: Callable[..., Any]) -> list[Row]:
     """Compare ways from a cold object to a file."""
     best: dict[str, dict[str, float]] = {}
     order = list(SUBJECTS)
@@ -198,7 +198,7 @@ def cold(name: str, scratch: Path, repeats: int) -> list[Row]:
         # Another goes first each time: who comes after one that has just freed much memory is spared the finding of it.
         for subject in order[turn % len(order) :] + order[: turn % len(order)]:
             with tempfile.TemporaryDirectory(dir=scratch) as folder:
-                run = _answer("--measure", subject, name, folder)
+                run = answer("--measure", subject, name, folder)
             if subject not in best or run["wall_s"] < best[subject]["wall_s"]:
                 best[subject] = run
     work, ours = f"cold {named(name).size_bytes / 1e9:.2f} GB object to file", best[OURS]
@@ -213,7 +213,7 @@ def cold(name: str, scratch: Path, repeats: int) -> list[Row]:
     return rows
 
 
-def crowd(processes: int, readers: int, name: str, scratch: Path) -> tuple[float, int]:
+def crowd(processes: int, readers: int, name: str, scratch: Path, ready_bytes: int) -> tuple[float, int]:
     """Of `processes` that are ready let some read one cold object; return the wall time to the last, and the downloads.
 
     The others are there for the sake of a fair comparison: what so many interpreters take of the memory changes how
@@ -226,7 +226,7 @@ def crowd(processes: int, readers: int, name: str, scratch: Path) -> tuple[float
         ]
         for process in ready:
             process.stdout.readline()
-        ready_memory(READY_BYTES)
+        ready_memory(ready_bytes)
         started = time.time()
         for process in ready[:readers]:
             process.stdin.write("go\n")
@@ -237,12 +237,12 @@ def crowd(processes: int, readers: int, name: str, scratch: Path) -> tuple[float
     return max(answer["at"] for answer in answers) - started, sum(answer["misses"] for answer in answers)
 
 
-def shared(name: str, processes: int, scratch: Path, repeats: int) -> list[Row]:
+def shared(name: str, processes: int, scratch: Path, repeats: int, ready_bytes: int) -> list[Row]:
     """Compare many processes that want one cold shard with a single one."""
     alone, together = [], []
     for _ in range(2 * repeats - 1):
-        alone.append(crowd(processes, 1, name, scratch))
-        together.append(crowd(processes, processes, name, scratch))
+        alone.append(crowd(processes, 1, name, scratch, ready_bytes))
+        together.append(crowd(processes, processes, name, scratch, ready_bytes))
     work = f"{processes} processes, one cold shard of {named(name).size_bytes / 1e6:.0f} MB"
     # Not the quickest of each: whether the kernel has pages at hand makes one run twice as quick as the next.
     many_s, one_s = (statistics.median(wall for wall, _ in runs) for runs in (together, alone))
@@ -252,11 +252,11 @@ def shared(name: str, processes: int, scratch: Path, repeats: int) -> list[Row]:
     ]
 
 
-def cached(name: str, scratch: Path) -> list[Row]:
+def cached(name: str, scratch: Path, answer: Callable[..., Any]) -> list[Row]:
     """Measure opening and reading what is cached already."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        found = _answer("--warm", name, folder)
-        first_s = _answer("--first", name, folder)
+        found = answer("--warm", name, folder)
+        first_s = answer("--first", name, folder)
     size = f"{named(name).size_bytes / 1e6:.0f} MB"
     read = f"warm sequential read of {size}"
     return [
@@ -306,6 +306,8 @@ def _rows(options: argparse.Namespace) -> list[Row]:
     large, shard, processes, repeats = int(options.gigabytes * 1e9), SHARD_BYTES, options.processes, 3
     if options.quick:
         large, shard, processes, repeats = QUICK_BYTES, QUICK_BYTES // 2, 8, 1
+    ready_bytes = 0 if options.quick else READY_BYTES
+    answer = partial(_answer, ready_bytes)
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         scratch = Path(folder)
         server = run_seaweed(scratch / "server")
@@ -313,10 +315,10 @@ def _rows(options: argparse.Namespace) -> list[Row]:
         os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
         try:
             names = put(large, scratch), put(shard, scratch)
-            rows = cold(names[0], scratch, 1 if options.quick else len(SUBJECTS))
-            rows += shared(names[1], processes, scratch, repeats)
-            rows += cached(names[1], scratch)
-            rows += at_random(names[1], names[0], scratch, repeats, _answer)
+            rows = cold(names[0], scratch, 1 if options.quick else len(SUBJECTS), answer)
+            rows += shared(names[1], processes, scratch, repeats, ready_bytes)
+            rows += cached(names[1], scratch, answer)
+            rows += at_random(names[1], names[0], scratch, repeats, answer)
             return rows + manifests(scratch)
         finally:
             server.close()

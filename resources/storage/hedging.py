@@ -1,9 +1,9 @@
 """Owns hedged reads: a request that takes unusually long is sent a second time, and the first answer counts.
 
 For large reads alone. Their requests run in threads of their own: one that lost goes on there until it is answered or
-given up, and its answer is dropped. (An event loop could drop
-the request itself, but then the client collects an answer in one thread and frees it in another, which more than
-doubled the page faults of a download, and half of the system's time for it was theirs.)
+given up, and its answer is dropped. (An event loop could drop the request itself, but then the client collects an
+answer in one thread and frees it in another, which more than doubled the page faults of a download, and half of the
+system's time for it was theirs.)
 """
 
 import time

@@ -1,8 +1,8 @@
 """Owns when reading parts of a file gives way to fetching the whole: as soon as the parts have cost as much.
 
 The rule of ski rental: who knows nothing of the future rents until the rents come to the price, then buys (Karlin,
-Manasse, Rudolph, Sleator, Competitive snoopy caching, Algorithmica 3, 1988). What is paid here are
-requests, and the bytes beyond those of one pass over the file: a pass does not tell whether there will be another.
+Manasse, Rudolph, Sleator, Competitive snoopy caching, Algorithmica 3, 1988). What is paid here are requests, and the
+bytes beyond those of one pass over the file: a pass does not tell whether there will be another.
 """
 
 import os
