@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Timer
 
@@ -34,7 +34,7 @@ class Track:
         self._server = server
         self._fresh = fresh
         self._actor = Actor()
-        self._flipped: tuple[Path, float] | None = None
+        self._damage: _Damage | None = None
 
     def __enter__(self) -> "Track":
         return self
@@ -71,7 +71,7 @@ class Track:
         if self._fresh or not self._actor.alive:
             self._renew()
         try:
-            refused = self._look_at_damage(version) if self._flipped else ()
+            refused = self._look_at_damage(version) if self._damage else ()
             found = self._examine(version, again=True)
         except (TimeoutError, RuntimeError) as error:
             return f"afterwards: {error}"
@@ -95,10 +95,10 @@ class Track:
 
         That it is refused is right; that it is read would not be.
         """
-        assert self._flipped is not None
+        assert self._damage is not None
         seen = self._examine(version, again=False)
-        flip_bit(*self._flipped)
-        self._flipped = None
+        self._damage.mend()
+        self._damage = None
         self._renew()
         return tuple(wrong for wrong in seen.wrong if wrong.kind != "lost")
 
@@ -143,7 +143,7 @@ class Track:
         if files:
             file, within = files[int(share * len(files))], share * len(files) % 1
             flip_bit(file, within)
-            self._flipped = (file, within) if self.world.place == "folder" else None
+            self._damage = _Damage(file, within, file.read_bytes()) if self.world.place == "folder" else None
         self._renew()  # a process that has verified a file looks at it again only if its time or size change
 
     def _damageable(self) -> Path:
@@ -152,3 +152,23 @@ class Track:
     def _renew(self) -> None:
         self._actor.close()
         self._actor = Actor()
+
+
+@dataclass(frozen=True, slots=True)
+class _Damage:
+    """The only copy of something with one bit flipped.
+
+    Attributes:
+        file: Where it lies.
+        share: Which bit, as `flip_bit` takes it.
+        data: What it held afterwards.
+    """
+
+    file: Path
+    share: float
+    data: bytes = field(repr=False)
+
+    def mend(self) -> None:
+        """Flip the bit back, unless the operation has put something else in the place of the damage."""
+        if self.file.exists() and self.file.read_bytes() == self.data:
+            flip_bit(self.file, self.share)
