@@ -9,6 +9,7 @@ PenstockError
 │   ├── IntegrityError    bytes do not match their digest
 │   └── ConflictError     another writer was first
 ├── SignatureError        a signature is missing, foreign or false
+├── LoaderError           samples cannot be loaded
 ├── TrainingError         a model cannot be fitted, loaded or reproduced
 ├── GateError             `deploy` refuses a model
 └── SettingsError         a setting is missing, malformed or unsafe
@@ -54,6 +55,10 @@ class ConflictError(StoreError):
 
 class SignatureError(PenstockError):
     """A signature is missing, made by an unknown key, or false."""
+
+
+class LoaderError(PenstockError):
+    """Samples cannot be loaded: the data, or how they are asked for, do not allow it."""
 
 
 class TrainingError(PenstockError):

@@ -1,0 +1,334 @@
+"""Owns the copying of samples from the shards into a slab, by the quickest way that their pool allows.
+
+One block is read where it lies. A few small ones are first put side by side, since a permutation costs least within
+what the caches of a processor hold. Rows of many or large blocks are picked from each shard by itself.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from resources.errors import LoaderError
+from resources.loader.columns import Fixed, Matrix, matrix
+from resources.loader.order import Pool, Span
+from resources.loader.ragged import Picks, assembled
+from resources.loader.shards import Shard
+from resources.loader.slabs import Slab, aligned
+
+STAGED_BYTES = 16 * 2**20
+"""Most bytes of the blocks that are put side by side."""
+WIDE_BYTES = 2048
+"""From this width on rows of several shards are copied one by one."""
+_OPEN_SHARDS = 256
+_IDLE_POOLS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """What is read of one column.
+
+    Attributes:
+        name: Of the field in the shards.
+        kind: Its type there.
+        layout: How its values lie in memory; None if they have no fixed width.
+        picked: Which columns of a matrix are wanted; None means all.
+    """
+
+    name: str
+    kind: pa.DataType
+    layout: Fixed | None
+    picked: tuple[int, ...] | None = None
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of one column, in one piece.
+
+    Attributes:
+        values: Of a column of fixed width, a matrix; else an Arrow array.
+        valid: Which rows have a value; None where all have, and for an Arrow array, which knows.
+    """
+
+    values: Matrix | pa.Array
+    valid: NDArray[np.bool_] | None = None
+
+
+@dataclass(slots=True)
+class _Staged:
+    """A pool whose rows lie in one piece.
+
+    Attributes:
+        lock: Held by who puts them there.
+        users: Threads that read them.
+        columns: The rows of each column, once they are there.
+        memory: Of each column of fixed width, to be used again.
+    """
+
+    lock: Lock = field(default_factory=Lock)
+    users: int = 0
+    columns: list[_Rows] | None = None
+    memory: list[NDArray[np.uint8] | None] = field(default_factory=list["NDArray[np.uint8] | None"])
+
+
+class Gatherer:
+    """Copies samples of one set of shards; threads may share it.
+
+    Args:
+        shards: In the order by which pools number them.
+        columns: What is read of each.
+        row_bytes: Mean bytes of a row of these columns.
+    """
+
+    def __init__(self, shards: Sequence[Shard], columns: Sequence[Column], *, row_bytes: float) -> None:
+        self._shards = shards
+        self._columns = columns
+        self._row_bytes = row_bytes
+        self._open: OrderedDict[int, list[_Rows]] = OrderedDict()
+        self._staged: OrderedDict[Pool, _Staged] = OrderedDict()
+        self._lock = Lock()
+
+    def fill(self, spans: Sequence[Span], slab: Slab) -> None:
+        """Copy the samples of `spans` into `slab`, one after the other.
+
+        Raises:
+            LoaderError: If a shard is not what it was said to be.
+        """
+        picks: list[list[Picks]] = [[] for _ in self._columns]
+        at = 0
+        for span in spans:
+            self._fill(span, slab, at, picks)
+            at += span.stop - span.start
+        for number, (column, chosen) in enumerate(zip(self._columns, picks, strict=True)):
+            if chosen:
+                slab.arrays[number] = assembled(chosen, column.kind, slab.arena(number).of)
+        slab.filled = at
+
+    def _fill(self, span: Span, slab: Slab, at: int, picks: list[list[Picks]]) -> None:
+        pool = span.pool
+        if len(pool.shards) == 1:
+            rows = self._opened(int(pool.shards[0]))
+            first, last = int(pool.firsts[0]), int(pool.firsts[0] + pool.counts[0])
+            cut = [_Rows(one.values[first:last], None if one.valid is None else one.valid[first:last]) for one in rows]
+            self._from_one(span, cut, slab, at, picks)
+        elif pool.rows * self._row_bytes <= STAGED_BYTES:
+            staged = self._stage(pool)
+            try:
+                self._from_one(span, staged.columns or [], slab, at, picks)
+            finally:
+                self._leave(staged)
+        else:
+            self._from_many(span, slab, at, picks)
+
+    def _from_one(self, span: Span, rows: Sequence[_Rows], slab: Slab, at: int, picks: list[list[Picks]]) -> None:
+        take = _taker(span)
+        places: NDArray[np.intp] | None = None
+        for number, (column, one) in enumerate(zip(self._columns, rows, strict=True)):
+            target = slab.values[number]
+            if target is not None and not isinstance(one.values, pa.Array):
+                out = target[at : at + span.stop - span.start]
+                if column.picked is None:
+                    take(one.values, out)
+                else:
+                    out[...] = _taken(take, one.values, len(out))[:, list(column.picked)]
+                if one.valid is not None:
+                    _valid_of(slab, number)[at : at + len(out)] = _taken(take, one.valid, len(out))
+                elif (valid := slab.valid[number]) is not None:
+                    valid[at : at + len(out)] = True
+            elif isinstance(one.values, pa.Array):
+                if places is None:
+                    places = span.pool.places(span.start, span.stop)
+                picks[number].append(Picks([one.values], None, places))
+
+    def _from_many(self, span: Span, slab: Slab, at: int, picks: list[list[Picks]]) -> None:
+        """Pick rows of several shards."""
+        shards, rows = span.pool.located(span.pool.places(span.start, span.stop))
+        numbers, owners = np.unique(shards, return_inverse=True)
+        opened = [self._opened(int(number)) for number in numbers]
+        count = span.stop - span.start
+        by_shard = np.argsort(owners, kind="stable")
+        ends = np.cumsum(np.bincount(owners, minlength=len(numbers)))
+        for number, column in enumerate(self._columns):
+            sources = [one[number] for one in opened]
+            target = slab.values[number]
+            if target is None or column.layout is None:
+                picks[number].append(Picks([one.values for one in sources], owners, rows))
+                continue
+            out = target[at : at + count]
+            direct = out if column.picked is None else np.empty((count, *column.layout.shape), column.layout.dtype)
+            if column.layout.row_bytes >= WIDE_BYTES:
+                values = [one.values for one in sources]
+                for place, (owner, row) in enumerate(zip(owners.tolist(), rows.tolist(), strict=True)):
+                    direct[place] = values[owner][row]
+            else:
+                _scattered([one.values for one in sources], by_shard, ends, rows, direct)
+            if column.picked is not None:
+                out[...] = direct[:, list(column.picked)]
+            if any(one.valid is not None for one in sources):
+                known = [np.ones(len(one.values), np.bool_) if one.valid is None else one.valid for one in sources]
+                _scattered(known, by_shard, ends, rows, _valid_of(slab, number)[at : at + count])
+            elif (valid := slab.valid[number]) is not None:
+                valid[at : at + count] = True
+
+    def _stage(self, pool: Pool) -> _Staged:
+        """Return the pool with its rows in one piece, to be left again."""
+        with self._lock:
+            staged = self._staged.get(pool)
+            if staged is None:
+                staged = self._staged[pool] = _Staged(memory=self._idle_memory())
+            staged.users += 1
+        try:
+            with staged.lock:
+                if staged.columns is None:
+                    staged.columns = self._side_by_side(pool, staged.memory)
+        except BaseException:
+            self._leave(staged)
+            raise
+        return staged
+
+    def _leave(self, staged: _Staged) -> None:
+        with self._lock:
+            staged.users -= 1
+
+    def _idle_memory(self) -> list[NDArray[np.uint8] | None]:
+        """Return memory of a pool that nobody needs any more; the oldest are forgotten."""
+        idle = [pool for pool, staged in self._staged.items() if not staged.users][: -_IDLE_POOLS or None]
+        memory: list[NDArray[np.uint8] | None] = [None] * len(self._columns)
+        for pool in idle:
+            memory = self._staged.pop(pool).memory
+        return memory
+
+    def _side_by_side(self, pool: Pool, memory: list[NDArray[np.uint8] | None]) -> list[_Rows]:
+        blocks = [
+            (self._opened(int(shard)), int(first), int(first + count))
+            for shard, first, count in zip(pool.shards, pool.firsts, pool.counts, strict=True)
+        ]
+        made: list[_Rows] = []
+        for number, column in enumerate(self._columns):
+            if column.layout is None:
+                made.append(_Rows(pa.concat_arrays([rows[number].values[first:last] for rows, first, last in blocks])))
+                continue
+            needed = pool.rows * column.layout.row_bytes
+            kept = memory[number]
+            if kept is None or len(kept) < needed:
+                kept = memory[number] = aligned(needed + needed // 8)
+            values = kept[:needed].view(column.layout.dtype).reshape(pool.rows, *column.layout.shape)
+            valid: NDArray[np.bool_] | None = None
+            at = 0
+            for rows, first, last in blocks:
+                values[at : at + last - first] = rows[number].values[first:last]
+                known = rows[number].valid
+                if known is not None:
+                    valid = np.ones(pool.rows, np.bool_) if valid is None else valid
+                    valid[at : at + last - first] = known[first:last]
+                at += last - first
+            made.append(_Rows(values, valid))
+        return made
+
+    def _opened(self, number: int) -> list[_Rows]:
+        with self._lock:
+            found = self._open.get(number)
+            if found is not None:
+                self._open.move_to_end(number)
+                return found
+        found = self._views(self._shards[number])
+        with self._lock:
+            self._open[number] = found
+            while len(self._open) > _OPEN_SHARDS:
+                self._open.popitem(last=False)
+        return found
+
+    def _views(self, shard: Shard) -> list[_Rows]:
+        batch = shard.open([column.name for column in self._columns]).batch
+        found: list[_Rows] = []
+        for column in self._columns:
+            index = batch.schema.get_field_index(column.name)
+            if index < 0 or batch.schema.field(index).type != column.kind:
+                what = "lacks" if index < 0 else f"has {batch.schema.field(index).type} for"
+                raise LoaderError(
+                    f"{shard.name} {what} column {column.name!r} of type {column.kind}: all shards of a dataset need "
+                    "one schema; write it again, or load the others alone"
+                )
+            array = batch.column(index)
+            if column.layout is None:
+                found.append(_Rows(array))
+                continue
+            try:
+                found.append(_Rows(*matrix(array, column.layout)))
+            except ValueError:
+                raise LoaderError(
+                    f"column {column.name!r} of {shard.name} holds a null within a row, where a matrix has no place "
+                    "for it: fill the nulls, or leave the column unpacked"
+                ) from None
+        return found
+
+
+_Take = Callable[[Any, Any], None]  # Any: matrices of any type
+
+
+def _taker(span: Span) -> _Take:
+    """Return what copies the samples of `span` out of the rows of its pool, which lie in one piece."""
+    pool, start, stop = span.pool, span.start, span.stop
+    if pool.key is None:
+        return lambda source, out: np.copyto(out, source[start:stop])
+    unit = pool.unit_rows
+    if unit == 1:
+        places = pool.units(start, stop)
+        return lambda source, out: _take(source, places, out)
+    whole = pool.whole_units * unit
+    first, last = -(-min(start, whole) // unit), min(stop, whole) // unit
+    if first >= last:
+        places = pool.places(start, stop)
+        return lambda source, out: _take(source, places, out)
+    units = pool.units(first, last)
+    before, after = pool.places(start, first * unit), pool.places(last * unit, stop)
+
+    def take(source: Matrix, out: Matrix) -> None:
+        head, body = len(before), len(before) + len(units) * unit
+        if head:
+            _take(source, before, out[:head])
+        runs = source[:whole].reshape(pool.whole_units, -1)
+        _take(runs, units, out[head:body].reshape(len(units), -1))
+        if len(after):
+            _take(source, after, out[body:])
+
+    return take
+
+
+def _take(source: Matrix, places: NDArray[np.intp], out: Matrix) -> None:
+    # Any mode but "raise" spares numpy a copy of `out`; the places are within the source.
+    np.take(source, places, axis=0, out=out, mode="clip")
+
+
+def _taken(take: _Take, source: Matrix, rows: int) -> Matrix:
+    out = np.empty((rows, *source.shape[1:]), source.dtype)
+    take(source, out)
+    return out
+
+
+def _scattered(
+    sources: Sequence[Matrix], by_shard: NDArray[np.intp], ends: NDArray[np.intp], rows: NDArray[np.int64], out: Matrix
+) -> None:
+    """Copy rows of several matrices to `out`: matrix by matrix into one piece, then each to its place."""
+    together = np.empty((len(rows), *out.shape[1:]), out.dtype)
+    start = 0
+    for source, end in zip(sources, ends.tolist(), strict=True):
+        _take(source, rows[by_shard[start:end]], together[start:end])
+        start = end
+    back = np.empty_like(by_shard)
+    back[by_shard] = np.arange(len(by_shard))
+    _take(together, back, out)
+
+
+def _valid_of(slab: Slab, number: int) -> NDArray[np.bool_]:
+    """Return which rows of a column have a value, all of them until told otherwise."""
+    found = slab.valid[number]
+    if found is None:
+        values = slab.values[number]
+        found = slab.valid[number] = np.ones(0 if values is None else len(values), np.bool_)
+    return found

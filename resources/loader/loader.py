@@ -1,0 +1,359 @@
+"""Owns `Loader`: batches of a dataset in one of the orders, from any position of any epoch, for any rank.
+
+What is where is asked of the order, copied by the gatherer, and lies in the ring; here is only whose turn it is.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import pyarrow as pa
+
+from resources.errors import LoaderError
+from resources.loader.batch import Batch, Values, to_jax, to_torch
+from resources.loader.columns import Fixed
+from resources.loader.gather import Column, Gatherer
+from resources.loader.order import ORDERS, Epoch, OrderName, Span
+from resources.loader.projection import chosen
+from resources.loader.slabs import Ring, Slab
+from resources.loader.sources import Dataset, source_of
+from resources.loader.state import State
+from resources.loader.stats import Clock, LoaderStats
+
+if TYPE_CHECKING:
+    from resources.storage.store import Store
+
+SLAB_BYTES = 3 * 2**20
+"""Bytes that are copied at once: several batches, where they are small."""
+MOST_THREADS = 64
+_AHEAD = 2
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One batch of this rank: samples from `start` to before `stop` of the epoch, of a step that ends at `after`."""
+
+    start: int
+    stop: int
+    after: int
+
+
+class Loader:
+    """Iterates Arrow record batches of a dataset; `numpy`, `torch` and `jax` give the same as arrays.
+
+    A loader is a position in an endless row of epochs: a loop over it runs to the end of the current epoch, the next
+    loop through the next one, and after a break it goes on where it stopped. Each sample comes once an epoch. The order
+    is a function of dataset, seed, epoch and position alone. With several ranks, each step takes `batch_size` samples a
+    rank, of which each rank has its own; the last step is dealt evenly.
+
+    Args:
+        dataset: A `DatasetRef`, `NAME@VERSION`, `penstock://NAME@VERSION`, a digest, or files or folders of Arrow or
+            Parquet.
+        batch_size: Rows of a batch of one rank.
+        columns: Names of the columns to read, those packed in a matrix too; None means all.
+        order: `sequential`, `run`, `window` or `exact`: see `resources.loader.order`.
+        seed: Of the order, from 0 to 2**63.
+        epoch: Number of the first epoch.
+        rank: Of this loader among `world_size`.
+        world_size: How many loaders share the samples.
+        drop_last: Whether to leave out the last step of an epoch where it has fewer samples than the others.
+        copy: Whether each batch has memory of its own. Otherwise it lies in a slab with others, which all stay in
+            memory while one of them is held.
+        threads: How many copy ahead; 0 means that nothing is done ahead. By default two, or one on one processor.
+        store: Where datasets lie; by default that of the `PENSTOCK_*` settings.
+
+    Raises:
+        LoaderError: If the dataset cannot be read, or an argument is out of range, naming it.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        *,
+        columns: Sequence[str] | None = None,
+        order: OrderName = "window",
+        seed: int = 0,
+        epoch: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        drop_last: bool = False,
+        copy: bool = False,
+        threads: int | None = None,
+        store: "Store | None" = None,
+    ) -> None:
+        self._threads = min(2, os.cpu_count() or 1) if threads is None else threads
+        _check("batch_size", batch_size, 1, 2**31)
+        _check("seed", seed, 0, 2**63)
+        _check("epoch", epoch, 0, 2**63)
+        _check("threads", self._threads, 0, MOST_THREADS + 1)
+        _check("world_size", world_size, 1, 2**31)
+        _check("rank", rank, 0, world_size)
+        if order not in ORDERS:
+            raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
+        self._source = source_of(dataset, store)
+        self._batch_size = batch_size
+        self._order: OrderName = order
+        self._seed = seed
+        self._rank = rank
+        self._world_size = world_size
+        self._drop_last = drop_last
+        self._copy = copy
+        self._epoch = epoch
+        self._position = 0
+        self._schema, self._columns = chosen(self._source.schema, columns)
+        self._layouts = tuple(_picked(column) for column in self._columns)
+        self._row_bytes = _row_bytes(self._layouts, self._source.layout.row_bytes)
+        self._gatherer = Gatherer(self._source.shards, self._columns, row_bytes=self._row_bytes)
+        rows = self._slab_batches() * batch_size
+        self._ring = Ring(self._layouts, min(rows, max(self._source.layout.total_rows, 1)))
+        self._clock = Clock()
+
+    @classmethod
+    def from_state(
+        cls,
+        dataset: Dataset,
+        state: State,
+        batch_size: int,
+        **arguments: Any,  # Any: further arguments of the constructor
+    ) -> "Loader":
+        """Return a loader that goes on from `state`, with any batch size, rank, world size and number of threads.
+
+        Raises:
+            LoaderError: If the state is of another dataset, or lies past its end.
+        """
+        for name in ("order", "seed", "epoch"):
+            if name in arguments:
+                raise LoaderError(f"{name} comes from the state: leave it out")
+        loader = cls(dataset, batch_size, order=state.order, seed=state.seed, epoch=state.epoch, **arguments)
+        if loader._source.layout.root != state.root:
+            raise LoaderError(
+                f"the state is of dataset {state.root[:12]}, {loader._source.name} is "
+                f"{loader._source.layout.root[:12]}: give the version that it was taken from"
+            )
+        if state.position > loader.rows:
+            raise LoaderError(f"the state is at sample {state.position:,}, {loader._source.name} has {loader.rows:,}")
+        loader._position = state.position
+        return loader
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Schema of every batch."""
+        return self._schema
+
+    @property
+    def rows(self) -> int:
+        """Samples of one epoch, of all ranks together."""
+        return self._source.layout.total_rows
+
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch that the next batch comes from."""
+        return self._epoch
+
+    def state(self) -> State:
+        """Return where the loader is: after the last step whose batch was handed over.
+
+        All ranks are at the same state once they have had as many batches.
+        """
+        return State(
+            root=self._source.layout.root,
+            order=self._order,
+            seed=self._seed,
+            epoch=self._epoch,
+            position=self._position,
+        )
+
+    def stats(self) -> LoaderStats:
+        """Return what was loaded so far, and how fast."""
+        return LoaderStats(
+            rows=self._clock.rows,
+            size_bytes=int(self._clock.rows * self._row_bytes),
+            batches=self._clock.batches,
+            elapsed_s=self._clock.elapsed_s,
+            waited_s=self._clock.waited_s,
+            gathered_s=self._clock.gathered_s,
+            first_batch_s=self._clock.first_batch_s,
+            slabs_replaced=self._ring.replaced,
+        )
+
+    def __len__(self) -> int:
+        """Return how many batches are left of the current epoch for this rank."""
+        step = self._batch_size * self._world_size
+        steps, rest = divmod(self.rows - self._position, step)
+        has_more = not self._drop_last and _dealt(rest, self._rank + 1, self._world_size) > _dealt(
+            rest, self._rank, self._world_size
+        )
+        return steps + int(has_more)
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches that are left of the current epoch."""
+        return self._iterate(self._arrow)
+
+    def numpy(self) -> "Batches[dict[str, Values]]":
+        """Return the same batches as numpy arrays by column: matrices without a copy, `Ragged` for texts and lists."""
+        return Batches(self.__len__, lambda: self._iterate(self._numpy))
+
+    def torch(self) -> "Batches[dict[str, Any]]":  # Any: torch is optional and has no part in our types
+        """Return the same batches as torch tensors by column, without a copy."""
+        return Batches(self.__len__, lambda: self._iterate(lambda batch: to_torch(self._numpy(batch))))
+
+    def jax(self) -> "Batches[dict[str, Any]]":  # Any: as above
+        """Return the same batches as JAX arrays by column."""
+        return Batches(self.__len__, lambda: self._iterate(lambda batch: to_jax(self._numpy(batch))))
+
+    def _arrow(self, batch: Batch) -> pa.RecordBatch:
+        return batch.copied().arrow() if self._copy else batch.arrow()
+
+    def _numpy(self, batch: Batch) -> dict[str, Values]:
+        return batch.copied().numpy() if self._copy else batch.numpy()
+
+    def _iterate(self, form: Callable[[Batch], _T]) -> Generator[_T]:
+        began = self._clock.begin()
+        epoch = Epoch(self._source.layout, self._order, seed=self._seed, number=self._epoch)
+        is_first = True
+        try:
+            with closing(self._slabs(epoch)) as slabs:
+                for slab, parts in slabs:
+                    at = 0
+                    for part in parts:
+                        size = part.stop - part.start
+                        self._position = part.after
+                        self._clock.rows += size
+                        self._clock.batches += 1
+                        if is_first:
+                            is_first = False
+                            self._clock.first_batch_s = time.perf_counter() - began
+                        yield form(Batch(slab, at, at + size, self._schema, self._layouts))
+                        at += size
+            self._epoch += 1
+            self._position = 0
+        finally:
+            self._clock.end()
+
+    def _slabs(self, epoch: Epoch) -> Generator[tuple[Slab, Sequence[_Part]]]:
+        """Yield filled slabs and the batches in each, in order; others are filled meanwhile."""
+        todo = self._grouped(self._parts())
+        if self._threads == 0:
+            for parts in todo:
+                yield self._waited(lambda parts=parts: self._filled(epoch, parts)), parts
+            return
+        ahead: deque[tuple[Future[Slab], Sequence[_Part]]] = deque()
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="penstock-loader")
+        try:
+            for parts in todo:
+                ahead.append((pool.submit(self._filled, epoch, parts), parts))
+                if len(ahead) > self._threads + _AHEAD:
+                    yield from self._next(ahead)
+            while ahead:
+                yield from self._next(ahead)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _next(self, ahead: "deque[tuple[Future[Slab], Sequence[_Part]]]") -> Generator[tuple[Slab, Sequence[_Part]]]:
+        future, parts = ahead.popleft()
+        slab = self._waited(future.result)
+        del future
+        yield slab, parts
+        self._ring.give(slab, keep=self._threads + _AHEAD + 2)
+
+    def _waited(self, result: Callable[[], Slab]) -> Slab:
+        began = time.perf_counter()
+        slab = result()
+        self._clock.waited_s += time.perf_counter() - began
+        return slab
+
+    def _filled(self, epoch: Epoch, parts: Sequence[_Part]) -> Slab:
+        began = time.perf_counter()
+        slab = self._ring.take()
+        self._gatherer.fill(list(_joined(epoch, parts)), slab)
+        self._clock.gathered(time.perf_counter() - began)
+        return slab
+
+    def _parts(self) -> Iterator[_Part]:
+        """Yield the batches of this rank from the position on."""
+        size, world = self._batch_size, self._world_size
+        position, rows = self._position, self.rows
+        while rows - position >= size * world:
+            start = position + self._rank * size
+            position += size * world
+            yield _Part(start, start + size, position)
+        rest = rows - position
+        if rest and not self._drop_last:
+            start, stop = (position + _dealt(rest, rank, world) for rank in (self._rank, self._rank + 1))
+            if stop > start:
+                yield _Part(start, stop, rows)
+
+    def _grouped(self, parts: Iterator[_Part]) -> Iterator[Sequence[_Part]]:
+        """Yield batches that lie in one slab: at first a single one, so that it comes at once."""
+        most, group = 1, list[_Part]()
+        for part in parts:
+            group.append(part)
+            if len(group) == most:
+                yield group
+                most, group = min(2 * most, self._slab_batches()), []
+        if group:
+            yield group
+
+    def _slab_batches(self) -> int:
+        return max(1, int(SLAB_BYTES // (self._batch_size * max(self._row_bytes, 1.0))))
+
+
+class Batches(Generic[_T]):
+    """The batches of a loader in another form; all forms share its position.
+
+    Args:
+        count: Returns how many are left of the epoch.
+        begin: Begins to iterate over them.
+    """
+
+    def __init__(self, count: Callable[[], int], begin: Callable[[], Iterator[_T]]) -> None:
+        self._count = count
+        self._begin = begin
+
+    def __len__(self) -> int:
+        return self._count()
+
+    def __iter__(self) -> Iterator[_T]:
+        return self._begin()
+
+
+def _joined(epoch: Epoch, parts: Sequence[_Part]) -> Iterator[Span]:
+    """Yield the spans of the batches, those that follow each other together."""
+    start, stop = parts[0].start, parts[0].start
+    for part in parts:
+        if part.start != stop:
+            yield from epoch.spans(start, stop)
+            start = part.start
+        stop = part.stop
+    yield from epoch.spans(start, stop)
+
+
+def _dealt(rest: int, rank: int, world_size: int) -> int:
+    """Return where the share of `rank` begins when `rest` samples are dealt evenly."""
+    return rest * rank // world_size
+
+
+def _picked(column: Column) -> Fixed | None:
+    layout = column.layout
+    if layout is None or column.picked is None:
+        return layout
+    count = len(column.picked)
+    return Fixed(dtype=layout.dtype, shape=(count, *layout.shape[1:]), lists=(count, *layout.lists[1:]))
+
+
+def _row_bytes(layouts: Sequence[Fixed | None], mean_bytes: float) -> float:
+    """Return the bytes of a row of these columns; those of no fixed width may be all that the rest does not need."""
+    known = sum(layout.row_bytes for layout in layouts if layout is not None)
+    return max(mean_bytes, known) if None in layouts else known
+
+
+def _check(name: str, value: int, least: int, stop: int) -> None:
+    if type(value) is not int or not least <= value < stop:
+        raise LoaderError(f"{name} is {value!r}: give an integer from {least} to {stop - 1:,}")

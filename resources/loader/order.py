@@ -1,0 +1,308 @@
+"""Owns the orders of samples: pure functions of (dataset, seed, epoch, position), whatever reads them.
+
+An epoch is a sequence of pools. A pool is some blocks of rows, one after the other, and a permutation of its units: of
+single rows or of short runs of them. Who reads a pool holds its rows in memory or maps them; who asks for a position
+needs its pool alone, so that starting anywhere costs the same.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resources.loader.bijection import Bijection
+
+OrderName = Literal["sequential", "run", "window", "exact"]
+RUN_ROWS = 64
+"""Rows of one run: long enough to be copied at the speed of memory."""
+WINDOW_BYTES = 128 * 2**20
+"""Least bytes of the shards whose rows one window mixes; at least two shards, where there are two."""
+POOL_BYTES = 6 * 2**20
+"""Bytes of the blocks whose rows are permuted one by one: what caches of processors hold."""
+POOL_BLOCKS = 16
+WIDE_BYTES = 2048
+"""From this width on a row is copied as fast alone as among its neighbours: a pool is a whole window then."""
+_MOST_BLOCK_ROWS = 8192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What of a dataset decides the order of its samples.
+
+    Attributes:
+        root: Digest of its content, hexadecimal.
+        rows: Rows of each shard, shape ``(shards,)``.
+        row_bytes: Mean bytes of a row.
+    """
+
+    root: str
+    rows: NDArray[np.int64]
+    row_bytes: float
+
+    @property
+    def total_rows(self) -> int:
+        """Rows of all shards."""
+        return int(self.rows.sum())
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of one block of a window: a power of two."""
+        fitting = max(1, int(POOL_BYTES / POOL_BLOCKS / max(self.row_bytes, 1.0)))
+        return min(1 << (fitting.bit_length() - 1), _MOST_BLOCK_ROWS)
+
+    @property
+    def window_shards(self) -> int:
+        """Shards of one window."""
+        mean_bytes = self.total_rows * self.row_bytes / max(len(self.rows), 1)
+        return max(2, -int(-WINDOW_BYTES // max(mean_bytes, 1.0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Rows that are permuted with each other.
+
+    Attributes:
+        start: Position of its first sample in the epoch.
+        shards: Shard of each block, shape ``(blocks,)``.
+        firsts: First row of each block within its shard.
+        counts: Rows of each block, none of them zero.
+        unit_rows: Rows that stay together; what is left over at the end is the last, shorter unit, in its place.
+        key: Key of the permutation of the units; None keeps them as they are.
+    """
+
+    start: int
+    shards: NDArray[np.int64]
+    firsts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    unit_rows: int
+    key: tuple[int, ...] | None
+
+    @cached_property
+    def rows(self) -> int:
+        """Rows of all blocks."""
+        return int(self.counts.sum())
+
+    @property
+    def stop(self) -> int:
+        """Position after its last sample."""
+        return self.start + self.rows
+
+    @property
+    def whole_units(self) -> int:
+        """Units of full length."""
+        return self.rows // self.unit_rows
+
+    @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """Where each block ends among the rows of the pool, shape ``(blocks,)``."""
+        return np.cumsum(self.counts)
+
+    @cached_property
+    def _permutation(self) -> Bijection | None:
+        return None if self.key is None else Bijection(self.whole_units, self.key)
+
+    def units(self, start: int, stop: int) -> NDArray[np.intp]:
+        """Return which full units come at the places from `start` to before `stop`, shape ``(stop - start,)``."""
+        return np.arange(start, stop) if self._permutation is None else self._permutation(start, stop)
+
+    def places(self, start: int, stop: int) -> NDArray[np.intp]:
+        """Return which rows of the pool are its samples from `start` to before `stop`, shape ``(stop - start,)``."""
+        if self.unit_rows == 1:
+            return self.units(start, stop)
+        whole = self.whole_units * self.unit_rows
+        first, last = min(start, whole) // self.unit_rows, -(-min(stop, whole) // self.unit_rows)
+        units = self.units(first, last)[:, None] * self.unit_rows + np.arange(self.unit_rows)
+        rows = np.concatenate([units.reshape(-1), np.arange(whole, max(stop, whole))])
+        return rows[start - first * self.unit_rows :][: stop - start]
+
+    def located(self, places: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return shard and row within it of rows of the pool, each of the shape of `places`."""
+        blocks = np.searchsorted(self.ends, places, side="right")
+        return self.shards[blocks], places - (self.ends - self.counts)[blocks] + self.firsts[blocks]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Samples of one pool, from its `start`-th to before its `stop`-th."""
+
+    pool: Pool
+    start: int
+    stop: int
+
+
+class Epoch:
+    """The order of one epoch.
+
+    Args:
+        layout: Of the dataset.
+        order: Its name; see `ORDERS`.
+        seed: Tells the orders of one dataset from each other, from 0 to 2**63.
+        number: Of the epoch, from 0 on.
+    """
+
+    def __init__(self, layout: Layout, order: OrderName, *, seed: int, number: int) -> None:
+        self._key = (*_words_of(layout.root), seed, number)
+        self._pools = ORDERS[order](layout, self._key)
+        self.rows = layout.total_rows
+
+    def spans(self, start: int, stop: int) -> Iterator[Span]:
+        """Yield, in order, where the samples from `start` to before `stop` lie."""
+        while start < stop:
+            pool = self._pools.at(start)
+            end = min(stop, pool.stop)
+            yield Span(pool, start - pool.start, end - pool.start)
+            start = end
+
+    def samples(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return shard and row within it of the samples from `start` to before `stop`, each ``(stop - start,)``."""
+        found = [span.pool.located(span.pool.places(span.start, span.stop)) for span in self.spans(start, stop)]
+        empty = np.empty(0, np.int64)
+        return (
+            np.concatenate([empty, *(shards for shards, _ in found)]),
+            np.concatenate([empty, *(rows for _, rows in found)]),
+        )
+
+    def shards_from(self, start: int) -> Iterator[int]:
+        """Yield the shards in the order in which the samples from `start` on first need them, each once."""
+        return self._pools.shards_from(start)
+
+
+class _ShardPools:
+    """One pool a shard."""
+
+    def __init__(self, layout: Layout, key: Sequence[int] | None, unit_rows: int) -> None:
+        self._layout = layout
+        self._key = key
+        self._unit_rows = unit_rows
+        self._order = _shard_order(layout, key)
+        self._ends = np.cumsum(layout.rows[self._order])
+        self.at_shard = lru_cache(maxsize=4)(self._made)
+
+    def at(self, position: int) -> Pool:
+        return self.at_shard(int(np.searchsorted(self._ends, position, side="right")))
+
+    def shards_from(self, start: int) -> Iterator[int]:
+        yield from self._order[np.searchsorted(self._ends, start, side="right") :].tolist()
+
+    def _made(self, number: int) -> Pool:
+        shard = int(self._order[number])
+        rows = int(self._layout.rows[shard])
+        return Pool(
+            start=int(self._ends[number]) - rows,
+            shards=np.array([shard]),
+            firsts=np.array([0]),
+            counts=np.array([rows]),
+            unit_rows=self._unit_rows,
+            key=None if self._key is None else (*self._key, 1, shard),
+        )
+
+
+class _WindowPools:
+    """Blocks of a few shards at a time, dealt to pools."""
+
+    def __init__(self, layout: Layout, key: Sequence[int]) -> None:
+        self._layout = layout
+        self._key = key
+        self._order = _shard_order(layout, key)
+        self._firsts = np.arange(0, len(self._order), layout.window_shards)
+        rows = layout.rows[self._order]
+        self._ends = np.cumsum(np.add.reduceat(rows, self._firsts)) if len(rows) else rows
+        self._window = lru_cache(maxsize=3)(self._made)
+
+    def at(self, position: int) -> Pool:
+        pools = self._window(int(np.searchsorted(self._ends, position, side="right")))
+        return pools[np.searchsorted([pool.stop for pool in pools], position, side="right")]
+
+    def shards_from(self, start: int) -> Iterator[int]:
+        window = int(np.searchsorted(self._ends, start, side="right"))
+        yield from self._order[window * self._layout.window_shards :].tolist()
+
+    def _made(self, number: int) -> list[Pool]:
+        first = int(self._firsts[number])
+        shards = self._order[first : first + self._layout.window_shards]
+        rows = self._layout.rows[shards]
+        wide = self._layout.row_bytes >= WIDE_BYTES
+        block_rows = int(rows.max()) if wide else self._layout.block_rows
+        counts = -(-rows // block_rows)
+        owners = np.repeat(np.arange(len(shards)), counts)
+        firsts = (np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)) * block_rows
+        lengths = np.minimum(block_rows, rows[owners] - firsts)
+        dealt = np.arange(len(owners)) if wide else Bijection(len(owners), (*self._key, 2, number))(0, len(owners))
+        pools: list[Pool] = []
+        start = int(self._ends[number]) - int(rows.sum())
+        for group in np.array_split(dealt, 1 if wide else max(1, len(dealt) // POOL_BLOCKS)):
+            pool = Pool(
+                start=start,
+                shards=shards[owners[group]],
+                firsts=firsts[group],
+                counts=lengths[group],
+                unit_rows=1,
+                key=(*self._key, 3, number, len(pools)),
+            )
+            start = pool.stop
+            pools.append(pool)
+        return pools
+
+
+class _OnePool:
+    """All rows of all shards in one pool."""
+
+    def __init__(self, layout: Layout, key: Sequence[int]) -> None:
+        held = np.flatnonzero(layout.rows)
+        self._pool = Pool(
+            start=0,
+            shards=held,
+            firsts=np.zeros_like(held),
+            counts=layout.rows[held],
+            unit_rows=1,
+            key=(*key, 4),
+        )
+
+    def at(self, position: int) -> Pool:
+        return self._pool
+
+    def shards_from(self, start: int) -> Iterator[int]:
+        yield from self._pool.shards.tolist()
+
+
+_Pools = _ShardPools | _WindowPools | _OnePool
+
+
+def _sequential(layout: Layout, key: Sequence[int]) -> _Pools:
+    return _ShardPools(layout, None, 1)
+
+
+def _run(layout: Layout, key: Sequence[int]) -> _Pools:
+    return _ShardPools(layout, (*key, 5), RUN_ROWS)
+
+
+def _windows(layout: Layout, key: Sequence[int]) -> _Pools:
+    return _WindowPools(layout, key)
+
+
+def _exact(layout: Layout, key: Sequence[int]) -> _Pools:
+    return _OnePool(layout, key)
+
+
+ORDERS: Mapping[OrderName, Callable[[Layout, Sequence[int]], _Pools]] = {
+    "sequential": _sequential,
+    "run": _run,
+    "window": _windows,
+    "exact": _exact,
+}
+"""`sequential`: as written. `run`: shards shuffled, and in each the runs of 64 rows: good over rows that were shuffled
+when written. `window`: shards shuffled, a few at a time, and their rows with each other. `exact`: all rows shuffled.
+"""
+
+
+def _shard_order(layout: Layout, key: Sequence[int] | None) -> NDArray[np.intp]:
+    count = len(layout.rows)
+    order = np.arange(count) if key is None else Bijection(count, (*key, 6))(0, count)
+    return order[layout.rows[order] > 0]
+
+
+def _words_of(root: str) -> tuple[int, ...]:
+    return tuple(int(root[start : start + 16], 16) for start in range(0, len(root), 16))

@@ -1,0 +1,108 @@
+"""Owns packing: columns of one type side by side in one matrix, their names in the metadata of its field.
+
+A row of a matrix is one stretch of memory, so a batch of rows costs one read a row instead of one a column. The
+metadata keeps the names where any reader of Arrow finds them; `unpacked` gives the columns back.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from resources.loader.columns import arrow, fixed, matrix
+
+NAMES = b"penstock.columns"
+"""Key of the metadata of a packed field: JSON list of the names of its columns, in order."""
+
+
+def packed_schema(schema: pa.Schema, keep: Sequence[str] = ()) -> pa.Schema:
+    """Return the schema with plain numbers of one type packed, each matrix named after its type.
+
+    Args:
+        schema: Of the columns; those that may be null, are alone of their type, or no plain numbers stay as they are.
+        keep: Columns that stay as they are, such as label and event time.
+    """
+    groups: dict[pa.DataType, list[str]] = {}
+    for field in schema:
+        if field.name not in keep and (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+            groups.setdefault(field.type, []).append(field.name)
+    groups = {kind: names for kind, names in groups.items() if len(names) > 1}
+    taken = set(schema.names) - {name for names in groups.values() for name in names}
+    matrices = [
+        pa.field(
+            _free(_type_name(kind), taken),
+            pa.list_(pa.field("item", kind, nullable=False), len(names)),
+            nullable=False,
+            metadata={NAMES: json.dumps(names).encode()},
+        )
+        for kind, names in groups.items()
+    ]
+    return pa.schema([*matrices, *(field for field in schema if field.name in taken)])
+
+
+def _type_name(kind: pa.DataType) -> str:
+    layout = fixed(kind)
+    return str(kind) if layout is None else layout.dtype.name
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name = f"{name}_"
+    return name
+
+
+def packed_names(schema: pa.Schema) -> Mapping[str, Sequence[str]]:
+    """Return field to the names of the columns packed in it, for the packed fields of `schema`."""
+    return {field.name: json.loads(field.metadata[NAMES]) for field in schema if NAMES in (field.metadata or {})}
+
+
+def packed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return `batch` in the form of `schema`, which `packed_schema` made of its own.
+
+    Raises:
+        ValueError: If a column that is packed holds a null, naming it.
+    """
+    names = packed_names(schema)
+    return pa.record_batch(
+        [
+            _matrix_of(batch, field, names[field.name]) if field.name in names else batch.column(field.name)
+            for field in schema
+        ],
+        schema=schema,
+    )
+
+
+def _matrix_of(batch: pa.RecordBatch, field: pa.Field, names: Sequence[str]) -> pa.Array:
+    layout = fixed(field.type)
+    element = fixed(field.type.value_type)
+    if layout is None or element is None:
+        raise TypeError(f"{field.name} of type {field.type} is no matrix")
+    rows = np.empty((batch.num_rows, len(names)), layout.dtype)
+    for number, name in enumerate(names):
+        values, valid = matrix(batch.column(name), element)
+        if valid is not None:
+            raise ValueError(name)
+        rows[:, number] = values
+    return arrow(rows, None, field.type, layout)
+
+
+def unpacked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return `batch` with the columns of its matrices by name, in the places of these."""
+    names = packed_names(batch.schema)
+    columns: list[pa.Array] = []
+    fields: list[pa.Field] = []
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        layout = fixed(field.type)
+        if field.name not in names or layout is None:
+            columns.append(column)
+            fields.append(field)
+            continue
+        element = fixed(field.type.value_type)
+        if element is None:
+            raise TypeError(f"{field.name} of type {field.type} is no matrix")
+        rows, _ = matrix(column, layout)
+        for number, name in enumerate(names[field.name]):
+            columns.append(arrow(np.ascontiguousarray(rows[:, number]), None, field.type.value_type, element))
+            fields.append(pa.field(name, field.type.value_type, nullable=False))
+    return pa.record_batch(columns, schema=pa.schema(fields))

@@ -1,0 +1,263 @@
+"""Owns the shards that a loader reads: files of Arrow or Parquet, cut where they were written in pieces.
+
+A piece of an uncompressed Arrow file is mapped: opening it reads its footer alone. Any other is decoded when it is
+opened. It knows neither stores nor orders.
+"""
+
+import mmap
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pyarrow as pa
+
+from resources.errors import LoaderError
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import FileMetaData
+
+_ARROW_MAGIC = b"ARROW1"
+_PARQUET_MAGIC = (b"PAR1", b"PARE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The rows of one shard.
+
+    Attributes:
+        batch: All of them; of a mapped file without a copy.
+        file: Where their bytes lie on disk; None where they were decoded.
+    """
+
+    batch: pa.RecordBatch
+    file: "Mapped | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Mapped:
+    """A mapped file, open for reads by position too; both end with the last that refers to it.
+
+    Attributes:
+        descriptor: Of the open file.
+        address: Where the map of the file begins in memory.
+        size_bytes: Of the file.
+        map: What keeps it mapped.
+    """
+
+    descriptor: int
+    address: int
+    size_bytes: int
+    map: mmap.mmap | None = field(repr=False)
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+class Shard(Protocol):
+    """One shard; opening it twice gives the same rows."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        ...
+
+    def open(self, columns: Sequence[str] | None) -> Opened:
+        """Return its rows, of decoded ones those columns only.
+
+        Raises:
+            LoaderError: If it is not what it was said to be.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrowShard:
+    """One record batch of an Arrow file.
+
+    Attributes:
+        path: Of the file.
+        number: Of the batch within it.
+        rows: How many it has.
+    """
+
+    path: Path
+    number: int
+    rows: int
+
+    @property
+    def name(self) -> str:
+        """Path, and the batch where it is not the first."""
+        return f"{self.path}, batch {self.number}" if self.number else str(self.path)
+
+    def open(self, columns: Sequence[str] | None) -> Opened:
+        """Return the batch, mapped unless its buffers are compressed."""
+        mapped = map_file(self.path)
+        reader = arrow_reader(self.path, mapped)
+        try:
+            batch = reader.get_batch(self.number)
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(self.path, error) from None
+        if batch.num_rows != self.rows:
+            raise LoaderError(
+                f"{self.name} has {batch.num_rows:,} rows, {self.rows:,} were counted: it changed meanwhile; load again"
+            )
+        return Opened(batch=batch, file=mapped)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParquetShard:
+    """One row group of a Parquet file.
+
+    Attributes:
+        path: Of the file.
+        number: Of the group within it.
+        rows: How many it has.
+    """
+
+    path: Path
+    number: int
+    rows: int
+
+    @property
+    def name(self) -> str:
+        """Path, and the group where it is not the first."""
+        return f"{self.path}, row group {self.number}" if self.number else str(self.path)
+
+    def open(self, columns: Sequence[str] | None) -> Opened:
+        """Return the group, decoded."""
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(self.path, memory_map=False) as file:
+                table = file.read_row_group(self.number, columns=columns, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(self.path, error) from None
+        if table.num_rows != self.rows:
+            raise LoaderError(
+                f"{self.name} has {table.num_rows:,} rows, {self.rows:,} were counted: it changed meanwhile; load again"
+            )
+        return Opened(batch=_in_one(table))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileShards:
+    """What a file says of itself.
+
+    Attributes:
+        schema: Of its rows.
+        shards: In the order of the rows.
+        size_bytes: Bytes of its rows as they are when they are read.
+    """
+
+    schema: pa.Schema
+    shards: Sequence[Shard]
+    size_bytes: int
+
+
+def shards_of(path: Path) -> FileShards:
+    """Return the shards of a file of Arrow or Parquet, told from each other by their first bytes.
+
+    Raises:
+        LoaderError: If it cannot be read, or is neither.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_ARROW_MAGIC))
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if head == _ARROW_MAGIC:
+        return _arrow_shards(path)
+    if head[:4] in _PARQUET_MAGIC:
+        return _parquet_shards(path)
+    raise LoaderError(
+        f"{path} is neither an Arrow file nor Parquet, it begins with {head!r}: give files of these kinds, an Arrow "
+        "stream written as a file, or a dataset of Penstock"
+    )
+
+
+def read_whole(path: Path, columns: Sequence[str] | None) -> Opened:
+    """Return all rows of a file as one shard: mapped if it is an uncompressed Arrow file of one batch, else decoded.
+
+    Raises:
+        LoaderError: If it cannot be read.
+    """
+    found = shards_of(path)
+    if len(found.shards) == 1:
+        return found.shards[0].open(columns)
+    parts = [shard.open(columns).batch for shard in found.shards]
+    schema = parts[0].schema if parts else found.schema.remove_metadata()
+    return Opened(batch=_in_one(pa.Table.from_batches(parts, schema=schema)))
+
+
+def _in_one(table: pa.Table) -> pa.RecordBatch:
+    """Return the rows of `table`, each column in one piece."""
+    table = table.replace_schema_metadata(None).combine_chunks()
+    batches = table.to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+
+def _arrow_shards(path: Path) -> FileShards:
+    reader = arrow_reader(path, map_file(path))
+    try:
+        batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+    except pa.ArrowException as error:
+        raise _unreadable(path, error) from None
+    shards = [ArrowShard(path=path, number=number, rows=batch.num_rows) for number, batch in enumerate(batches)]
+    return FileShards(schema=reader.schema, shards=shards, size_bytes=sum(batch.nbytes for batch in batches))
+
+
+def _parquet_shards(path: Path) -> FileShards:
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            footer: FileMetaData = file.metadata
+            schema = file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from None
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    return FileShards(
+        schema=schema,
+        shards=[ParquetShard(path=path, number=number, rows=group.num_rows) for number, group in enumerate(groups)],
+        size_bytes=sum(group.total_byte_size for group in groups),
+    )
+
+
+def map_file(path: Path) -> Mapped:
+    """Return the mapped file at `path`.
+
+    Raises:
+        LoaderError: If it cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        size_bytes = os.fstat(descriptor).st_size
+        mapped = mmap.mmap(descriptor, size_bytes, prot=mmap.PROT_READ) if size_bytes else None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    address = 0 if mapped is None else pa.py_buffer(mapped).address
+    return Mapped(descriptor=descriptor, address=address, size_bytes=size_bytes, map=mapped)
+
+
+def arrow_reader(path: Path, mapped: Mapped) -> pa.RecordBatchFileReader:
+    """Return a reader over the map.
+
+    Raises:
+        LoaderError: If the file is no Arrow file.
+    """
+    try:
+        return pa.ipc.open_file(pa.py_buffer(mapped.map or b""))
+    except pa.ArrowException as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> LoaderError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
+    return LoaderError(f"cannot read {path}: {reason}; restore the file, or leave it out")

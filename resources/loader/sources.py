@@ -1,0 +1,145 @@
+"""Owns what a loader may be given: files of Arrow or Parquet, a folder of them, or a dataset of a store.
+
+It finds shards, their rows and one schema; it reads no row.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from resources.canonical import digest_value
+from resources.errors import LoaderError
+from resources.loader.order import Layout
+from resources.loader.shards import FileShards, Shard, shards_of
+
+if TYPE_CHECKING:
+    from resources.refs import DatasetRef
+    from resources.storage.store import Store
+
+SUFFIXES = (".arrow", ".feather", ".ipc", ".parquet")
+Dataset: TypeAlias = "DatasetRef | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
+_SCHEME = "penstock://"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The shards of one dataset.
+
+    Attributes:
+        name: What people know it by.
+        schema: Of every shard.
+        layout: What decides the order of the samples.
+        shards: In the order of the rows.
+    """
+
+    name: str
+    schema: pa.Schema
+    layout: Layout
+    shards: Sequence[Shard]
+
+
+def source_of(dataset: Dataset, store: "Store | None") -> Source:
+    """Return the shards of a dataset.
+
+    Args:
+        dataset: A reference, `NAME@VERSION`, `penstock://NAME@VERSION` or a digest: a dataset of the store. Else a file
+            of Arrow or Parquet, a folder of such files, or several files, in the order of the rows.
+        store: Where datasets lie; None means that of the `PENSTOCK_*` settings.
+
+    Raises:
+        LoaderError: If there is no such thing, it cannot be read, or its files have different schemas.
+    """
+    given = _given(dataset)
+    if not isinstance(given, list):
+        from resources.loader.stored import stored_source
+
+        return stored_source(given, store)
+    paths = [path for item in given for path in _files(Path(item))]
+    return _of_files(", ".join(str(item) for item in given), paths)
+
+
+def _given(dataset: object) -> "DatasetRef | str | list[str | os.PathLike[str]]":
+    """Return the dataset of a store, or the files and folders, that `dataset` names."""
+    from resources.refs import DatasetRef
+
+    if isinstance(dataset, str):
+        if dataset.startswith(_SCHEME):
+            return dataset.removeprefix(_SCHEME).rstrip("/")
+        return dataset if _is_version(dataset) and not Path(dataset).exists() else [dataset]
+    if isinstance(dataset, DatasetRef):
+        return dataset
+    if isinstance(dataset, os.PathLike):
+        return [dataset]
+    if isinstance(dataset, list | tuple):
+        return list(dataset)
+    raise LoaderError(
+        f"no dataset: {dataset!r} of type {type(dataset).__name__}; give a DatasetRef, NAME@VERSION, or files"
+    )
+
+
+def _is_version(text: str) -> bool:
+    from resources.storage.naming import looks_like_digest
+
+    return "@" in text or looks_like_digest(text)
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        if not path.exists():
+            raise LoaderError(f"there is no {path}: give a file, a folder, or NAME@VERSION of a dataset of the store")
+        return [path]
+    found = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+    if not found:
+        raise LoaderError(f"{path} holds no file that ends in {', '.join(SUFFIXES)}: give another folder, or the files")
+    return found
+
+
+def _of_files(name: str, paths: Sequence[Path]) -> Source:
+    if not paths:
+        raise LoaderError("no files were given: give at least one")
+    read = [shards_of(path) for path in paths]
+    schema = read[0].schema
+    for path, one in zip(paths[1:], read[1:], strict=True):
+        if not one.schema.equals(schema):
+            raise LoaderError(
+                f"{path} {_difference(paths[0], schema, one.schema)}: all files of a dataset need one schema"
+            )
+    shards = [shard for one in read for shard in one.shards]
+    size_bytes = sum(one.size_bytes for one in read)
+    return Source(
+        name=name,
+        schema=schema,
+        layout=layout_of(_digest(paths, read), [shard.rows for shard in shards], size_bytes),
+        shards=shards,
+    )
+
+
+def layout_of(root: str, rows: Sequence[int], size_bytes: int) -> Layout:
+    """Return the layout of shards of so many rows, whose bytes are `size_bytes` in all."""
+    counts = np.array(rows, np.int64)
+    return Layout(root=root, rows=counts, row_bytes=size_bytes / max(int(counts.sum()), 1))
+
+
+def _digest(paths: Sequence[Path], read: Sequence[FileShards]) -> str:
+    """Return what tells plain files from others without reading them: names, sizes, schema and rows."""
+    files = [
+        [path.name, path.stat().st_size, [s.rows for s in one.shards]] for path, one in zip(paths, read, strict=True)
+    ]
+    return digest_value({"files": files, "schema": str(read[0].schema.remove_metadata())})
+
+
+def _difference(first: Path, expected: pa.Schema, found: pa.Schema) -> str:
+    for field in expected:
+        if field.name not in found.names:
+            return f"lacks column {field.name!r} of {first.name}"
+        if found.field(field.name).type != field.type:
+            return f"has {found.field(field.name).type} for column {field.name!r}, {first.name} has {field.type}"
+    more = [name for name in found.names if name not in expected.names]
+    if more:
+        return f"has column {more[0]!r}, which {first.name} lacks"
+    return f"has its columns in another order than {first.name}, or says otherwise which may be null"

@@ -1,0 +1,89 @@
+"""Owns datasets of a store as sources of shards: named by the manifest, verified, and read from this host's copy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from resources.errors import LoaderError
+from resources.loader.shards import Opened, read_whole
+from resources.loader.sources import Source, layout_of
+from resources.refs import DatasetRef
+from resources.settings import load_settings
+from resources.storage.content import StoredFile
+from resources.storage.files import borrowed
+from resources.storage.manifest import read_manifest
+from resources.storage.naming import digest_at, parse
+from resources.storage.store import Store
+from resources.workspace import store_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredShard:
+    """One shard of a dataset of a store; its bytes are verified before the first read.
+
+    Attributes:
+        store: Where it lies.
+        file: Its bytes.
+        number: Of the shard in the dataset.
+        rows: How many it has.
+    """
+
+    store: Store
+    file: StoredFile
+    number: int
+    rows: int
+
+    @property
+    def name(self) -> str:
+        """Its number, and the digest of its bytes."""
+        return f"shard {self.number:05d} ({self.file.digest[:12]})"
+
+    def open(self, columns: Sequence[str] | None) -> Opened:
+        """Return its rows.
+
+        Raises:
+            StoreError: If it is missing or was altered, or cannot be fetched.
+            LoaderError: If it is not what the manifest says.
+        """
+        with borrowed(self.store, [self.file]) as (path,):  # what is mapped stays readable afterwards
+            found = read_whole(path, columns)
+        if found.batch.num_rows != self.rows:
+            raise LoaderError(
+                f"{self.name} has {found.batch.num_rows:,} rows, the manifest says {self.rows:,}: "
+                "make the dataset again"
+            )
+        return found
+
+
+def stored_source(dataset: DatasetRef | str, store: Store | None) -> Source:
+    """Return the shards of a dataset of `store`, by default that of the settings.
+
+    Raises:
+        LoaderError: If a name is malformed.
+        ObjectMissing: If the store has no such dataset.
+        IntegrityError: If its manifest was altered, or it is no dataset.
+    """
+    if store is None:
+        store = store_of(load_settings())
+    digest = dataset.digest if isinstance(dataset, DatasetRef) else _digest(store, load_settings().registry, dataset)
+    manifest = read_manifest(store, digest)
+    shards = [
+        StoredShard(store=store, file=shard.file, number=number, rows=shard.rows)
+        for number, shard in enumerate(manifest.shards)
+    ]
+    return Source(
+        name=dataset if isinstance(dataset, str) else f"dataset {digest[:12]}",
+        schema=manifest.schema,
+        layout=layout_of(digest, manifest.shards.rows, manifest.size_bytes),
+        shards=shards,
+    )
+
+
+def _digest(store: Store, registry: str, text: str) -> str:
+    address = parse(text)
+    if address.version is None or address.path:
+        raise LoaderError(f"{text!r} names no dataset: write NAME@VERSION, such as bike_demand/features@2012-01")
+    return digest_at(store, registry, address, _no_champion)
+
+
+def _no_champion(pipeline: str) -> str:
+    raise LoaderError(f"{pipeline!r} names a pipeline, whose champion is a model: name a dataset of it")
