@@ -337,7 +337,7 @@ def _joined(epoch: Epoch, parts: Sequence[_Part]) -> Iterator[Span]:
 
 def _dealt(rest: int, rank: int, world_size: int) -> int:
     """Return where the share of `rank` begins when `rest` samples are dealt evenly."""
-    return rest * rank // world_size
+    return -(-rest * rank // world_size)
 
 
 def _picked(column: Column) -> Fixed | None:

@@ -22,7 +22,7 @@ WINDOW_BYTES = 128 * 2**20
 """Least bytes of the shards whose rows one window mixes; at least two shards, where there are two."""
 POOL_BYTES = 6 * 2**20
 """Bytes of the blocks whose rows are permuted one by one: what caches of processors hold."""
-POOL_BLOCKS = 16
+POOL_BLOCKS = 64
 WIDE_BYTES = 2048
 """From this width on a row is copied as fast alone as among its neighbours: a pool is a whole window then."""
 _MOST_BLOCK_ROWS = 8192
