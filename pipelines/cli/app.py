@@ -29,6 +29,7 @@ from pipelines.cli.lineage import lineage
 from pipelines.cli.list import list_pipelines
 from pipelines.cli.models import models
 from pipelines.cli.new import new
+from pipelines.cli.pack import pack
 from pipelines.cli.predict import predict
 from pipelines.cli.reproduce import reproduce
 from pipelines.cli.rollback import rollback
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "models": models,
     "rollback": rollback,
     "predict": predict,
+    "pack": pack,
     "lineage": lineage,
     "reproduce": reproduce,
     "verify": verify,

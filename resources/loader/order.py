@@ -144,7 +144,7 @@ class Epoch:
     """
 
     def __init__(self, layout: Layout, order: OrderName, *, seed: int, number: int) -> None:
-        self._key = (*_words_of(layout.root), seed, number)
+        self._key = (*words_of(layout.root), seed, number)
         self._pools = ORDERS[order](layout, self._key)
         self.rows = layout.total_rows
 
@@ -304,5 +304,6 @@ def _shard_order(layout: Layout, key: Sequence[int] | None) -> NDArray[np.intp]:
     return order[layout.rows[order] > 0]
 
 
-def _words_of(root: str) -> tuple[int, ...]:
+def words_of(root: str) -> tuple[int, ...]:
+    """Return a digest as the numbers of a key."""
     return tuple(int(root[start : start + 16], 16) for start in range(0, len(root), 16))

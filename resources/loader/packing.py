@@ -5,27 +5,28 @@ metadata keeps the names where any reader of Arrow finds them; `unpacked` gives 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from resources.loader.columns import arrow, fixed, matrix
-
-NAMES = b"penstock.columns"
-"""Key of the metadata of a packed field: JSON list of the names of its columns, in order."""
+from resources.storage.matrices import NAMES, packed_names
 
 
-def packed_schema(schema: pa.Schema, keep: Sequence[str] = ()) -> pa.Schema:
+def packed_schema(schema: pa.Schema, *, keep: Sequence[str] = (), holed: Sequence[str] = ()) -> pa.Schema:
     """Return the schema with plain numbers of one type packed, each matrix named after its type.
+
+    Columns of fixed width without nulls come first, so that they lie aligned in a shard.
 
     Args:
         schema: Of the columns; those that may be null, are alone of their type, or no plain numbers stay as they are.
         keep: Columns that stay as they are, such as label and event time.
+        holed: Columns that hold nulls; they stay as they are, too.
     """
     groups: dict[pa.DataType, list[str]] = {}
     for field in schema:
-        if field.name not in keep and (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+        if field.name not in (*keep, *holed) and (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
             groups.setdefault(field.type, []).append(field.name)
     groups = {kind: names for kind, names in groups.items() if len(names) > 1}
     taken = set(schema.names) - {name for names in groups.values() for name in names}
@@ -38,7 +39,8 @@ def packed_schema(schema: pa.Schema, keep: Sequence[str] = ()) -> pa.Schema:
         )
         for kind, names in groups.items()
     ]
-    return pa.schema([*matrices, *(field for field in schema if field.name in taken)])
+    rest = [field for field in schema if field.name in taken]
+    return pa.schema([*matrices, *sorted(rest, key=lambda field: (fixed(field.type) is None, field.name in holed))])
 
 
 def _type_name(kind: pa.DataType) -> str:
@@ -50,11 +52,6 @@ def _free(name: str, taken: set[str]) -> str:
     while name in taken:
         name = f"{name}_"
     return name
-
-
-def packed_names(schema: pa.Schema) -> Mapping[str, Sequence[str]]:
-    """Return field to the names of the columns packed in it, for the packed fields of `schema`."""
-    return {field.name: json.loads(field.metadata[NAMES]) for field in schema if NAMES in (field.metadata or {})}
 
 
 def packed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

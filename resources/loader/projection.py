@@ -8,8 +8,8 @@ import pyarrow as pa
 from resources.errors import LoaderError
 from resources.loader.columns import fixed
 from resources.loader.gather import Column
-from resources.loader.packing import NAMES, packed_names
 from resources.names import unknown_name
+from resources.storage.matrices import NAMES, packed_names
 
 
 def chosen(schema: pa.Schema, columns: Sequence[str] | None) -> tuple[pa.Schema, tuple[Column, ...]]:

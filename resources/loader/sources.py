@@ -35,12 +35,14 @@ class Source:
         schema: Of every shard.
         layout: What decides the order of the samples.
         shards: In the order of the rows.
+        is_stored: Whether it is a dataset of a store, whose digest `layout.root` is.
     """
 
     name: str
     schema: pa.Schema
     layout: Layout
     shards: Sequence[Shard]
+    is_stored: bool = False
 
 
 def source_of(dataset: Dataset, store: "Store | None") -> Source:

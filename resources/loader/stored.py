@@ -75,6 +75,7 @@ def stored_source(dataset: DatasetRef | str, store: Store | None) -> Source:
         schema=manifest.schema,
         layout=layout_of(digest, manifest.shards.rows, manifest.size_bytes),
         shards=shards,
+        is_stored=True,
     )
 
 

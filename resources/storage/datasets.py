@@ -18,6 +18,7 @@ from resources.storage.garbage.walk import file_keys
 from resources.storage.grouping import plain_schema
 from resources.storage.layered import holder
 from resources.storage.manifest import Manifest, Shards, encode, read_manifest
+from resources.storage.matrices import packed_names
 from resources.storage.objects import object_key, put_object
 from resources.storage.statistics import column_statistics
 from resources.storage.store import Store
@@ -95,22 +96,57 @@ class SnapshotWriter:
             shards=Shards.of(item.shard for item in written),
             statistics=column_statistics(self._schema, (item.footer for item in written)),
         )
-        # A shard that was there already may be garbage that waits for its end.
-        keys = cache(lambda: [key for file in made.shards.files for key in file_keys(file)])
-        settled = settle(self._store, keys, since=self._deletions)
-        digest = put_object(self._store, encode(made))
-        note_whole(self._store, digest, settled)
-        return DatasetRef(
-            digest=digest,
-            location=holder(self._store, object_key(digest)).url,
-            schema_fingerprint=digest_bytes(bytes(self._schema.serialize())),
-            rows=made.rows,
-            size_bytes=made.size_bytes,
-            partitions=tuple(partitions),
+        return put_dataset(
+            self._store,
+            made,
+            since=self._deletions,
+            partitions=partitions,
             profile_digest=profile_digest,
             quarantine_digest=quarantine_digest,
             report_digest=report_digest,
         )
+
+
+def put_dataset(
+    store: Store,
+    made: Manifest,
+    *,
+    since: int,
+    partitions: Sequence[str] = (),
+    profile_digest: str | None = None,
+    quarantine_digest: str | None = None,
+    report_digest: str | None = None,
+) -> DatasetRef:
+    """Store the manifest of shards that are stored and return the reference to the dataset.
+
+    Args:
+        store: Where the shards lie.
+        made: The manifest.
+        since: What `deletions` said before the first shard was stored.
+        partitions: Partition keys that it covers.
+        profile_digest: Digest of its profile.
+        quarantine_digest: Digest of the rows that were left out.
+        report_digest: Digest of the report of its making.
+
+    Raises:
+        ConflictError: If a shard was deleted as garbage since it was stored, which takes a day at least.
+    """
+    # A shard that was there already may be garbage that waits for its end.
+    keys = cache(lambda: [key for file in made.shards.files for key in file_keys(file)])
+    settled = settle(store, keys, since=since)
+    digest = put_object(store, encode(made))
+    note_whole(store, digest, settled)
+    return DatasetRef(
+        digest=digest,
+        location=holder(store, object_key(digest)).url,
+        schema_fingerprint=digest_bytes(bytes(made.schema.serialize())),
+        rows=made.rows,
+        size_bytes=made.size_bytes,
+        partitions=tuple(partitions),
+        profile_digest=profile_digest,
+        quarantine_digest=quarantine_digest,
+        report_digest=report_digest,
+    )
 
 
 def write_table(
@@ -169,15 +205,33 @@ def scan(store: Store, digest: str) -> pl.LazyFrame:
         ObjectMissing: If the manifest or a shard is not there.
         IntegrityError: If the manifest or a shard was altered.
     """
-    paths = [file_path(store, shard.file) for shard in read_manifest(store, digest).shards]
-    return pl.scan_parquet(paths, glob=False)
+    made = read_manifest(store, digest)
+    return _scanned(made, [file_path(store, shard.file) for shard in made.shards])
 
 
 def read_frame(store: Store, digest: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Return the dataset `digest`, or some of its columns, in memory."""
-    with borrowed(store, [shard.file for shard in read_manifest(store, digest).shards]) as paths:
-        frame = pl.scan_parquet(paths, glob=False)
+    made = read_manifest(store, digest)
+    with borrowed(store, [shard.file for shard in made.shards]) as paths:
+        frame = _scanned(made, paths)
         return (frame if columns is None else frame.select(columns)).collect()
+
+
+def _scanned(made: Manifest, paths: Sequence[Path]) -> pl.LazyFrame:
+    """Return the rows of a dataset whose shards lie at `paths`; columns that are packed by their names."""
+    if made.encoding == "parquet":
+        return pl.scan_parquet(list(paths), glob=False)
+    names = packed_names(made.schema)
+    columns = [
+        column
+        for field in made.schema
+        for column in (
+            [pl.col(field.name).arr.get(place).alias(name) for place, name in enumerate(names[field.name])]
+            if field.name in names
+            else [pl.col(field.name)]
+        )
+    ]
+    return pl.scan_ipc(list(paths), glob=False).select(columns)
 
 
 def _to_arrow(frame: pl.DataFrame) -> "pa.Table":

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from resources.canonical import canonical_json, parse_json
 from resources.errors import IntegrityError
@@ -23,15 +23,20 @@ from resources.storage.store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = 2
+FORMATS = {"parquet": 2, "arrow": 3}
+"""Format of the manifest by how the shards are encoded; a release that reads only Parquet refuses the other."""
 KIND = "dataset"
+_KNOWN = " or ".join(map(str, FORMATS.values()))
 _DIGESTS = re.compile(r"([0-9a-f]{64}\n)*")
 _MD5S = re.compile(r"([0-9a-f]{32}\n)*")
 
 
+Encoding = Literal["parquet", "arrow"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """One Parquet file of a dataset.
+    """One file of a dataset.
 
     Attributes:
         file: Its bytes.
@@ -106,11 +111,13 @@ class Manifest:
         schema: Arrow schema of every shard.
         shards: In row order; an empty dataset has one shard without rows.
         statistics: Column to its nulls and range; nested columns have none.
+        encoding: Of every shard: `parquet`, or `arrow` for an Arrow file of one record batch, ready for the loader.
     """
 
     schema: "pa.Schema"
     shards: Shards
     statistics: Mapping[str, ColumnStatistics] = field(default_factory=dict[str, ColumnStatistics])
+    encoding: Encoding = "parquet"
 
     @cached_property
     def rows(self) -> int:
@@ -127,7 +134,8 @@ def encode(manifest: Manifest) -> bytes:
     """Return the object that `decode` reads back: the same manifest, the same bytes."""
     return canonical_json(
         {
-            "format": FORMAT,
+            **({} if manifest.encoding == "parquet" else {"encoding": manifest.encoding}),
+            "format": FORMATS[manifest.encoding],
             "kind": KIND,
             "schema": base64.b64encode(bytes(manifest.schema.serialize())).decode(),
             "shards": {
@@ -151,13 +159,15 @@ def decode(data: bytes) -> Manifest:
 
     try:
         value = parse_json(data)
-        if value["kind"] != KIND or value["format"] != FORMAT:
-            raise ValueError(f"kind {value['kind']!r}, format {value['format']!r}")
+        encoding: Encoding = value.get("encoding", "parquet")
+        if value["kind"] != KIND or value["format"] != FORMATS.get(encoding):
+            raise ValueError(f"kind {value['kind']!r}, format {value['format']!r}, encoding {encoding!r}")
         columns: Mapping[str, list[Any]] = value["shards"]  # Any: texts or numbers, checked by Shards
         return Manifest(
             schema=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(value["schema"], validate=True))),
             shards=Shards(columns["digest"], columns["md5"], columns["size_bytes"], columns["rows"]),
             statistics={name: ColumnStatistics(**item) for name, item in value["statistics"].items()},
+            encoding=encoding,
         )
     except (KeyError, TypeError, AttributeError, binascii.Error, pa.ArrowException) as error:
         raise ValueError(str(error)) from error
@@ -183,6 +193,6 @@ def manifest_of(store: Store, digest: str, data: bytes) -> Manifest:
         return decode(data)
     except ValueError as error:
         raise IntegrityError(
-            f"object {digest} in store {store.url} is no dataset manifest of format {FORMAT}: {error}; "
+            f"object {digest} in store {store.url} is no dataset manifest of format {_KNOWN}: {error}; "
             "give the digest of a dataset, or materialize it again with this version"
         ) from error

@@ -13,16 +13,18 @@ from resources.errors import IntegrityError
 from resources.storage.content import StoredFile
 from resources.storage.folders import KIND as FOLDER
 from resources.storage.folders import read_folder
-from resources.storage.manifest import FORMAT, Shards, manifest_of
+from resources.storage.manifest import FORMATS, Encoding, Shards, manifest_of
 from resources.storage.manifest import KIND as DATASET
 from resources.storage.objects import get_object
 from resources.storage.store import Store
 
 BUNDLE = "bundle"
 BUNDLE_FORMAT = 2
-_DATASET_START = f'{{"format":{FORMAT},"kind":"{DATASET}",'.encode()
+_DATASET_STARTS = (
+    f'{{"format":{FORMATS["parquet"]},"kind":"{DATASET}",'.encode(),
+    f'{{"encoding":"arrow","format":{FORMATS["arrow"]},"kind":"{DATASET}",'.encode(),
+)
 _SHARD_DIGITS = 5
-_SUFFIX = ".parquet"
 
 VersionKind = Literal["dataset", "model", "folder", "object"]
 _KINDS: dict[object, VersionKind] = {DATASET: "dataset", BUNDLE: "model", FOLDER: "folder"}
@@ -56,7 +58,9 @@ def version(store: Store, digest: str) -> Version:
     match kind_of(data):
         case "dataset":
             made = manifest_of(store, digest, data)
-            return Version(digest=digest, kind="dataset", files=ShardFiles(made.shards), size_bytes=made.size_bytes)
+            return Version(
+                digest=digest, kind="dataset", files=ShardFiles(made.shards, made.encoding), size_bytes=made.size_bytes
+            )
         case "model":
             return _of_files(digest, "model", bundle_files(store, digest))
         case "folder":
@@ -81,7 +85,7 @@ def kind_of_version(store: Store, digest: str) -> VersionKind:
 
 def kind_of(data: bytes) -> VersionKind:
     """Return what kind of version an object is the manifest of."""
-    if data.startswith(_DATASET_START):  # one of 100,000 shards takes a while to parse, and `format` comes first in it
+    if data.startswith(_DATASET_STARTS):  # one of 100,000 shards takes a while to parse, and `format` comes first in it
         return "dataset"
     try:
         value: Any = parse_json(data)  # Any: JSON of several kinds
@@ -94,29 +98,33 @@ def kind_of(data: bytes) -> VersionKind:
 class ShardFiles(Mapping[str, StoredFile]):
     """The files of a dataset by name, `00000.parquet` and on, in row order; each is made when it is asked for."""
 
-    def __init__(self, shards: Shards) -> None:
+    def __init__(self, shards: Shards, encoding: Encoding) -> None:
         self._shards = shards
+        self._encoding: Encoding = encoding
 
     def __getitem__(self, name: str) -> StoredFile:
-        number = name.removesuffix(_SUFFIX)
-        if not number.isdecimal() or int(number) >= len(self._shards) or shard_name(int(number)) != name:
+        number = name.partition(".")[0]
+        if not number.isdecimal() or int(number) >= len(self._shards) or self._name(int(number)) != name:
             raise KeyError(name)
         return self._shards[int(number)].file
 
     def __iter__(self) -> Iterator[str]:
-        return map(shard_name, range(len(self._shards)))
+        return map(self._name, range(len(self._shards)))
 
     def __len__(self) -> int:
         return len(self._shards)
 
+    def _name(self, number: int) -> str:
+        return shard_name(number, self._encoding)
 
-def shard_name(number: int) -> str:
+
+def shard_name(number: int, encoding: Encoding = "parquet") -> str:
     """Return the name of a shard.
 
     >>> shard_name(12)
     '00012.parquet'
     """
-    return f"{number:0{_SHARD_DIGITS}d}{_SUFFIX}"
+    return f"{number:0{_SHARD_DIGITS}d}.{encoding}"
 
 
 def encode_bundle(files: Mapping[str, StoredFile]) -> bytes:

@@ -87,6 +87,23 @@ def test_a_folder_of_raw_files_is_imported_listed_and_pulled(shell: Shell, tmp_p
     assert shell("data", "import", raw, "photos").code == 2
 
 
+def test_a_dataset_is_packed_for_the_loader_under_a_name(shell: Shell):
+    name = f"{NAME}/features@{PARTITIONS[0]}"
+    told = shell("pack", name, "--as", f"{NAME}/packed@1", "--keep", "label", "--json").json
+    rows = shell("data", "show", name, "--json").json["rows"]
+    assert told["rows"] == rows > 0
+    assert "label" not in str(told["matrices"])
+    shown = shell("data", "show", f"{NAME}/packed@1", "--json").json
+    assert [file["name"] for file in shown["files"]] == ["00000.arrow"]
+    assert shown["made"][0]["parents"][0]["digest"] == shell("data", "show", name, "--json").json["digest"]
+    assert shell("pack", name, "--as", f"{NAME}/packed@1", "--keep", "label", "--json").json["digest"] == told["digest"]
+    refused = shell("pack", name, "--as", name)
+    assert (refused.code, "is made by a pipeline" in refused.err) == (1, True)
+    refused = shell("pack", name, "--as", f"{NAME}/other", "--keep", "labl")
+    assert (refused.code, "did you mean 'label'" in refused.err) == (1, True)
+    assert shell("data", "ls", f"{NAME}/other").code == 1
+
+
 def test_verify_finds_every_version_whole_and_then_names_what_is_not(shell: Shell):
     whole = shell("data", "verify")
     assert (whole.code, "none damaged" in whole.out) == (0, True)

@@ -45,7 +45,7 @@ def write_arrow(folder: Path, rows: Sequence[int]) -> Path:
     first = 0
     for number, count in enumerate(rows):
         batch = rows_of(first, count)
-        schema = packed_schema(batch.schema, keep=("id", "holed"))
+        schema = packed_schema(batch.schema, keep=["id"], holed=["holed"])
         with pa.ipc.new_file(folder / f"{number:03d}.arrow", schema) as writer:
             writer.write_batch(packed(batch, schema))
         first += count

@@ -1,0 +1,67 @@
+"""`penstock pack`: a dataset as shards that are ready for the loader."""
+
+from typing import Annotated
+
+import typer
+
+
+def pack(
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA...", help="A dataset, NAME@VERSION or a digest; or files or folders, Parquet or Arrow."
+        ),
+    ],
+    *,
+    name: Annotated[
+        str, typer.Option("--as", metavar="NAME", help="What to call it: clicks/packed, or clicks/packed@2026-11.")
+    ],
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="COLUMN", help="A column that stays out of the matrices, such as the label."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the order of the rows.")] = 0,
+    shard_size: Annotated[str, typer.Option("--shard-size", metavar="SIZE", help="Bytes of a shard, about.")] = "64MiB",
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was stored as JSON.")] = False,
+) -> None:
+    """Store a dataset anew for the loader: its rows in one random order, numbers of one type side by side.
+
+    Any stretch of rows is then a random sample, read at the speed of memory. Memory stays bounded; scratch space as
+    large as the dataset is needed. The same data, seed and columns give the same version.
+    """
+    from dataclasses import asdict
+
+    from pipelines.cli.console import print_json, size
+    from pipelines.cli.opened import workspace
+    from pipelines.cli.stored_as import GivenName
+    from resources.loader.pack import pack as stored
+    from resources.loader.sources import source_of
+    from resources.settings import parse_bytes
+    from resources.storage.manifest import read_manifest
+    from resources.storage.matrices import packed_names
+    from resources.storage.provenance import Parent
+
+    opened, given = workspace(), GivenName.parse(name)
+    given.check_free(opened)
+    source = source_of(data if len(data) > 1 else data[0], opened.store)
+    shard_bytes = parse_bytes("--shard-size", shard_size)
+    ref = stored(
+        source, store=opened.store, scratch=opened.scratch, keep=keep or (), seed=seed, shard_bytes=shard_bytes
+    )
+    given.save(
+        opened,
+        ref,
+        parameters={"seed": seed, "keep": keep or [], "shard_bytes": shard_bytes},
+        parents=[Parent(kind="dataset" if source.is_stored else "source", name=source.name, digest=source.layout.root)],
+    )
+    made = read_manifest(opened.store, ref.digest)
+    matrices = packed_names(made.schema)
+    if as_json:
+        print_json({"name": name, "shards": len(made.shards), "matrices": matrices, **asdict(ref)})
+        return
+    print(
+        f"{name}: {ref.rows:,} rows in {len(made.shards):,} shards, {size(ref.size_bytes)}, version {ref.digest[:12]}"
+    )
+    for field, columns in matrices.items():
+        print(f"  {field}: {len(columns)} columns side by side")
+    print(f"load it by: Loader({name!r}, batch_size)")
