@@ -75,17 +75,20 @@ def pull(
     content = get_object(store, found.digest) if found.kind == "object" else None
     loose = read_folder(store, found.digest).by_name if found.kind == "folder" and not packed else {}
     wanted = loose or found.files
+    with _explained(target):
+        is_there = _holds(target, wanted, content)
+        is_taken = not is_there and not force and _stands(target)
     result = Pulled(
         target=target,
         files=len(wanted) if content is None else 1,
         size_bytes=sum(item.size_bytes for item in wanted.values()) if loose else found.size_bytes,
-        unchanged=_holds(target, wanted, content),
+        unchanged=is_there,
     )
     # DVC has never heard of the files in an archive.
     out = out_of(store, found) if dvc_cache is not None and not loose else None
     if result.unchanged and (dvc_cache is None or out is None or _cached(dvc_cache, out, found.files)):
         return result
-    if not result.unchanged and not force and _stands(target):
+    if is_taken:
         raise SourceError(f"{target} holds something else: name another place, or replace it with --force")
     with _explained(target), _aside(target.absolute().parent) as aside, _Cache.opened(dvc_cache, out) as cache:
         new = aside / "new"
@@ -206,8 +209,8 @@ def _explained(target: Path) -> Generator[None]:
         yield
     except OSError as error:
         raise SourceError(
-            f"cannot write {error.filename or target}: {error.strerror or error}; make it writable, free space, "
-            "or name another place"
+            f"cannot use {error.filename or target}: {error.strerror or error}; make it readable and writable, free "
+            "space, or name another place"
         ) from error
 
 
