@@ -18,7 +18,6 @@ FLOATS, INTEGERS = 20, 4
 TABULAR_BYTES = 4 * (FLOATS + INTEGERS + 1)
 TOKENS = 2048
 BLOB_BYTES = (40_000, 60_000)
-SHARD_BYTES = 64 * 2**20
 GROUP_ROWS = 65_536
 
 Arrays = dict[str, Any]  # Any: numpy arrays
@@ -82,6 +81,7 @@ def mapped(file: Path) -> pa.Table:
 def ours(folder: Path, rows: dict[str, int]) -> None:
     """Write shards as `penstock pack` does; the samples are random as they are."""
     sys.path.insert(0, str(ROOT))
+    from resources.loader.pack import shard_rows_of
     from resources.loader.shard_file import write_shard
 
     tables = {
@@ -91,7 +91,7 @@ def ours(folder: Path, rows: dict[str, int]) -> None:
     }
     for kind, table in tables.items():
         (folder / kind).mkdir(parents=True)
-        per_shard = max(64, SHARD_BYTES // max(table.nbytes // table.num_rows, 1) // 64 * 64)
+        per_shard = shard_rows_of(table.nbytes / table.num_rows)
         for number, start in enumerate(range(0, table.num_rows, per_shard)):
             (batch,) = table.slice(start, per_shard).combine_chunks().to_batches()
             write_shard(folder / kind / f"{number:05d}.arrow", batch)

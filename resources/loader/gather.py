@@ -5,7 +5,7 @@ what the caches of a processor hold. Rows of many or large blocks are picked fro
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from resources.errors import LoaderError
 from resources.loader.columns import Fixed, Matrix, matrix
-from resources.loader.order import Pool, Span
+from resources.loader.order import Piece, Pool, Span
 from resources.loader.ragged import Picks, assembled
 from resources.loader.shards import Shard
 from resources.loader.slabs import Slab, aligned
@@ -26,7 +26,7 @@ STAGED_BYTES = 16 * 2**20
 WIDE_BYTES = 2048
 """From this width on rows of several shards are copied one by one."""
 _OPEN_SHARDS = 256
-_IDLE_POOLS = 2
+_IDLE_POOLS = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +111,10 @@ class Gatherer:
 
     def _fill(self, span: Span, slab: Slab, at: int, picks: list[list[Picks]]) -> None:
         pool = span.pool
-        if len(pool.shards) == 1:
-            rows = self._opened(int(pool.shards[0]))
-            first, last = int(pool.firsts[0]), int(pool.firsts[0] + pool.counts[0])
+        if len(pool.pieces) == 1 and len(pool.pieces[0].firsts) == 1:
+            (piece,) = pool.pieces
+            rows = self._opened(piece.shard)
+            first, last = int(piece.firsts[0]), int(piece.firsts[0]) + piece.rows
             cut = [_Rows(one.values[first:last], None if one.valid is None else one.valid[first:last]) for one in rows]
             self._from_one(span, cut, slab, at, picks)
         elif pool.rows * self._row_bytes <= STAGED_BYTES:
@@ -204,29 +205,28 @@ class Gatherer:
         return memory
 
     def _side_by_side(self, pool: Pool, memory: list[NDArray[np.uint8] | None]) -> list[_Rows]:
-        blocks = [
-            (self._opened(int(shard)), int(first), int(first + count))
-            for shard, first, count in zip(pool.shards, pool.firsts, pool.counts, strict=True)
-        ]
+        pieces = pool.pieces
+        starts = np.cumsum([0, *(piece.total_rows for piece in pieces)]).tolist()
+        opened = {piece.shard: self._opened(piece.shard) for piece in pieces}
         made: list[_Rows] = []
         for number, column in enumerate(self._columns):
+            sources = [opened[piece.shard][number] for piece in pieces]
             if column.layout is None:
-                made.append(_Rows(pa.concat_arrays([rows[number].values[first:last] for rows, first, last in blocks])))
+                made.append(_Rows(pa.concat_arrays(list(_stretches(pieces, sources)))))
                 continue
             needed = pool.rows * column.layout.row_bytes
             kept = memory[number]
             if kept is None or len(kept) < needed:
                 kept = memory[number] = aligned(needed + needed // 8)
             values = kept[:needed].view(column.layout.dtype).reshape(pool.rows, *column.layout.shape)
+            for piece, source, start in zip(pieces, sources, starts, strict=False):
+                _copy(piece, source.values, values, start)
             valid: NDArray[np.bool_] | None = None
-            at = 0
-            for rows, first, last in blocks:
-                values[at : at + last - first] = rows[number].values[first:last]
-                known = rows[number].valid
-                if known is not None:
-                    valid = np.ones(pool.rows, np.bool_) if valid is None else valid
-                    valid[at : at + last - first] = known[first:last]
-                at += last - first
+            if any(source.valid is not None for source in sources):
+                valid = np.ones(pool.rows, np.bool_)
+                for piece, source, start in zip(pieces, sources, starts, strict=False):
+                    if source.valid is not None:
+                        _copy(piece, source.valid, valid, start)
             made.append(_Rows(values, valid))
         return made
 
@@ -268,6 +268,24 @@ class Gatherer:
         return found
 
 
+def _copy(piece: Piece, source: Matrix, target: Matrix, at: int) -> None:
+    """Copy the blocks of `piece` to `target` from the row `at` on, all of them by one call."""
+    out = target[at : at + piece.total_rows]
+    if len(piece.firsts) == 1:
+        first = int(piece.firsts[0])
+        np.copyto(out, source[first : first + piece.rows])
+        return
+    whole = len(source) // piece.rows
+    blocks = source[: whole * piece.rows].reshape(whole, -1)
+    _take(blocks, piece.firsts // piece.rows, out.reshape(len(piece.firsts), -1))
+
+
+def _stretches(pieces: Sequence[Piece], sources: Sequence[_Rows]) -> Iterator[pa.Array]:
+    for piece, source in zip(pieces, sources, strict=True):
+        for first in piece.firsts.tolist():
+            yield source.values[first : first + piece.rows]
+
+
 _Take = Callable[[Any, Any], None]  # Any: matrices of any type
 
 
@@ -302,7 +320,7 @@ def _taker(span: Span) -> _Take:
 
 def _take(source: Matrix, places: NDArray[np.intp], out: Matrix) -> None:
     # Any mode but "raise" spares numpy a copy of `out`; the places are within the source.
-    np.take(source, places, axis=0, out=out, mode="clip")
+    source.take(places, axis=0, out=out, mode="clip")
 
 
 def _taken(take: _Take, source: Matrix, rows: int) -> Matrix:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 SLAB_BYTES = 3 * 2**20
 """Bytes that are copied at once: several batches, where they are small."""
 MOST_THREADS = 64
-_AHEAD = 2
+_AHEAD = 1
+_RESTING = 2  # the latest slab is in use until the consumer asks for its next batch
 _T = TypeVar("_T")
 
 
@@ -65,7 +66,7 @@ class Loader:
         drop_last: Whether to leave out the last step of an epoch where it has fewer samples than the others.
         copy: Whether each batch has memory of its own. Otherwise it lies in a slab with others, which all stay in
             memory while one of them is held.
-        threads: How many copy ahead; 0 means that nothing is done ahead. By default two, or one on one processor.
+        threads: How many copy ahead; 0 means that nothing is done ahead. By default one, or none on one processor.
         store: Where datasets lie; by default that of the `PENSTOCK_*` settings.
 
     Raises:
@@ -88,7 +89,7 @@ class Loader:
         threads: int | None = None,
         store: "Store | None" = None,
     ) -> None:
-        self._threads = min(2, os.cpu_count() or 1) if threads is None else threads
+        self._threads = int((os.cpu_count() or 1) > 1) if threads is None else threads
         _check("batch_size", batch_size, 1, 2**31)
         _check("seed", seed, 0, 2**63)
         _check("epoch", epoch, 0, 2**63)
@@ -242,7 +243,9 @@ class Loader:
         todo = self._grouped(self._parts())
         if self._threads == 0:
             for parts in todo:
-                yield self._waited(lambda parts=parts: self._filled(epoch, parts)), parts
+                slab = self._waited(lambda parts=parts: self._filled(epoch, parts))
+                yield slab, parts
+                self._ring.give(slab, keep=_RESTING)
             return
         ahead: deque[tuple[Future[Slab], Sequence[_Part]]] = deque()
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="penstock-loader")
@@ -261,7 +264,7 @@ class Loader:
         slab = self._waited(future.result)
         del future
         yield slab, parts
-        self._ring.give(slab, keep=self._threads + _AHEAD + 2)
+        self._ring.give(slab, keep=self._threads + _AHEAD + _RESTING)
 
     def _waited(self, result: Callable[[], Slab]) -> Slab:
         began = time.perf_counter()

@@ -5,6 +5,7 @@ single rows or of short runs of them. Who reads a pool holds its rows in memory 
 needs its pool alone, so that starting anywhere costs the same.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -23,9 +24,12 @@ WINDOW_BYTES = 128 * 2**20
 POOL_BYTES = 6 * 2**20
 """Bytes of the blocks whose rows are permuted one by one: what caches of processors hold."""
 POOL_BLOCKS = 64
+POOL_PERMUTATIONS = 8
+"""How many permutations the pools of an epoch share: which blocks a pool holds is random already."""
 WIDE_BYTES = 2048
 """From this width on a row is copied as fast alone as among its neighbours: a pool is a whole window then."""
 _MOST_BLOCK_ROWS = 8192
+_KEPT_UNITS = 2**16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,30 +64,43 @@ class Layout:
         return max(2, -int(-WINDOW_BYTES // max(mean_bytes, 1.0)))
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Blocks of one shard, one after the other.
+
+    Attributes:
+        shard: Number of the shard.
+        firsts: First row of each block within it, shape ``(blocks,)``; where there are several, multiples of `rows`.
+        rows: Rows of each block, at least one.
+    """
+
+    shard: int
+    firsts: NDArray[np.int64]
+    rows: int
+
+    @property
+    def total_rows(self) -> int:
+        """Rows of all blocks."""
+        return len(self.firsts) * self.rows
+
+
 @dataclass(frozen=True, eq=False)
 class Pool:
     """Rows that are permuted with each other.
 
     Attributes:
         start: Position of its first sample in the epoch.
-        shards: Shard of each block, shape ``(blocks,)``.
-        firsts: First row of each block within its shard.
-        counts: Rows of each block, none of them zero.
+        rows: How many it has.
+        pieces: Where they lie, one after the other.
         unit_rows: Rows that stay together; what is left over at the end is the last, shorter unit, in its place.
         key: Key of the permutation of the units; None keeps them as they are.
     """
 
     start: int
-    shards: NDArray[np.int64]
-    firsts: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    rows: int
+    pieces: tuple[Piece, ...]
     unit_rows: int
     key: tuple[int, ...] | None
-
-    @cached_property
-    def rows(self) -> int:
-        """Rows of all blocks."""
-        return int(self.counts.sum())
 
     @property
     def stop(self) -> int:
@@ -95,18 +112,17 @@ class Pool:
         """Units of full length."""
         return self.rows // self.unit_rows
 
-    @cached_property
-    def ends(self) -> NDArray[np.int64]:
-        """Where each block ends among the rows of the pool, shape ``(blocks,)``."""
-        return np.cumsum(self.counts)
-
-    @cached_property
-    def _permutation(self) -> Bijection | None:
-        return None if self.key is None else Bijection(self.whole_units, self.key)
-
     def units(self, start: int, stop: int) -> NDArray[np.intp]:
         """Return which full units come at the places from `start` to before `stop`, shape ``(stop - start,)``."""
-        return np.arange(start, stop) if self._permutation is None else self._permutation(start, stop)
+        if self.key is None:
+            return np.arange(start, stop)
+        if self.whole_units <= _KEPT_UNITS:
+            return _kept(self.whole_units, self.key)[start:stop]
+        return self._permutation(start, stop)
+
+    @cached_property
+    def _permutation(self) -> Bijection:
+        return Bijection(self.whole_units, self.key or ())
 
     def places(self, start: int, stop: int) -> NDArray[np.intp]:
         """Return which rows of the pool are its samples from `start` to before `stop`, shape ``(stop - start,)``."""
@@ -120,8 +136,19 @@ class Pool:
 
     def located(self, places: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return shard and row within it of rows of the pool, each of the shape of `places`."""
-        blocks = np.searchsorted(self.ends, places, side="right")
-        return self.shards[blocks], places - (self.ends - self.counts)[blocks] + self.firsts[blocks]
+        shards, firsts, starts = self._blocks
+        blocks = np.searchsorted(starts, places, side="right") - 1
+        return shards[blocks], places - starts[blocks] + firsts[blocks]
+
+    @cached_property
+    def _blocks(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Shard, first row, and first place in the pool of each block."""
+        rows = np.concatenate([np.full(len(piece.firsts), piece.rows) for piece in self.pieces])
+        return (
+            np.concatenate([np.full(len(piece.firsts), piece.shard) for piece in self.pieces]),
+            np.concatenate([piece.firsts for piece in self.pieces]),
+            np.cumsum(rows) - rows,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +219,8 @@ class _ShardPools:
         rows = int(self._layout.rows[shard])
         return Pool(
             start=int(self._ends[number]) - rows,
-            shards=np.array([shard]),
-            firsts=np.array([0]),
-            counts=np.array([rows]),
+            rows=rows,
+            pieces=(Piece(shard, np.zeros(1, np.int64), rows),),
             unit_rows=self._unit_rows,
             key=None if self._key is None else (*self._key, 1, shard),
         )
@@ -213,50 +239,72 @@ class _WindowPools:
         self._window = lru_cache(maxsize=3)(self._made)
 
     def at(self, position: int) -> Pool:
-        pools = self._window(int(np.searchsorted(self._ends, position, side="right")))
-        return pools[np.searchsorted([pool.stop for pool in pools], position, side="right")]
+        pools, stops = self._window(int(np.searchsorted(self._ends, position, side="right")))
+        return pools[bisect_right(stops, position)]
 
     def shards_from(self, start: int) -> Iterator[int]:
         window = int(np.searchsorted(self._ends, start, side="right"))
         yield from self._order[window * self._layout.window_shards :].tolist()
 
-    def _made(self, number: int) -> list[Pool]:
+    def _made(self, number: int) -> tuple[list[Pool], list[int]]:
         first = int(self._firsts[number])
         shards = self._order[first : first + self._layout.window_shards]
         rows = self._layout.rows[shards]
         wide = self._layout.row_bytes >= WIDE_BYTES
         block_rows = int(rows.max()) if wide else self._layout.block_rows
-        counts = -(-rows // block_rows)
-        owners = np.repeat(np.arange(len(shards)), counts)
-        firsts = (np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)) * block_rows
-        lengths = np.minimum(block_rows, rows[owners] - firsts)
-        dealt = np.arange(len(owners)) if wide else Bijection(len(owners), (*self._key, 2, number))(0, len(owners))
+        ends = np.cumsum(-(-rows // block_rows))  # of the blocks of each shard, counted through
+        blocks = int(ends[-1])
+        dealt = np.arange(blocks) if wide else Bijection(blocks, (*self._key, 2, number))(0, blocks)
+        whole = 1 if wide else max(1, blocks // POOL_BLOCKS)
         pools: list[Pool] = []
         start = int(self._ends[number]) - int(rows.sum())
-        for group in np.array_split(dealt, 1 if wide else max(1, len(dealt) // POOL_BLOCKS)):
+        for group in np.split(dealt, [POOL_BLOCKS * count for count in range(1, whole)]):
+            pieces = tuple(_pieces(np.sort(group), shards, rows, ends, block_rows))
             pool = Pool(
                 start=start,
-                shards=shards[owners[group]],
-                firsts=firsts[group],
-                counts=lengths[group],
+                rows=sum(piece.total_rows for piece in pieces),
+                pieces=pieces,
                 unit_rows=1,
-                key=(*self._key, 3, number, len(pools)),
+                key=(*self._key, 3, len(pools) % POOL_PERMUTATIONS),
             )
             start = pool.stop
             pools.append(pool)
-        return pools
+        return pools, [pool.stop for pool in pools]
+
+
+def _pieces(
+    blocks: NDArray[np.intp],
+    shards: NDArray[np.intp],
+    rows: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    block_rows: int,
+) -> Iterator[Piece]:
+    """Yield where some blocks lie, those of one shard together; the last block of a shard may be shorter."""
+    first = 0
+    bounds = np.searchsorted(blocks, ends).tolist()
+    for shard, count, end, stop in zip(shards.tolist(), rows.tolist(), ends.tolist(), bounds, strict=True):
+        if first == stop:
+            continue
+        firsts = (blocks[first:stop] - (end + -count // block_rows)) * block_rows
+        rest = count - int(firsts[-1])
+        if rest >= block_rows:
+            yield Piece(shard, firsts, block_rows)
+        else:
+            if len(firsts) > 1:
+                yield Piece(shard, firsts[:-1], block_rows)
+            yield Piece(shard, firsts[-1:], rest)
+        first = stop
 
 
 class _OnePool:
     """All rows of all shards in one pool."""
 
     def __init__(self, layout: Layout, key: Sequence[int]) -> None:
-        held = np.flatnonzero(layout.rows)
+        held = np.flatnonzero(layout.rows).tolist()
         self._pool = Pool(
             start=0,
-            shards=held,
-            firsts=np.zeros_like(held),
-            counts=layout.rows[held],
+            rows=layout.total_rows,
+            pieces=tuple(Piece(shard, np.zeros(1, np.int64), int(layout.rows[shard])) for shard in held),
             unit_rows=1,
             key=(*key, 4),
         )
@@ -265,7 +313,7 @@ class _OnePool:
         return self._pool
 
     def shards_from(self, start: int) -> Iterator[int]:
-        yield from self._pool.shards.tolist()
+        yield from (piece.shard for piece in self._pool.pieces)
 
 
 _Pools = _ShardPools | _WindowPools | _OnePool
@@ -296,6 +344,14 @@ ORDERS: Mapping[OrderName, Callable[[Layout, Sequence[int]], _Pools]] = {
 """`sequential`: as written. `run`: shards shuffled, and in each the runs of 64 rows: good over rows that were shuffled
 when written. `window`: shards shuffled, a few at a time, and their rows with each other. `exact`: all rows shuffled.
 """
+
+
+@lru_cache(maxsize=2 * POOL_PERMUTATIONS)
+def _kept(count: int, key: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return a permutation that several pools share, computed once."""
+    made = Bijection(count, key)(0, count)
+    made.flags.writeable = False
+    return made
 
 
 def _shard_order(layout: Layout, key: Sequence[int] | None) -> NDArray[np.intp]:

@@ -67,7 +67,7 @@ def pack(
             raise LoaderError(f"keep: {unknown_name('column', name, schema.names)}")
     since = deletions(store)
     rows = source.layout.total_rows
-    shard_rows = _shard_rows(source.layout.row_bytes, shard_bytes)
+    shard_rows = shard_rows_of(source.layout.row_bytes, shard_bytes)
     shards_per_file = -(-max(rows, 1) // (shard_rows * _MOST_FILES))
     permutation = Bijection(rows, (*words_of(source.layout.root), seed, _PURPOSE))
     shards: list[Shard] = []
@@ -92,7 +92,8 @@ def pack(
     return put_dataset(store, made, since=since)
 
 
-def _shard_rows(row_bytes: float, shard_bytes: int) -> int:
+def shard_rows_of(row_bytes: float, shard_bytes: int = SHARD_BYTES) -> int:
+    """Return how many rows a shard has."""
     rows = max(1, int(shard_bytes / max(row_bytes, 1.0)))
     step = ROWS_STEP if rows >= ROWS_STEP else _LEAST_STEP
     return max(rows // step, 1) * step

@@ -5,7 +5,6 @@ its reader. Who holds many batches thereby holds their slabs; `copy=True` gives 
 """
 
 import sys
-from collections import deque
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any
@@ -99,19 +98,19 @@ class Ring:
     def __init__(self, columns: Sequence[Fixed | None], rows: int) -> None:
         self._columns = columns
         self._rows = rows
-        self._resting: deque[Slab] = deque()
+        self._resting: list[Slab] = []
         self._lock = Lock()
         self.replaced = 0
 
     def take(self) -> Slab:
-        """Return a slab that nobody uses, the longest unused one first."""
+        """Return a slab that nobody uses, the latest one first: the caches of the processor still hold it."""
         with self._lock:
-            for _ in range(len(self._resting)):
-                slab = self._resting.popleft()
+            for place in range(len(self._resting) - 1, -1, -1):
+                slab = self._resting[place]
                 slab.clear()
                 if slab.is_idle():
+                    del self._resting[place]
                     return slab
-                self._resting.append(slab)
         return Slab(self._columns, self._rows)
 
     def give(self, slab: Slab, *, keep: int) -> None:
@@ -119,7 +118,7 @@ class Ring:
         with self._lock:
             self._resting.append(slab)
             while len(self._resting) > keep:
-                self._resting.popleft()
+                del self._resting[0]
                 self.replaced += 1
 
 
