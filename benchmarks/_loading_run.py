@@ -64,7 +64,9 @@ class Stage:
         elif hasattr(part, "numpy"):
             part = part.numpy()
         elif not isinstance(part, np.ndarray):
-            part = np.asarray(part) if not hasattr(part, "size") or callable(part.size) else np.frombuffer(part, np.uint8)
+            part = (
+                np.asarray(part) if not hasattr(part, "size") or callable(part.size) else np.frombuffer(part, np.uint8)
+            )
         size = part.nbytes
         np.copyto(self._memory[at : at + size].view(part.dtype).reshape(part.shape), part)
         return at + -(-size // 64) * 64
@@ -95,7 +97,9 @@ def _shards(folder: Path) -> list[dict[str, Any]]:
 def _slices(kind: str) -> Subject:
     def run(folder: Path) -> Batches:
         shards, size = _shards(folder / "ours" / kind), BATCH[kind]
-        places = [(n, at) for n, one in enumerate(shards) for at in range(0, len(next(iter(one.values()))) - size, size)]
+        places = [
+            (n, at) for n, one in enumerate(shards) for at in range(0, len(next(iter(one.values()))) - size, size)
+        ]
         random.Random(1).shuffle(places)
         while True:
             for number, at in places:
@@ -337,7 +341,11 @@ def _ray(folder: Path) -> Batches:
     while True:
         found = ray.data.read_parquet(str(folder / "arrow" / "columns.parquet"), shuffle="files")
         yield from found.iter_batches(
-            batch_size=4096, batch_format="numpy", local_shuffle_buffer_size=65_536, local_shuffle_seed=1, prefetch_batches=4
+            batch_size=4096,
+            batch_format="numpy",
+            local_shuffle_buffer_size=65_536,
+            local_shuffle_seed=1,
+            prefetch_batches=4,
         )
 
 

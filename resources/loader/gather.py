@@ -1,12 +1,14 @@
 """Owns the copying of samples from the shards into a slab, by the quickest way that their pool allows.
 
 One block is read where it lies. A few small ones are first put side by side, since a permutation costs least within
-what the caches of a processor hold. Rows of many or large blocks are picked from each shard by itself.
+what the caches of a processor hold. Rows of many or large blocks are picked where they lie, by one call for all shards
+if these can be mapped side by side.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -14,49 +16,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from resources.errors import LoaderError
-from resources.loader.columns import Fixed, Matrix, matrix
+from resources.loader.columns import Matrix
 from resources.loader.order import Piece, Pool, Span
 from resources.loader.ragged import Picks, assembled
 from resources.loader.shards import Shard
 from resources.loader.slabs import Slab, aligned
+from resources.loader.views import Column, Rows, Views
 
 STAGED_BYTES = 16 * 2**20
 """Most bytes of the blocks that are put side by side."""
-WIDE_BYTES = 2048
-"""From this width on rows of several shards are copied one by one."""
-_OPEN_SHARDS = 256
 _IDLE_POOLS = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """What is read of one column.
-
-    Attributes:
-        name: Of the field in the shards.
-        kind: Its type there.
-        layout: How its values lie in memory; None if they have no fixed width.
-        picked: Which columns of a matrix are wanted; None means all.
-    """
-
-    name: str
-    kind: pa.DataType
-    layout: Fixed | None
-    picked: tuple[int, ...] | None = None
-
-
-@dataclass(slots=True)
-class _Rows:
-    """The rows of one column, in one piece.
-
-    Attributes:
-        values: Of a column of fixed width, a matrix; else an Arrow array.
-        valid: Which rows have a value; None where all have, and for an Arrow array, which knows.
-    """
-
-    values: Matrix | pa.Array
-    valid: NDArray[np.bool_] | None = None
 
 
 @dataclass(slots=True)
@@ -72,7 +41,7 @@ class _Staged:
 
     lock: Lock = field(default_factory=Lock)
     users: int = 0
-    columns: list[_Rows] | None = None
+    columns: list[Rows] | None = None
     memory: list[NDArray[np.uint8] | None] = field(default_factory=list["NDArray[np.uint8] | None"])
 
 
@@ -86,10 +55,9 @@ class Gatherer:
     """
 
     def __init__(self, shards: Sequence[Shard], columns: Sequence[Column], *, row_bytes: float) -> None:
-        self._shards = shards
         self._columns = columns
         self._row_bytes = row_bytes
-        self._open: OrderedDict[int, list[_Rows]] = OrderedDict()
+        self._views = Views(shards, columns)
         self._staged: OrderedDict[Pool, _Staged] = OrderedDict()
         self._lock = Lock()
 
@@ -113,9 +81,9 @@ class Gatherer:
         pool = span.pool
         if len(pool.pieces) == 1 and len(pool.pieces[0].firsts) == 1:
             (piece,) = pool.pieces
-            rows = self._opened(piece.shard)
+            rows = self._views.of(piece.shard)
             first, last = int(piece.firsts[0]), int(piece.firsts[0]) + piece.rows
-            cut = [_Rows(one.values[first:last], None if one.valid is None else one.valid[first:last]) for one in rows]
+            cut = [Rows(one.values[first:last], None if one.valid is None else one.valid[first:last]) for one in rows]
             self._from_one(span, cut, slab, at, picks)
         elif pool.rows * self._row_bytes <= STAGED_BYTES:
             staged = self._stage(pool)
@@ -126,7 +94,7 @@ class Gatherer:
         else:
             self._from_many(span, slab, at, picks)
 
-    def _from_one(self, span: Span, rows: Sequence[_Rows], slab: Slab, at: int, picks: list[list[Picks]]) -> None:
+    def _from_one(self, span: Span, rows: Sequence[Rows], slab: Slab, at: int, picks: list[list[Picks]]) -> None:
         take = _taker(span)
         places: NDArray[np.intp] | None = None
         for number, (column, one) in enumerate(zip(self._columns, rows, strict=True)):
@@ -148,31 +116,31 @@ class Gatherer:
 
     def _from_many(self, span: Span, slab: Slab, at: int, picks: list[list[Picks]]) -> None:
         """Pick rows of several shards."""
-        shards, rows = span.pool.located(span.pool.places(span.start, span.stop))
-        numbers, owners = np.unique(shards, return_inverse=True)
-        opened = [self._opened(int(number)) for number in numbers]
+        owners, rows = span.pool.owned(span.pool.places(span.start, span.stop))
+        used = np.flatnonzero(np.bincount(owners, minlength=len(span.pool.pieces)))
+        numbers = np.empty(len(span.pool.pieces), np.intp)
+        numbers[used] = np.arange(len(used))
+        several = _Several([span.pool.pieces[piece].shard for piece in used.tolist()], numbers[owners], rows)
         count = span.stop - span.start
-        by_shard = np.argsort(owners, kind="stable")
-        ends = np.cumsum(np.bincount(owners, minlength=len(numbers)))
         for number, column in enumerate(self._columns):
-            sources = [one[number] for one in opened]
+            sources = [self._views.of(shard)[number] for shard in several.shards]
             target = slab.values[number]
             if target is None or column.layout is None:
-                picks[number].append(Picks([one.values for one in sources], owners, rows))
+                picks[number].append(Picks([one.values for one in sources], several.owners, rows))
                 continue
             out = target[at : at + count]
             direct = out if column.picked is None else np.empty((count, *column.layout.shape), column.layout.dtype)
-            if column.layout.row_bytes >= WIDE_BYTES:
-                values = [one.values for one in sources]
-                for place, (owner, row) in enumerate(zip(owners.tolist(), rows.tolist(), strict=True)):
-                    direct[place] = values[owner][row]
+            together = self._views.side_by_side(number, several.shards)
+            if together is None:
+                several.copy([one.values for one in sources], direct)
             else:
-                _scattered([one.values for one in sources], by_shard, ends, rows, direct)
+                values, firsts = together
+                _take(values, firsts[several.owners] + rows, direct)
             if column.picked is not None:
                 out[...] = direct[:, list(column.picked)]
             if any(one.valid is not None for one in sources):
                 known = [np.ones(len(one.values), np.bool_) if one.valid is None else one.valid for one in sources]
-                _scattered(known, by_shard, ends, rows, _valid_of(slab, number)[at : at + count])
+                several.copy(known, _valid_of(slab, number)[at : at + count])
             elif (valid := slab.valid[number]) is not None:
                 valid[at : at + count] = True
 
@@ -204,15 +172,15 @@ class Gatherer:
             memory = self._staged.pop(pool).memory
         return memory
 
-    def _side_by_side(self, pool: Pool, memory: list[NDArray[np.uint8] | None]) -> list[_Rows]:
+    def _side_by_side(self, pool: Pool, memory: list[NDArray[np.uint8] | None]) -> list[Rows]:
         pieces = pool.pieces
         starts = np.cumsum([0, *(piece.total_rows for piece in pieces)]).tolist()
-        opened = {piece.shard: self._opened(piece.shard) for piece in pieces}
-        made: list[_Rows] = []
+        opened = {piece.shard: self._views.of(piece.shard) for piece in pieces}
+        made: list[Rows] = []
         for number, column in enumerate(self._columns):
             sources = [opened[piece.shard][number] for piece in pieces]
             if column.layout is None:
-                made.append(_Rows(pa.concat_arrays(list(_stretches(pieces, sources)))))
+                made.append(Rows(pa.concat_arrays(list(_stretches(pieces, sources)))))
                 continue
             needed = pool.rows * column.layout.row_bytes
             kept = memory[number]
@@ -227,45 +195,8 @@ class Gatherer:
                 for piece, source, start in zip(pieces, sources, starts, strict=False):
                     if source.valid is not None:
                         _copy(piece, source.valid, valid, start)
-            made.append(_Rows(values, valid))
+            made.append(Rows(values, valid))
         return made
-
-    def _opened(self, number: int) -> list[_Rows]:
-        with self._lock:
-            found = self._open.get(number)
-            if found is not None:
-                self._open.move_to_end(number)
-                return found
-        found = self._views(self._shards[number])
-        with self._lock:
-            self._open[number] = found
-            while len(self._open) > _OPEN_SHARDS:
-                self._open.popitem(last=False)
-        return found
-
-    def _views(self, shard: Shard) -> list[_Rows]:
-        batch = shard.open([column.name for column in self._columns]).batch
-        found: list[_Rows] = []
-        for column in self._columns:
-            index = batch.schema.get_field_index(column.name)
-            if index < 0 or batch.schema.field(index).type != column.kind:
-                what = "lacks" if index < 0 else f"has {batch.schema.field(index).type} for"
-                raise LoaderError(
-                    f"{shard.name} {what} column {column.name!r} of type {column.kind}: all shards of a dataset need "
-                    "one schema; write it again, or load the others alone"
-                )
-            array = batch.column(index)
-            if column.layout is None:
-                found.append(_Rows(array))
-                continue
-            try:
-                found.append(_Rows(*matrix(array, column.layout)))
-            except ValueError:
-                raise LoaderError(
-                    f"column {column.name!r} of {shard.name} holds a null within a row, where a matrix has no place "
-                    "for it: fill the nulls, or leave the column unpacked"
-                ) from None
-        return found
 
 
 def _copy(piece: Piece, source: Matrix, target: Matrix, at: int) -> None:
@@ -280,7 +211,7 @@ def _copy(piece: Piece, source: Matrix, target: Matrix, at: int) -> None:
     _take(blocks, piece.firsts // piece.rows, out.reshape(len(piece.firsts), -1))
 
 
-def _stretches(pieces: Sequence[Piece], sources: Sequence[_Rows]) -> Iterator[pa.Array]:
+def _stretches(pieces: Sequence[Piece], sources: Sequence[Rows]) -> Iterator[pa.Array]:
     for piece, source in zip(pieces, sources, strict=True):
         for first in piece.firsts.tolist():
             yield source.values[first : first + piece.rows]
@@ -329,18 +260,38 @@ def _taken(take: _Take, source: Matrix, rows: int) -> Matrix:
     return out
 
 
-def _scattered(
-    sources: Sequence[Matrix], by_shard: NDArray[np.intp], ends: NDArray[np.intp], rows: NDArray[np.int64], out: Matrix
-) -> None:
-    """Copy rows of several matrices to `out`: matrix by matrix into one piece, then each to its place."""
-    together = np.empty((len(rows), *out.shape[1:]), out.dtype)
-    start = 0
-    for source, end in zip(sources, ends.tolist(), strict=True):
-        _take(source, rows[by_shard[start:end]], together[start:end])
-        start = end
-    back = np.empty_like(by_shard)
-    back[by_shard] = np.arange(len(by_shard))
-    _take(together, back, out)
+@dataclass(frozen=True)
+class _Several:
+    """Rows of several shards, in an order of their own.
+
+    Attributes:
+        shards: Their numbers.
+        owners: Which of these each row is of, shape ``(rows,)``.
+        rows: Their places within these, shape ``(rows,)``.
+    """
+
+    shards: list[int]
+    owners: NDArray[np.intp]
+    rows: NDArray[np.int64]
+
+    def copy(self, sources: Sequence[Matrix], out: Matrix) -> None:
+        """Copy the rows to `out`: matrix by matrix into one piece, then each to its place."""
+        together = np.empty((len(self.rows), *out.shape[1:]), out.dtype)
+        start = 0
+        for source, end in zip(sources, self._ends, strict=True):
+            _take(source, self.rows[self._by_shard[start:end]], together[start:end])
+            start = end
+        back = np.empty_like(self._by_shard)
+        back[self._by_shard] = np.arange(len(self._by_shard))
+        _take(together, back, out)
+
+    @cached_property
+    def _by_shard(self) -> NDArray[np.intp]:
+        return np.argsort(self.owners, kind="stable")
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return np.cumsum(np.bincount(self.owners, minlength=len(self.shards))).tolist()
 
 
 def _valid_of(slab: Slab, number: int) -> NDArray[np.bool_]:

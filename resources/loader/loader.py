@@ -17,13 +17,14 @@ import pyarrow as pa
 from resources.errors import LoaderError
 from resources.loader.batch import Batch, Values, to_jax, to_torch
 from resources.loader.columns import Fixed
-from resources.loader.gather import Column, Gatherer
-from resources.loader.order import ORDERS, Epoch, OrderName, Span
+from resources.loader.gather import Gatherer
+from resources.loader.order import ORDERS, WIDE_BYTES, Epoch, Layout, OrderName, Span
 from resources.loader.projection import chosen
 from resources.loader.slabs import Ring, Slab
 from resources.loader.sources import Dataset, source_of
 from resources.loader.state import State
 from resources.loader.stats import Clock, LoaderStats
+from resources.loader.views import Column
 
 if TYPE_CHECKING:
     from resources.storage.store import Store
@@ -66,7 +67,8 @@ class Loader:
         drop_last: Whether to leave out the last step of an epoch where it has fewer samples than the others.
         copy: Whether each batch has memory of its own. Otherwise it lies in a slab with others, which all stay in
             memory while one of them is held.
-        threads: How many copy ahead; 0 means that nothing is done ahead. By default one, or none on one processor.
+        threads: How many copy ahead; 0 means that nothing is done ahead. By default one, two where single rows are
+            fetched from all over memory, none on a machine with one processor.
         store: Where datasets lie; by default that of the `PENSTOCK_*` settings.
 
     Raises:
@@ -89,16 +91,16 @@ class Loader:
         threads: int | None = None,
         store: "Store | None" = None,
     ) -> None:
-        self._threads = int((os.cpu_count() or 1) > 1) if threads is None else threads
         _check("batch_size", batch_size, 1, 2**31)
         _check("seed", seed, 0, 2**63)
         _check("epoch", epoch, 0, 2**63)
-        _check("threads", self._threads, 0, MOST_THREADS + 1)
+        _check("threads", threads or 0, 0, MOST_THREADS + 1)
         _check("world_size", world_size, 1, 2**31)
         _check("rank", rank, 0, world_size)
         if order not in ORDERS:
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
         self._source = source_of(dataset, store)
+        self._threads = _threads(order, self._source.layout) if threads is None else threads
         self._batch_size = batch_size
         self._order: OrderName = order
         self._seed = seed
@@ -325,6 +327,12 @@ class Batches(Generic[_T]):
 
     def __iter__(self) -> Iterator[_T]:
         return self._begin()
+
+
+def _threads(order: OrderName, layout: Layout) -> int:
+    """Return how many threads copy best: two wait for memory at once, while a second one gains nothing in a cache."""
+    wanted = 2 if order == "exact" or layout.row_bytes >= WIDE_BYTES else 1
+    return wanted if (os.cpu_count() or 1) > 1 else 0
 
 
 def _joined(epoch: Epoch, parts: Sequence[_Part]) -> Iterator[Span]:

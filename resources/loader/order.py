@@ -136,16 +136,22 @@ class Pool:
 
     def located(self, places: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return shard and row within it of rows of the pool, each of the shape of `places`."""
-        shards, firsts, starts = self._blocks
+        owners, rows = self.owned(places)
+        return np.array([piece.shard for piece in self.pieces])[owners], rows
+
+    def owned(self, places: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """Return number of the piece and row within its shard of rows of the pool, each of the shape of `places`."""
+        owners, firsts, starts = self._blocks
         blocks = np.searchsorted(starts, places, side="right") - 1
-        return shards[blocks], places - starts[blocks] + firsts[blocks]
+        return owners[blocks], places - starts[blocks] + firsts[blocks]
 
     @cached_property
-    def _blocks(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Shard, first row, and first place in the pool of each block."""
-        rows = np.concatenate([np.full(len(piece.firsts), piece.rows) for piece in self.pieces])
+    def _blocks(self) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
+        """Piece, first row in its shard, and first place in the pool of each block."""
+        counts = [len(piece.firsts) for piece in self.pieces]
+        rows = np.repeat([piece.rows for piece in self.pieces], counts)
         return (
-            np.concatenate([np.full(len(piece.firsts), piece.shard) for piece in self.pieces]),
+            np.repeat(np.arange(len(self.pieces)), counts),
             np.concatenate([piece.firsts for piece in self.pieces]),
             np.cumsum(rows) - rows,
         )

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from resources.errors import LoaderError
 from resources.loader.columns import fixed
-from resources.loader.gather import Column
+from resources.loader.views import Column
 from resources.names import unknown_name
 from resources.storage.matrices import NAMES, packed_names
 

@@ -1,0 +1,152 @@
+"""Owns the shards that are open: each column as the rows of a matrix, or as an Arrow array, without a copy."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from resources.errors import LoaderError
+from resources.loader.columns import Fixed, Matrix, matrix
+from resources.loader.shards import Mapped, Opened, Shard
+from resources.loader.space import Space
+
+_OPEN_SHARDS = 256
+_MOST_IN_SPACE = 8192  # the kernel keeps 65,530 maps a process, by default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """What is read of one column.
+
+    Attributes:
+        name: Of the field in the shards.
+        kind: Its type there.
+        layout: How its values lie in memory; None if they have no fixed width.
+        picked: Which columns of a matrix are wanted; None means all.
+    """
+
+    name: str
+    kind: pa.DataType
+    layout: Fixed | None
+    picked: tuple[int, ...] | None = None
+
+
+@dataclass(slots=True)
+class Rows:
+    """The rows of one column, in one piece.
+
+    Attributes:
+        values: Of a column of fixed width, a matrix; else an Arrow array.
+        valid: Which rows have a value; None where all have, and for an Arrow array, which knows.
+        file: The mapped file that a matrix lies in; None for others.
+        offset: Where it begins in the file.
+    """
+
+    values: Matrix | pa.Array
+    valid: NDArray[np.bool_] | None = None
+    file: Mapped | None = None
+    offset: int = 0
+
+
+class Views:
+    """The columns of some shards; threads may share it.
+
+    Args:
+        shards: All of them.
+        columns: What is read of each.
+    """
+
+    def __init__(self, shards: Sequence[Shard], columns: Sequence[Column]) -> None:
+        self._shards = shards
+        self._columns = columns
+        self._open: OrderedDict[int, list[Rows]] = OrderedDict()
+        self._spaces: dict[int, Space | None] = {}
+        self._lock = Lock()
+
+    def of(self, shard: int) -> list[Rows]:
+        """Return the columns of a shard, opened if it is not open.
+
+        Raises:
+            LoaderError: If it is not what it was said to be.
+        """
+        with self._lock:
+            found = self._open.get(shard)
+            if found is not None:
+                self._open.move_to_end(shard)
+                return found
+        found = self._opened(self._shards[shard])
+        with self._lock:
+            self._open[shard] = found
+            while len(self._open) > _OPEN_SHARDS:
+                self._open.popitem(last=False)
+        return found
+
+    def side_by_side(self, column: int, shards: Sequence[int]) -> tuple[Matrix, NDArray[np.int64]] | None:
+        """Return one matrix over several shards, and in which of its rows each of them begins.
+
+        Returns:
+            None where they do not lie in files that can be mapped so.
+        """
+        space = self._space(column)
+        if space is None:
+            return None
+        firsts: list[int] = []
+        for shard in shards:
+            rows = self.of(shard)[column]
+            if rows.file is None:
+                return None
+            try:
+                first = space.first(shard, rows.file.descriptor, rows.offset, len(rows.values))
+            except OSError:  # no more maps are to be had
+                return None
+            if first is None:
+                return None
+            firsts.append(first)
+        return space.values, np.array(firsts, np.int64)
+
+    def _space(self, column: int) -> Space | None:
+        with self._lock:
+            if column not in self._spaces:
+                self._spaces[column] = self._made(column)
+            return self._spaces[column]
+
+    def _made(self, column: int) -> Space | None:
+        layout = self._columns[column].layout
+        if layout is None or not layout.row_bytes or len(self._shards) > _MOST_IN_SPACE:
+            return None
+        try:
+            return Space(layout, [shard.rows for shard in self._shards])
+        except OSError:
+            return None
+
+    def _opened(self, shard: Shard) -> list[Rows]:
+        opened = shard.open([column.name for column in self._columns])
+        return [self._rows(shard, opened, column) for column in self._columns]
+
+    def _rows(self, shard: Shard, opened: Opened, column: Column) -> Rows:
+        schema = opened.batch.schema
+        index = schema.get_field_index(column.name)
+        if index < 0 or schema.field(index).type != column.kind:
+            what = "lacks" if index < 0 else f"has {schema.field(index).type} for"
+            raise LoaderError(
+                f"{shard.name} {what} column {column.name!r} of type {column.kind}: all shards of a dataset need one "
+                "schema; write it again, or load the others alone"
+            )
+        array = opened.batch.column(index)
+        if column.layout is None:
+            return Rows(array)
+        try:
+            values, valid = matrix(array, column.layout)
+        except ValueError:
+            raise LoaderError(
+                f"column {column.name!r} of {shard.name} holds a null within a row, where a matrix has no place for "
+                "it: fill the nulls, or leave the column unpacked"
+            ) from None
+        offset = values.ctypes.data - opened.file.address if opened.file is not None else -1
+        if opened.file is None or not 0 <= offset < opened.file.size_bytes:
+            return Rows(values, valid)
+        return Rows(values, valid, opened.file, offset)
