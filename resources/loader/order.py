@@ -21,7 +21,7 @@ RUN_ROWS = 64
 """Rows of one run: long enough to be copied at the speed of memory."""
 WINDOW_BYTES = 128 * 2**20
 """Least bytes of the shards whose rows one window mixes; at least two shards, where there are two."""
-POOL_BYTES = 6 * 2**20
+POOL_BYTES = 3 * 2**20
 """Bytes of the blocks whose rows are permuted one by one: what caches of processors hold."""
 POOL_BLOCKS = 64
 POOL_PERMUTATIONS = 8
@@ -245,37 +245,53 @@ class _WindowPools:
         self._window = lru_cache(maxsize=3)(self._made)
 
     def at(self, position: int) -> Pool:
-        pools, stops = self._window(int(np.searchsorted(self._ends, position, side="right")))
-        return pools[bisect_right(stops, position)]
+        return self._window(int(np.searchsorted(self._ends, position, side="right"))).at(position)
 
     def shards_from(self, start: int) -> Iterator[int]:
         window = int(np.searchsorted(self._ends, start, side="right"))
         yield from self._order[window * self._layout.window_shards :].tolist()
 
-    def _made(self, number: int) -> tuple[list[Pool], list[int]]:
+    def _made(self, number: int) -> "_Window":
         first = int(self._firsts[number])
         shards = self._order[first : first + self._layout.window_shards]
-        rows = self._layout.rows[shards]
-        wide = self._layout.row_bytes >= WIDE_BYTES
-        block_rows = int(rows.max()) if wide else self._layout.block_rows
-        ends = np.cumsum(-(-rows // block_rows))  # of the blocks of each shard, counted through
-        blocks = int(ends[-1])
-        dealt = np.arange(blocks) if wide else Bijection(blocks, (*self._key, 2, number))(0, blocks)
-        whole = 1 if wide else max(1, blocks // POOL_BLOCKS)
-        pools: list[Pool] = []
-        start = int(self._ends[number]) - int(rows.sum())
-        for group in np.split(dealt, [POOL_BLOCKS * count for count in range(1, whole)]):
-            pieces = tuple(_pieces(np.sort(group), shards, rows, ends, block_rows))
-            pool = Pool(
-                start=start,
-                rows=sum(piece.total_rows for piece in pieces),
-                pieces=pieces,
-                unit_rows=1,
-                key=(*self._key, 3, len(pools) % POOL_PERMUTATIONS),
-            )
-            start = pool.stop
-            pools.append(pool)
-        return pools, [pool.stop for pool in pools]
+        start = int(self._ends[number]) - int(self._layout.rows[shards].sum())
+        return _Window(self._layout, self._key, number, shards, start)
+
+
+class _Window:
+    """The pools of one window; each is made when it is asked for."""
+
+    def __init__(self, layout: Layout, key: Sequence[int], number: int, shards: NDArray[np.intp], start: int) -> None:
+        self._shards = shards
+        self._rows = layout.rows[shards]
+        self._key = (*key, 3)
+        wide = layout.row_bytes >= WIDE_BYTES
+        self._block_rows = int(self._rows.max()) if wide else layout.block_rows
+        counts = -(-self._rows // self._block_rows)
+        self._ends = np.cumsum(counts)  # of the blocks of each shard, counted through
+        blocks = int(self._ends[-1])
+        self._dealt = np.arange(blocks) if wide else Bijection(blocks, (*key, 2, number))(0, blocks)
+        self._firsts = [0] if wide else list(range(0, max(blocks // POOL_BLOCKS, 1) * POOL_BLOCKS, POOL_BLOCKS))
+        lengths = np.full(blocks, self._block_rows)
+        lengths[self._ends - 1] = self._rows - (counts - 1) * self._block_rows
+        self._starts: list[int] = [start, *(start + np.cumsum(np.add.reduceat(lengths[self._dealt], self._firsts)))]
+        self._pool = lru_cache(maxsize=4)(self._made)
+
+    def at(self, position: int) -> Pool:
+        """Return the pool of a position of the epoch."""
+        return self._pool(bisect_right(self._starts, position) - 1)
+
+    def _made(self, number: int) -> Pool:
+        bounds = [*self._firsts, len(self._dealt)]
+        blocks = np.sort(self._dealt[bounds[number] : bounds[number + 1]])
+        start, stop = int(self._starts[number]), int(self._starts[number + 1])
+        return Pool(
+            start=start,
+            rows=stop - start,
+            pieces=tuple(_pieces(blocks, self._shards, self._rows, self._ends, self._block_rows)),
+            unit_rows=1,
+            key=(*self._key, number % POOL_PERMUTATIONS),
+        )
 
 
 def _pieces(

@@ -4,16 +4,15 @@ A piece of an uncompressed Arrow file is mapped: opening it reads its footer alo
 opened. It knows neither stores nor orders.
 """
 
-import mmap
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
 from resources.errors import LoaderError
+from resources.loader.mapping import Mapped
 
 if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData
@@ -32,27 +31,7 @@ class Opened:
     """
 
     batch: pa.RecordBatch
-    file: "Mapped | None" = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Mapped:
-    """A mapped file, open for reads by position too; both end with the last that refers to it.
-
-    Attributes:
-        descriptor: Of the open file.
-        address: Where the map of the file begins in memory.
-        size_bytes: Of the file.
-        map: What keeps it mapped.
-    """
-
-    descriptor: int
-    address: int
-    size_bytes: int
-    map: mmap.mmap | None = field(repr=False)
-
-    def __del__(self) -> None:
-        os.close(self.descriptor)
+    file: Mapped | None = None
 
 
 class Shard(Protocol):
@@ -153,7 +132,7 @@ class FileShards:
     Attributes:
         schema: Of its rows.
         shards: In the order of the rows.
-        size_bytes: Bytes of its rows as they are when they are read.
+        size_bytes: Bytes of its rows, about.
     """
 
     schema: pa.Schema
@@ -167,13 +146,10 @@ def shards_of(path: Path) -> FileShards:
     Raises:
         LoaderError: If it cannot be read, or is neither.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(_ARROW_MAGIC))
-    except OSError as error:
-        raise _unreadable(path, error) from None
+    mapped = map_file(path)
+    head = mapped.buffer[: len(_ARROW_MAGIC)].to_pybytes()
     if head == _ARROW_MAGIC:
-        return _arrow_shards(path)
+        return _arrow_shards(path, mapped)
     if head[:4] in _PARQUET_MAGIC:
         return _parquet_shards(path)
     raise LoaderError(
@@ -203,14 +179,14 @@ def _in_one(table: pa.Table) -> pa.RecordBatch:
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
-def _arrow_shards(path: Path) -> FileShards:
-    reader = arrow_reader(path, map_file(path))
+def _arrow_shards(path: Path, mapped: Mapped) -> FileShards:
+    reader = arrow_reader(path, mapped)
     try:
-        batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        rows = [reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]
     except pa.ArrowException as error:
         raise _unreadable(path, error) from None
-    shards = [ArrowShard(path=path, number=number, rows=batch.num_rows) for number, batch in enumerate(batches)]
-    return FileShards(schema=reader.schema, shards=shards, size_bytes=sum(batch.nbytes for batch in batches))
+    shards = [ArrowShard(path=path, number=number, rows=count) for number, count in enumerate(rows)]
+    return FileShards(schema=reader.schema, shards=shards, size_bytes=mapped.size_bytes)
 
 
 def _parquet_shards(path: Path) -> FileShards:
@@ -237,13 +213,9 @@ def map_file(path: Path) -> Mapped:
         LoaderError: If it cannot be opened.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        size_bytes = os.fstat(descriptor).st_size
-        mapped = mmap.mmap(descriptor, size_bytes, prot=mmap.PROT_READ) if size_bytes else None
+        return Mapped(path)
     except OSError as error:
         raise _unreadable(path, error) from None
-    address = 0 if mapped is None else pa.py_buffer(mapped).address
-    return Mapped(descriptor=descriptor, address=address, size_bytes=size_bytes, map=mapped)
 
 
 def arrow_reader(path: Path, mapped: Mapped) -> pa.RecordBatchFileReader:
@@ -253,7 +225,7 @@ def arrow_reader(path: Path, mapped: Mapped) -> pa.RecordBatchFileReader:
         LoaderError: If the file is no Arrow file.
     """
     try:
-        return pa.ipc.open_file(pa.py_buffer(mapped.map or b""))
+        return pa.ipc.open_file(mapped.buffer)
     except pa.ArrowException as error:
         raise _unreadable(path, error) from None
 

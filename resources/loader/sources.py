@@ -72,7 +72,7 @@ def _given(dataset: object) -> "DatasetRef | str | list[str | os.PathLike[str]]"
     if isinstance(dataset, str):
         if dataset.startswith(_SCHEME):
             return dataset.removeprefix(_SCHEME).rstrip("/")
-        return dataset if _is_version(dataset) and not Path(dataset).exists() else [dataset]
+        return [dataset] if Path(dataset).exists() or not _is_version(dataset) else dataset
     if isinstance(dataset, DatasetRef):
         return dataset
     if isinstance(dataset, os.PathLike):

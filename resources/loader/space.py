@@ -6,21 +6,15 @@ in any order, needs one call then, and no second copy. The numbers are places in
 """
 
 import ctypes
-import mmap
-import os
-import weakref
 from collections.abc import Sequence
 from math import gcd
+from pathlib import Path
 from threading import Lock
 
 import numpy as np
 
 from resources.loader.columns import Fixed, Matrix
-
-_PAGE = mmap.PAGESIZE
-_FIXED, _NONE = 0x10, 0  # MAP_FIXED and PROT_NONE, of Linux and macOS alike
-_FAILED = ctypes.c_void_p(-1).value
-_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0)
+from resources.loader.mapping import PAGE, Reserved
 
 
 class Space:
@@ -39,28 +33,25 @@ class Space:
 
     def __init__(self, layout: Fixed, rows: Sequence[int]) -> None:
         self._width = layout.row_bytes
-        self._step = gcd(_PAGE, self._width)
+        self._step = gcd(PAGE, self._width)
         steps = self._width // self._step  # pages after which an address has the same remainder again
-        sizes = [_pages(count * self._width) + (steps + 2) * _PAGE for count in rows]
+        sizes = [_pages(count * self._width) + (steps + 2) * PAGE for count in rows]
         starts = np.cumsum([0, *sizes])
         self._starts: list[int] = starts.tolist()
         self._size = int(starts[-1])
-        self._libc = _libc()
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
-        self._address = _checked(self._libc.mmap(None, self._size, _NONE, flags, -1, 0))
-        self._release = weakref.finalize(self, self._libc.munmap, self._address, self._size)
+        self._reserved = Reserved(self._size)
         self._layout = layout
         self._rest: int | None = None
         self._firsts: dict[int, int | None] = {}
         self._lock = Lock()
         self.values: Matrix = np.empty((0, *layout.shape), layout.dtype)
 
-    def first(self, shard: int, descriptor: int, offset: int, rows: int) -> int | None:
+    def first(self, shard: int, path: Path, offset: int, rows: int) -> int | None:
         """Return the number of the first row of a shard, which is put in its place at the first call.
 
         Args:
             shard: Its number.
-            descriptor: Of its file.
+            path: Of its file.
             offset: Where the values of the column begin in the file.
             rows: How many there are.
 
@@ -72,11 +63,11 @@ class Space:
         """
         with self._lock:
             if shard not in self._firsts:
-                self._firsts[shard] = self._put(shard, descriptor, offset, rows)
+                self._firsts[shard] = self._put(shard, path, offset, rows)
             return self._firsts[shard]
 
-    def _put(self, shard: int, descriptor: int, offset: int, rows: int) -> int | None:
-        within = offset % _PAGE
+    def _put(self, shard: int, path: Path, offset: int, rows: int) -> int | None:
+        within = offset % PAGE
         if self._rest is None:
             self._rest = within % self._step
             self.values = self._matrix(self._rest)
@@ -84,40 +75,16 @@ class Space:
             return None
         start = self._starts[shard]
         while (start + within - self._rest) % self._width:
-            start += _PAGE
-        place, size = self._address + start, _pages(within + rows * self._width)
-        flags = mmap.MAP_SHARED | _FIXED
-        _checked(self._libc.mmap(place, size, mmap.PROT_READ, flags, descriptor, offset - within))
+            start += PAGE
+        self._reserved.put(start, path, offset - within, _pages(within + rows * self._width))
         return (start + within - self._rest) // self._width
 
     def _matrix(self, rest: int) -> Matrix:
         count = (self._size - rest) // self._width
-        memory = (ctypes.c_char * (count * self._width)).from_address(self._address + rest)
+        memory = (ctypes.c_char * (count * self._width)).from_address(self._reserved.address + rest)
         return np.frombuffer(memoryview(memory), self._layout.dtype).reshape(count, *self._layout.shape)
-
-
-def _checked(address: int) -> int:
-    if address == _FAILED:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return address
 
 
 def _pages(size_bytes: int) -> int:
     """Return the bytes of the whole pages that hold so many."""
-    return -(-size_bytes // _PAGE) * _PAGE
-
-
-def _libc() -> ctypes.CDLL:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
-    libc.mmap.argtypes = [
-        ctypes.c_void_p,
-        ctypes.c_size_t,
-        ctypes.c_int,
-        ctypes.c_int,
-        ctypes.c_int,
-        ctypes.c_long,
-    ]
-    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-    return libc
+    return -(-size_bytes // PAGE) * PAGE

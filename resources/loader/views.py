@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from resources.errors import LoaderError
 from resources.loader.columns import Fixed, Matrix, matrix
-from resources.loader.shards import Mapped, Opened, Shard
+from resources.loader.mapping import Mapped
+from resources.loader.shards import Opened, Shard
 from resources.loader.space import Space
 
-_OPEN_SHARDS = 256
+_OPEN_SHARDS = 4096
 _MOST_IN_SPACE = 8192  # the kernel keeps 65,530 maps a process, by default
 
 
@@ -100,7 +101,7 @@ class Views:
             if rows.file is None:
                 return None
             try:
-                first = space.first(shard, rows.file.descriptor, rows.offset, len(rows.values))
+                first = space.first(shard, rows.file.path, rows.offset, len(rows.values))
             except OSError:  # no more maps are to be had
                 return None
             if first is None:
