@@ -52,12 +52,13 @@ class Gatherer:
         shards: In the order by which pools number them.
         columns: What is read of each.
         row_bytes: Mean bytes of a row of these columns.
+        together: How many shards the order reads at a time.
     """
 
-    def __init__(self, shards: Sequence[Shard], columns: Sequence[Column], *, row_bytes: float) -> None:
+    def __init__(self, shards: Sequence[Shard], columns: Sequence[Column], *, row_bytes: float, together: int) -> None:
         self._columns = columns
         self._row_bytes = row_bytes
-        self._views = Views(shards, columns)
+        self._views = Views(shards, columns, together=together)
         self._staged: OrderedDict[Pool, _Staged] = OrderedDict()
         self._lock = Lock()
 

@@ -113,7 +113,8 @@ class Loader:
         self._schema, self._columns = chosen(self._source.schema, columns)
         self._layouts = tuple(_picked(column) for column in self._columns)
         self._row_bytes = _row_bytes(self._layouts, self._source.layout.row_bytes)
-        self._gatherer = Gatherer(self._source.shards, self._columns, row_bytes=self._row_bytes)
+        together = 2 * self._source.layout.window_shards if order == "window" else 2
+        self._gatherer = Gatherer(self._source.shards, self._columns, row_bytes=self._row_bytes, together=together)
         rows = self._slab_batches() * batch_size
         self._ring = Ring(self._layouts, min(rows, max(self._source.layout.total_rows, 1)))
         self._clock = Clock()

@@ -15,6 +15,8 @@ from resources.loader.mapping import Mapped
 from resources.loader.shards import Opened, Shard
 from resources.loader.space import Space
 
+DECODED_BYTES = 128 * 2**20
+"""Most bytes of shards that were decoded, unless one window has more."""
 _OPEN_SHARDS = 4096
 _MOST_IN_SPACE = 8192  # the kernel keeps 65,530 maps a process, by default
 
@@ -59,12 +61,15 @@ class Views:
     Args:
         shards: All of them.
         columns: What is read of each.
+        together: How many are read at a time; so many stay open, however large.
     """
 
-    def __init__(self, shards: Sequence[Shard], columns: Sequence[Column]) -> None:
+    def __init__(self, shards: Sequence[Shard], columns: Sequence[Column], *, together: int) -> None:
         self._shards = shards
         self._columns = columns
-        self._open: OrderedDict[int, list[Rows]] = OrderedDict()
+        self._together = together
+        self._open: OrderedDict[int, _Open] = OrderedDict()
+        self._decoded_bytes = 0
         self._spaces: dict[int, Space | None] = {}
         self._lock = Lock()
 
@@ -78,13 +83,18 @@ class Views:
             found = self._open.get(shard)
             if found is not None:
                 self._open.move_to_end(shard)
-                return found
-        found = self._opened(self._shards[shard])
+                return found.columns
+        made = self._opened(self._shards[shard])
         with self._lock:
-            self._open[shard] = found
-            while len(self._open) > _OPEN_SHARDS:
-                self._open.popitem(last=False)
-        return found
+            if shard not in self._open:  # or another thread was first
+                self._open[shard] = made
+                self._decoded_bytes += made.decoded_bytes
+            while len(self._open) > self._together and self._is_too_much():
+                self._decoded_bytes -= self._open.popitem(last=False)[1].decoded_bytes
+        return made.columns
+
+    def _is_too_much(self) -> bool:
+        return len(self._open) > _OPEN_SHARDS or self._decoded_bytes > DECODED_BYTES
 
     def side_by_side(self, column: int, shards: Sequence[int]) -> tuple[Matrix, NDArray[np.int64]] | None:
         """Return one matrix over several shards, and in which of its rows each of them begins.
@@ -124,9 +134,10 @@ class Views:
         except OSError:
             return None
 
-    def _opened(self, shard: Shard) -> list[Rows]:
+    def _opened(self, shard: Shard) -> "_Open":
         opened = shard.open([column.name for column in self._columns])
-        return [self._rows(shard, opened, column) for column in self._columns]
+        columns = [self._rows(shard, opened, column) for column in self._columns]
+        return _Open(columns, 0 if _is_mapped(opened) else opened.batch.nbytes)
 
     def _rows(self, shard: Shard, opened: Opened, column: Column) -> Rows:
         schema = opened.batch.schema
@@ -151,3 +162,26 @@ class Views:
         if opened.file is None or not 0 <= offset < opened.file.size_bytes:
             return Rows(values, valid)
         return Rows(values, valid, opened.file, offset)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """One open shard.
+
+    Attributes:
+        columns: Its columns.
+        decoded_bytes: Bytes that lie in memory for it, and in no file.
+    """
+
+    columns: list[Rows]
+    decoded_bytes: int
+
+
+def _is_mapped(opened: Opened) -> bool:
+    """Return whether the rows lie in the file as they are, not decoded."""
+    if opened.file is None:
+        return False
+    held = [
+        buffer for column in opened.batch.columns for buffer in column.buffers() if buffer is not None and buffer.size
+    ]
+    return all(0 <= buffer.address - opened.file.address < opened.file.size_bytes for buffer in held[:1])

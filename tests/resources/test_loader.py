@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resources.errors import IntegrityError, LoaderError, ObjectMissing
-from resources.loader import Loader, State
+from resources.loader import Loader, State, views
 from resources.loader.batch import Ragged
 from resources.loader.packing import unpacked
 from resources.storage.datasets import write_table
@@ -155,6 +156,17 @@ def test_memory_is_used_again_where_nobody_holds_batches(folder):
         for _ in loader:
             pass
     assert loader.stats().slabs_replaced == 0
+
+
+def test_memory_is_bounded_where_row_groups_are_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(views, "DECODED_BYTES", 3 * 2**20)
+    values = pa.table({"id": np.arange(2_000_000)})
+    pq.write_table(values, tmp_path / "many.parquet", row_group_size=50_000, compression="none")
+    del values
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in Loader(tmp_path / "many.parquet", 1_000, order="run"):
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert 0 < most < 8 * 2**20
 
 
 def test_columns_are_matrices_texts_ragged_and_nulls_masked(folder):
