@@ -6,7 +6,7 @@ if these can be mapped side by side.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
@@ -45,6 +45,36 @@ class _Staged:
     memory: list[NDArray[np.uint8] | None] = field(default_factory=list["NDArray[np.uint8] | None"])
 
 
+class Gathered:
+    """What one slab gets, from one gatherer or from several with the same columns.
+
+    Args:
+        slab: The slab.
+        columns: Its columns.
+
+    Attributes:
+        slab: The slab.
+        rows: Samples that it has so far.
+        picks: Of each column of no fixed width, what is picked for it; all of it is copied at the end.
+    """
+
+    def __init__(self, slab: Slab, columns: Sequence[Column]) -> None:
+        self.slab = slab
+        self.rows = 0
+        self.picks: list[list[Picks]] = [[] for _ in columns]
+        self._columns = columns
+
+    def finish(self) -> None:
+        """Copy the columns of no fixed width.
+
+        Raises:
+            LoaderError: If their values are too long for their type.
+        """
+        for number, (column, picks) in enumerate(zip(self._columns, self.picks, strict=True)):
+            if picks:
+                self.slab.arrays[number] = assembled(picks, column.kind, self.slab.arena(number).of)
+
+
 class Gatherer:
     """Copies samples of one set of shards; threads may share it.
 
@@ -62,23 +92,17 @@ class Gatherer:
         self._staged: OrderedDict[Pool, _Staged] = OrderedDict()
         self._lock = Lock()
 
-    def fill(self, spans: Sequence[Span], slab: Slab) -> None:
-        """Copy the samples of `spans` into `slab`, one after the other.
+    def gather(self, spans: Iterable[Span], gathered: "Gathered") -> None:
+        """Copy the samples of `spans`, one after the other, behind what was gathered before.
 
         Raises:
             LoaderError: If a shard is not what it was said to be.
         """
-        picks: list[list[Picks]] = [[] for _ in self._columns]
-        at = 0
         for span in spans:
-            self._fill(span, slab, at, picks)
-            at += span.stop - span.start
-        for number, (column, chosen) in enumerate(zip(self._columns, picks, strict=True)):
-            if chosen:
-                slab.arrays[number] = assembled(chosen, column.kind, slab.arena(number).of)
-        slab.filled = at
+            self._gather(span, gathered.slab, gathered.rows, gathered.picks)
+            gathered.rows += span.stop - span.start
 
-    def _fill(self, span: Span, slab: Slab, at: int, picks: list[list[Picks]]) -> None:
+    def _gather(self, span: Span, slab: Slab, at: int, picks: list[list[Picks]]) -> None:
         pool = span.pool
         if len(pool.pieces) == 1 and len(pool.pieces[0].firsts) == 1:
             (piece,) = pool.pieces

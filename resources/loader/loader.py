@@ -3,10 +3,9 @@
 What is where is asked of the order, copied by the gatherer, and lies in the ring; here is only whose turn it is.
 """
 
-import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,15 +15,12 @@ import pyarrow as pa
 
 from resources.errors import LoaderError
 from resources.loader.batch import Batch, Values, to_jax, to_torch
-from resources.loader.columns import Fixed
-from resources.loader.gather import Gatherer
-from resources.loader.order import ORDERS, WIDE_BYTES, Epoch, Layout, OrderName, Span
-from resources.loader.projection import chosen
+from resources.loader.feed import feed_of, threads_for
+from resources.loader.order import ORDERS, OrderName
 from resources.loader.slabs import Ring, Slab
-from resources.loader.sources import Dataset, source_of
+from resources.loader.sources import Dataset
 from resources.loader.state import State
 from resources.loader.stats import Clock, LoaderStats
-from resources.loader.views import Column
 
 if TYPE_CHECKING:
     from resources.storage.store import Store
@@ -56,7 +52,8 @@ class Loader:
 
     Args:
         dataset: A `DatasetRef`, `NAME@VERSION`, `penstock://NAME@VERSION`, a digest, or files or folders of Arrow or
-            Parquet.
+            Parquet. Or a mapping of several such to their weights: a mixture, whose samples take turns by the weights
+            and whose epoch has as many samples as all of them together; each begins anew when it is through.
         batch_size: Rows of a batch of one rank.
         columns: Names of the columns to read, those packed in a matrix too; None means all.
         order: `sequential`, `run`, `window` or `exact`: see `resources.loader.order`.
@@ -77,7 +74,7 @@ class Loader:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: "Dataset | Mapping[Dataset, float]",
         batch_size: int,
         *,
         columns: Sequence[str] | None = None,
@@ -99,8 +96,8 @@ class Loader:
         _check("rank", rank, 0, world_size)
         if order not in ORDERS:
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
-        self._source = source_of(dataset, store)
-        self._threads = _threads(order, self._source.layout) if threads is None else threads
+        self._feed = feed_of(dataset, store, columns, order, seed)
+        self._threads = threads_for(self._feed) if threads is None else threads
         self._batch_size = batch_size
         self._order: OrderName = order
         self._seed = seed
@@ -110,19 +107,13 @@ class Loader:
         self._copy = copy
         self._epoch = epoch
         self._position = 0
-        self._schema, self._columns = chosen(self._source.schema, columns)
-        self._layouts = tuple(_picked(column) for column in self._columns)
-        self._row_bytes = _row_bytes(self._layouts, self._source.layout.row_bytes)
-        together = 2 * self._source.layout.window_shards if order == "window" else 2
-        self._gatherer = Gatherer(self._source.shards, self._columns, row_bytes=self._row_bytes, together=together)
-        rows = self._slab_batches() * batch_size
-        self._ring = Ring(self._layouts, min(rows, max(self._source.layout.total_rows, 1)))
+        self._ring = Ring(self._feed.layouts, min(self._slab_batches() * batch_size, max(self._feed.rows, 1)))
         self._clock = Clock()
 
     @classmethod
     def from_state(
         cls,
-        dataset: Dataset,
+        dataset: "Dataset | Mapping[Dataset, float]",
         state: State,
         batch_size: int,
         **arguments: Any,  # Any: further arguments of the constructor
@@ -136,25 +127,25 @@ class Loader:
             if name in arguments:
                 raise LoaderError(f"{name} comes from the state: leave it out")
         loader = cls(dataset, batch_size, order=state.order, seed=state.seed, epoch=state.epoch, **arguments)
-        if loader._source.layout.root != state.root:
+        if loader._feed.root != state.root:
             raise LoaderError(
-                f"the state is of dataset {state.root[:12]}, {loader._source.name} is "
-                f"{loader._source.layout.root[:12]}: give the version that it was taken from"
+                f"the state is of dataset {state.root[:12]}, {loader._feed.name} is "
+                f"{loader._feed.root[:12]}: give the version that it was taken from"
             )
         if state.position > loader.rows:
-            raise LoaderError(f"the state is at sample {state.position:,}, {loader._source.name} has {loader.rows:,}")
+            raise LoaderError(f"the state is at sample {state.position:,}, {loader._feed.name} has {loader.rows:,}")
         loader._position = state.position
         return loader
 
     @property
     def schema(self) -> pa.Schema:
         """Schema of every batch."""
-        return self._schema
+        return self._feed.schema
 
     @property
     def rows(self) -> int:
         """Samples of one epoch, of all ranks together."""
-        return self._source.layout.total_rows
+        return self._feed.rows
 
     @property
     def epoch(self) -> int:
@@ -167,7 +158,7 @@ class Loader:
         All ranks are at the same state once they have had as many batches.
         """
         return State(
-            root=self._source.layout.root,
+            root=self._feed.root,
             order=self._order,
             seed=self._seed,
             epoch=self._epoch,
@@ -178,7 +169,7 @@ class Loader:
         """Return what was loaded so far, and how fast."""
         return LoaderStats(
             rows=self._clock.rows,
-            size_bytes=int(self._clock.rows * self._row_bytes),
+            size_bytes=int(self._clock.rows * self._feed.row_bytes),
             batches=self._clock.batches,
             elapsed_s=self._clock.elapsed_s,
             waited_s=self._clock.waited_s,
@@ -220,7 +211,7 @@ class Loader:
 
     def _iterate(self, form: Callable[[Batch], _T]) -> Generator[_T]:
         began = self._clock.begin()
-        epoch = Epoch(self._source.layout, self._order, seed=self._seed, number=self._epoch)
+        epoch = self._epoch
         is_first = True
         try:
             with closing(self._slabs(epoch)) as slabs:
@@ -234,14 +225,14 @@ class Loader:
                         if is_first:
                             is_first = False
                             self._clock.first_batch_s = time.perf_counter() - began
-                        yield form(Batch(slab, at, at + size, self._schema, self._layouts))
+                        yield form(Batch(slab, at, at + size, self._feed.schema, self._feed.layouts))
                         at += size
             self._epoch += 1
             self._position = 0
         finally:
             self._clock.end()
 
-    def _slabs(self, epoch: Epoch) -> Generator[tuple[Slab, Sequence[_Part]]]:
+    def _slabs(self, epoch: int) -> Generator[tuple[Slab, Sequence[_Part]]]:
         """Yield filled slabs and the batches in each, in order; others are filled meanwhile."""
         todo = self._grouped(self._parts())
         if self._threads == 0:
@@ -275,10 +266,10 @@ class Loader:
         self._clock.waited_s += time.perf_counter() - began
         return slab
 
-    def _filled(self, epoch: Epoch, parts: Sequence[_Part]) -> Slab:
+    def _filled(self, epoch: int, parts: Sequence[_Part]) -> Slab:
         began = time.perf_counter()
         slab = self._ring.take()
-        self._gatherer.fill(list(_joined(epoch, parts)), slab)
+        self._feed.fill(epoch, [(part.start, part.stop) for part in parts], slab)
         self._clock.gathered(time.perf_counter() - began)
         return slab
 
@@ -308,7 +299,7 @@ class Loader:
             yield group
 
     def _slab_batches(self) -> int:
-        return max(1, int(SLAB_BYTES // (self._batch_size * max(self._row_bytes, 1.0))))
+        return max(1, int(SLAB_BYTES // (self._batch_size * max(self._feed.row_bytes, 1.0))))
 
 
 class Batches(Generic[_T]):
@@ -330,40 +321,9 @@ class Batches(Generic[_T]):
         return self._begin()
 
 
-def _threads(order: OrderName, layout: Layout) -> int:
-    """Return how many threads copy best: two wait for memory at once, while a second one gains nothing in a cache."""
-    wanted = 2 if order == "exact" or layout.row_bytes >= WIDE_BYTES else 1
-    return wanted if (os.cpu_count() or 1) > 1 else 0
-
-
-def _joined(epoch: Epoch, parts: Sequence[_Part]) -> Iterator[Span]:
-    """Yield the spans of the batches, those that follow each other together."""
-    start, stop = parts[0].start, parts[0].start
-    for part in parts:
-        if part.start != stop:
-            yield from epoch.spans(start, stop)
-            start = part.start
-        stop = part.stop
-    yield from epoch.spans(start, stop)
-
-
 def _dealt(rest: int, rank: int, world_size: int) -> int:
     """Return where the share of `rank` begins when `rest` samples are dealt evenly."""
     return -(-rest * rank // world_size)
-
-
-def _picked(column: Column) -> Fixed | None:
-    layout = column.layout
-    if layout is None or column.picked is None:
-        return layout
-    count = len(column.picked)
-    return Fixed(dtype=layout.dtype, shape=(count, *layout.shape[1:]), lists=(count, *layout.lists[1:]))
-
-
-def _row_bytes(layouts: Sequence[Fixed | None], mean_bytes: float) -> float:
-    """Return the bytes of a row of these columns; those of no fixed width may be all that the rest does not need."""
-    known = sum(layout.row_bytes for layout in layouts if layout is not None)
-    return max(mean_bytes, known) if None in layouts else known
 
 
 def _check(name: str, value: int, least: int, stop: int) -> None:

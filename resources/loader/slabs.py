@@ -32,7 +32,7 @@ class Slab:
         arrays: Arrow array of each column of no fixed width, once filled.
     """
 
-    __slots__ = ("_arenas", "_idle_references", "_roots", "arrays", "filled", "valid", "values")
+    __slots__ = ("_arenas", "_idle_references", "_roots", "arrays", "valid", "values")
 
     def __init__(self, columns: Sequence[Fixed | None], rows: int) -> None:
         self._roots: list[NDArray[np.uint8]] = []
@@ -40,7 +40,6 @@ class Slab:
         self.valid: list[NDArray[np.bool_] | None] = [None] * len(columns)
         self.arrays: list[pa.Array | None] = [None] * len(columns)
         self._arenas: dict[int, Arena] = {}
-        self.filled = 0
         self._idle_references = [sys.getrefcount(root) for root in self._roots]
 
     def arena(self, column: int) -> "Arena":
@@ -56,7 +55,6 @@ class Slab:
         """Let go of what the last use left."""
         self.arrays = [None] * len(self.arrays)
         self.valid = [None] * len(self.valid)
-        self.filled = 0
 
     def _matrix(self, layout: Fixed, rows: int) -> Matrix:
         memory = aligned(rows * layout.row_bytes)

@@ -1,0 +1,206 @@
+"""Owns what fills slabs: one dataset, or a weighted mixture of some, by positions of its epochs."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from resources.canonical import digest_value
+from resources.errors import LoaderError
+from resources.loader.blend import Blend, check_weights
+from resources.loader.columns import Fixed
+from resources.loader.gather import Gathered, Gatherer
+from resources.loader.order import WIDE_BYTES, Epoch, OrderName, Span, words_of
+from resources.loader.projection import chosen
+from resources.loader.ragged import picked
+from resources.loader.slabs import Slab
+from resources.loader.sources import Dataset, Source, source_of
+from resources.loader.views import Column
+
+if TYPE_CHECKING:
+    from resources.storage.store import Store
+
+Ranges = Sequence[tuple[int, int]]
+
+
+class Feed(Protocol):
+    """Samples by their positions."""
+
+    @property
+    def name(self) -> str:
+        """What people know them by."""
+        ...
+
+    @property
+    def root(self) -> str:
+        """Digest of all that decides which sample comes when, but order, seed and epoch."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Samples of one epoch."""
+        ...
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of a batch."""
+        ...
+
+    @property
+    def layouts(self) -> tuple[Fixed | None, ...]:
+        """How each column lies in a slab; None for one of no fixed width."""
+        ...
+
+    @property
+    def row_bytes(self) -> float:
+        """Mean bytes of a row of a batch."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """Whether copying waits for memory more than it works, so that two threads are quicker than one."""
+        ...
+
+    def fill(self, epoch: int, ranges: Ranges, slab: Slab) -> None:
+        """Copy samples to `slab`, one range of positions of the epoch after the other.
+
+        Raises:
+            LoaderError: If the data are not what they were said to be.
+        """
+        ...
+
+
+def feed_of(
+    dataset: "Dataset | Mapping[Dataset, float]",
+    store: "Store | None",
+    columns: Sequence[str] | None,
+    order: OrderName,
+    seed: int,
+) -> Feed:
+    """Return what fills slabs with a dataset, or with several by their weights.
+
+    Raises:
+        LoaderError: If one cannot be read, or they cannot be mixed.
+    """
+    if not isinstance(dataset, Mapping):
+        return _Single(source_of(dataset, store), columns, order, seed)
+    if not dataset:
+        raise LoaderError("a mixture of no datasets: give at least one, with its weight")
+    feeds = [_Single(source_of(one, store), columns, order, seed) for one in dataset]
+    return feeds[0] if len(feeds) == 1 else _Mixed(feeds, list(dataset.values()), seed)
+
+
+class _Single:
+    """One dataset."""
+
+    def __init__(self, source: Source, columns: Sequence[str] | None, order: OrderName, seed: int) -> None:
+        layout = source.layout
+        self.name = source.name
+        self.root = layout.root
+        self.rows = layout.total_rows
+        self.schema, self.columns = chosen(source.schema, columns)
+        self.layouts = tuple(_picked_layout(column) for column in self.columns)
+        self.row_bytes = _row_bytes(self.layouts, layout.row_bytes)
+        self.waits = order == "exact" or layout.row_bytes >= WIDE_BYTES
+        together = 2 * layout.window_shards if order == "window" else 2
+        self.gatherer = Gatherer(source.shards, self.columns, row_bytes=self.row_bytes, together=together)
+        self._epoch = lru_cache(maxsize=2)(lambda number: Epoch(layout, order, seed=seed, number=number))
+
+    def fill(self, epoch: int, ranges: Ranges, slab: Slab) -> None:
+        gathered = Gathered(slab, self.columns)
+        for start, stop in _joined(ranges):
+            self.gatherer.gather(self._epoch(epoch).spans(start, stop), gathered)
+        gathered.finish()
+
+    def spans(self, start: int, stop: int) -> Iterator[Span]:
+        """Yield where the samples from `start` to before `stop` lie, counted through all epochs."""
+        while start < stop:
+            number, within = divmod(start, self.rows)
+            end = min(within + stop - start, self.rows)
+            yield from self._epoch(number).spans(within, end)
+            start += end - within
+
+
+class _Mixed:
+    """Several datasets, of which each begins its next epoch when it is through, whatever the others do."""
+
+    def __init__(self, feeds: Sequence[_Single], weights: Sequence[float], seed: int) -> None:
+        check_weights(weights)
+        first = feeds[0]
+        for feed in feeds:
+            if not feed.schema.equals(first.schema):
+                raise LoaderError(
+                    f"{feed.name} has other columns than {first.name}: choose columns that all datasets of a mixture "
+                    "have, of the same types"
+                )
+            if not feed.rows:
+                raise LoaderError(f"{feed.name} has no rows: leave it out of the mixture")
+        self._feeds = feeds
+        self.root = digest_value({"roots": [feed.root for feed in feeds], "weights": [float(w) for w in weights]})
+        self._blend = Blend(weights, (*words_of(self.root), seed))
+        self.name = " + ".join(feed.name for feed in feeds)
+        self.rows = sum(feed.rows for feed in feeds)
+        self.schema, self.layouts = first.schema, first.layouts
+        self.row_bytes = max(feed.row_bytes for feed in feeds)
+        self.waits = any(feed.waits for feed in feeds)
+
+    def fill(self, epoch: int, ranges: Ranges, slab: Slab) -> None:
+        gathered = Gathered(slab, self._feeds[0].columns)
+        order: list[np.ndarray[tuple[int], np.dtype[np.intp]]] = []
+        for start, stop in _joined(ranges):
+            first, last = epoch * self.rows + start, epoch * self.rows + stop
+            done = gathered.rows
+            bounds = zip(self._feeds, self._blend.counts(first), self._blend.counts(last), strict=True)
+            for feed, begin, end in bounds:
+                feed.gatherer.gather(feed.spans(begin, end), gathered)
+            # What lies stream by stream takes turns.
+            by_stream = np.argsort(self._blend.streams(first, last), kind="stable")
+            back = np.empty_like(by_stream)
+            back[by_stream] = np.arange(done, done + len(by_stream))
+            order.append(back)
+        gathered.finish()
+        _permute(slab, np.concatenate(order))
+
+
+def _permute(slab: Slab, order: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> None:
+    for number, values in enumerate(slab.values):
+        valid, array = slab.valid[number], slab.arrays[number]
+        if values is not None:
+            values[: len(order)] = values[order]
+        if valid is not None:
+            valid[: len(order)] = valid[order]
+        if array is not None:
+            slab.arrays[number] = picked(array, order)
+
+
+def _joined(ranges: Ranges) -> Iterator[tuple[int, int]]:
+    """Yield the ranges, those that follow each other as one."""
+    first, last = ranges[0]
+    for start, stop in ranges[1:]:
+        if start != last:
+            yield first, last
+            first = start
+        last = stop
+    yield first, last
+
+
+def _picked_layout(column: Column) -> Fixed | None:
+    layout = column.layout
+    if layout is None or column.picked is None:
+        return layout
+    count = len(column.picked)
+    return Fixed(dtype=layout.dtype, shape=(count, *layout.shape[1:]), lists=(count, *layout.lists[1:]))
+
+
+def _row_bytes(layouts: Sequence[Fixed | None], mean_bytes: float) -> float:
+    """Return the bytes of a row of these columns; those of no fixed width may be all that the rest does not need."""
+    known = sum(layout.row_bytes for layout in layouts if layout is not None)
+    return max(mean_bytes, known) if None in layouts else known
+
+
+def threads_for(feed: Feed) -> int:
+    """Return how many threads copy best: two wait for memory at once, while a second one gains nothing in a cache."""
+    return (2 if feed.waits else 1) if (os.cpu_count() or 1) > 1 else 0
