@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from resources.canonical import digest_value
 from resources.errors import LoaderError
+from resources.loader.ahead import Ahead
 from resources.loader.blend import Blend, check_weights
 from resources.loader.columns import Fixed
 from resources.loader.gather import Gathered, Gatherer
@@ -106,11 +108,15 @@ class _Single:
         self.row_bytes = _row_bytes(self.layouts, layout.row_bytes)
         self.waits = order == "exact" or layout.row_bytes >= WIDE_BYTES
         together = 2 * layout.window_shards if order == "window" else 2
+        self._together = together
         self.gatherer = Gatherer(source.shards, self.columns, row_bytes=self.row_bytes, together=together)
+        self._ahead = Ahead(self.gatherer.open) if source.is_stored and order != "exact" else None
         self._epoch = lru_cache(maxsize=2)(lambda number: Epoch(layout, order, seed=seed, number=number))
 
     def fill(self, epoch: int, ranges: Ranges, slab: Slab) -> None:
         gathered = Gathered(slab, self.columns)
+        if self._ahead is not None:
+            self._ahead.want(epoch, islice(self._epoch(epoch).shards_from(ranges[0][0]), self._together))
         for start, stop in _joined(ranges):
             self.gatherer.gather(self._epoch(epoch).spans(start, stop), gathered)
         gathered.finish()

@@ -92,6 +92,14 @@ class Gatherer:
         self._staged: OrderedDict[Pool, _Staged] = OrderedDict()
         self._lock = Lock()
 
+    def open(self, shard: int) -> None:
+        """Open a shard before its turn.
+
+        Raises:
+            PenstockError: If that fails.
+        """
+        self._views.of(shard)
+
     def gather(self, spans: Iterable[Span], gathered: "Gathered") -> None:
         """Copy the samples of `spans`, one after the other, behind what was gathered before.
 

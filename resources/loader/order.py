@@ -218,7 +218,7 @@ class _ShardPools:
         return self.at_shard(int(np.searchsorted(self._ends, position, side="right")))
 
     def shards_from(self, start: int) -> Iterator[int]:
-        yield from self._order[np.searchsorted(self._ends, start, side="right") :].tolist()
+        yield from map(int, self._order[np.searchsorted(self._ends, start, side="right") :])
 
     def _made(self, number: int) -> Pool:
         shard = int(self._order[number])
@@ -249,7 +249,7 @@ class _WindowPools:
 
     def shards_from(self, start: int) -> Iterator[int]:
         window = int(np.searchsorted(self._ends, start, side="right"))
-        yield from self._order[window * self._layout.window_shards :].tolist()
+        yield from map(int, self._order[window * self._layout.window_shards :])
 
     def _made(self, number: int) -> "_Window":
         first = int(self._firsts[number])

@@ -1,0 +1,94 @@
+"""The loader over a store behind a real S3 server: fetched once for all processes of a host, ahead of its turn."""
+
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from resources.errors import ObjectMissing
+from resources.loader import Loader
+from resources.loader.pack import pack
+from resources.settings import PROJECT_ROOT
+from resources.storage.cache.cache import HostCache
+from resources.storage.manifest import read_manifest
+from resources.storage.store import open_store
+from tests.resources.loading import ids, write_parquet
+
+pytestmark = pytest.mark.slow
+
+RANKS = 4
+ROWS = 20_000
+READER = """
+import json, sys
+from pathlib import Path
+from resources.loader import Loader
+from resources.storage.store import open_store
+url, cache, digest, rank, world = sys.argv[1:]
+store = open_store(url, cache=Path(cache), cache_bytes=10**9)
+loader = Loader(digest, 50, store=store, rank=int(rank), world_size=int(world), columns=["id", "third"])
+print(json.dumps([batch["id"].tolist() for batch in loader.numpy()]))
+"""
+
+
+@pytest.fixture
+def packed(s3_url: str, tmp_path: Path) -> str:
+    """Return the digest of a packed dataset of some shards in the bucket."""
+    files = write_parquet(tmp_path / "files", (ROWS,), group_rows=4_000)
+    store = open_store(s3_url, cache=tmp_path / "maker")
+    return pack(files, store=store, scratch=tmp_path / "scratch", keep=["id"], shard_bytes=4 * 2**20).digest
+
+
+def test_ranks_that_share_a_cache_fetch_each_shard_once_and_deal_one_order(packed: str, s3_url: str, tmp_path: Path):
+    command = [sys.executable, "-c", READER, s3_url, str(tmp_path / "cache"), packed]
+    ranks = [
+        subprocess.Popen([*command, str(rank), str(RANKS)], stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT)
+        for rank in range(RANKS)
+    ]
+    dealt = [json.loads(rank.communicate(timeout=120)[0]) for rank in ranks]
+    made = read_manifest(open_store(s3_url, cache=tmp_path / "cache"), packed)
+    assert len(made.shards) > 6
+    fetched = HostCache(tmp_path / "cache").host_stats().fetched_bytes
+    assert fetched <= made.size_bytes
+    together = [number for step in zip(*dealt, strict=True) for batch in step for number in batch]
+    alone = ids(Loader(packed, 77, store=open_store(s3_url, cache=tmp_path / "cache"), columns=["id"]))
+    assert together == alone
+    assert sorted(alone) == list(range(ROWS))
+
+
+def test_a_cache_smaller_than_the_dataset_never_holds_more_and_gives_the_same_rows(
+    packed: str, s3_url: str, tmp_path: Path
+):
+    made = read_manifest(open_store(s3_url, cache=tmp_path / "cache"), packed)
+    budget_bytes = made.size_bytes // 2
+    store = open_store(s3_url, cache=tmp_path / "cache", cache_bytes=budget_bytes)
+    loader = Loader(packed, 500, store=store, columns=["id", "long"], order="run")
+    for _ in range(2):
+        seen = list[int]()
+        for batch in loader.numpy():
+            seen += batch["id"].tolist()
+            assert HostCache(tmp_path / "cache").host_stats().held_bytes <= budget_bytes
+        assert sorted(seen) == list(range(ROWS))
+
+
+@pytest.mark.parametrize("order", ["run", "window", "exact"])
+def test_a_shard_that_is_missing_is_named_and_the_rows_before_it_are_whole(
+    packed: str, s3_url: str, tmp_path: Path, order: str
+):
+    store = open_store(s3_url, cache=tmp_path / "cache")
+    whole = ids(Loader(packed, 50, store=store, columns=["id"], order=order))
+    lost = read_manifest(store, packed).shards[2].file
+    store.delete(lost.key)
+    seen = list[int]()
+    other = open_store(s3_url, cache=tmp_path / "other")
+    batches = Loader(packed, 50, store=other, columns=["id"], order=order).numpy()
+    with pytest.raises(ObjectMissing, match=lost.key):
+        seen += [number for batch in batches for number in batch["id"].tolist()]
+    loader = Loader(packed, 50, store=other, columns=["id"], order=order)
+    with suppress(ObjectMissing):
+        for batch in loader.numpy():
+            seen += batch["id"].tolist()
+    assert seen == whole[: len(seen)]
+    assert loader.state().position == len(seen) < len(whole)
