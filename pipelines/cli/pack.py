@@ -59,9 +59,8 @@ def pack(
     if as_json:
         print_json({"name": name, "shards": len(made.shards), "matrices": matrices, **asdict(ref)})
         return
-    print(
-        f"{name}: {ref.rows:,} rows in {len(made.shards):,} shards, {size(ref.size_bytes)}, version {ref.digest[:12]}"
-    )
+    shards = "1 shard" if len(made.shards) == 1 else f"{len(made.shards):,} shards"
+    print(f"{name}: {ref.rows:,} rows in {shards}, {size(ref.size_bytes)}, version {ref.digest[:12]}")
     for field, columns in matrices.items():
         print(f"  {field}: {len(columns)} columns side by side")
     print(f"load it by: Loader({name!r}, batch_size)")
