@@ -20,7 +20,7 @@ from resources.loader.projection import chosen
 from resources.loader.ragged import picked
 from resources.loader.slabs import Slab
 from resources.loader.sources import Dataset, Source, source_of
-from resources.loader.views import Column
+from resources.loader.views import OPEN_SHARDS, Column
 
 if TYPE_CHECKING:
     from resources.storage.store import Store
@@ -109,7 +109,13 @@ class _Single:
         self.waits = order == "exact" or layout.row_bytes >= WIDE_BYTES
         together = 2 * layout.window_shards if order == "window" else 2
         self._together = together
-        self.gatherer = Gatherer(source.shards, self.columns, row_bytes=self.row_bytes, together=together)
+        self.gatherer = Gatherer(
+            source.shards,
+            self.columns,
+            row_bytes=self.row_bytes,
+            together=together,
+            most=2 * together if source.is_stored and order != "exact" else OPEN_SHARDS,
+        )
         self._ahead = Ahead(self.gatherer.open) if source.is_stored and order != "exact" else None
         self._epoch = lru_cache(maxsize=2)(lambda number: Epoch(layout, order, seed=seed, number=number))
 

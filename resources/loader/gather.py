@@ -83,12 +83,15 @@ class Gatherer:
         columns: What is read of each.
         row_bytes: Mean bytes of a row of these columns.
         together: How many shards the order reads at a time.
+        most: How many shards stay open at most.
     """
 
-    def __init__(self, shards: Sequence[Shard], columns: Sequence[Column], *, row_bytes: float, together: int) -> None:
+    def __init__(
+        self, shards: Sequence[Shard], columns: Sequence[Column], *, row_bytes: float, together: int, most: int
+    ) -> None:
         self._columns = columns
         self._row_bytes = row_bytes
-        self._views = Views(shards, columns, together=together)
+        self._views = Views(shards, columns, together=together, most=most)
         self._staged: OrderedDict[Pool, _Staged] = OrderedDict()
         self._lock = Lock()
 

@@ -46,6 +46,10 @@ class Space:
         self._lock = Lock()
         self.values: Matrix = np.empty((0, *layout.shape), layout.dtype)
 
+    def __len__(self) -> int:
+        """Return how many shards were put there."""
+        return len(self._firsts)
+
     def first(self, shard: int, path: Path, offset: int, rows: int) -> int | None:
         """Return the number of the first row of a shard, which is put in its place at the first call.
 
@@ -82,6 +86,8 @@ class Space:
     def _matrix(self, rest: int) -> Matrix:
         count = (self._size - rest) // self._width
         memory = (ctypes.c_char * (count * self._width)).from_address(self._reserved.address + rest)
+        # Lest the addresses be given back while somebody reads there.
+        memory.reserved = self._reserved  # pyright: ignore[reportAttributeAccessIssue]
         return np.frombuffer(memoryview(memory), self._layout.dtype).reshape(count, *self._layout.shape)
 
 

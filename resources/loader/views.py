@@ -17,7 +17,8 @@ from resources.loader.space import Space
 
 DECODED_BYTES = 128 * 2**20
 """Most bytes of shards that were decoded, unless one window has more."""
-_OPEN_SHARDS = 4096
+OPEN_SHARDS = 4096
+"""Most shards that stay open, where nothing else bounds them."""
 _MOST_IN_SPACE = 8192  # the kernel keeps 65,530 maps a process, by default
 
 
@@ -62,12 +63,14 @@ class Views:
         shards: All of them.
         columns: What is read of each.
         together: How many are read at a time; so many stay open, however large.
+        most: How many stay open at most: what is mapped keeps its place on the disk, even if it was evicted there.
     """
 
-    def __init__(self, shards: Sequence[Shard], columns: Sequence[Column], *, together: int) -> None:
+    def __init__(self, shards: Sequence[Shard], columns: Sequence[Column], *, together: int, most: int) -> None:
         self._shards = shards
         self._columns = columns
         self._together = together
+        self._most = most
         self._open: OrderedDict[int, _Open] = OrderedDict()
         self._decoded_bytes = 0
         self._spaces: dict[int, Space | None] = {}
@@ -94,7 +97,7 @@ class Views:
         return made.columns
 
     def _is_too_much(self) -> bool:
-        return len(self._open) > _OPEN_SHARDS or self._decoded_bytes > DECODED_BYTES
+        return len(self._open) > self._most or self._decoded_bytes > DECODED_BYTES
 
     def side_by_side(self, column: int, shards: Sequence[int]) -> tuple[Matrix, NDArray[np.int64]] | None:
         """Return one matrix over several shards, and in which of its rows each of them begins.
@@ -121,9 +124,13 @@ class Views:
 
     def _space(self, column: int) -> Space | None:
         with self._lock:
+            found = self._spaces.get(column)
+            if found is not None and len(found) > 2 * self._most:  # let go of the files that it maps
+                found = None
+                del self._spaces[column]
             if column not in self._spaces:
-                self._spaces[column] = self._made(column)
-            return self._spaces[column]
+                found = self._spaces[column] = self._made(column)
+            return found
 
     def _made(self, column: int) -> Space | None:
         layout = self._columns[column].layout

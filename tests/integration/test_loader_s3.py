@@ -1,5 +1,6 @@
 """The loader over a store behind a real S3 server: fetched once for all processes of a host, ahead of its turn."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -71,6 +72,15 @@ def test_a_cache_smaller_than_the_dataset_never_holds_more_and_gives_the_same_ro
             seen += batch["id"].tolist()
             assert HostCache(tmp_path / "cache").host_stats().held_bytes <= budget_bytes
         assert sorted(seen) == list(range(ROWS))
+        gc.collect()
+        assert still_mapped(tmp_path / "cache") <= 6 * max(made.shards.sizes_bytes)
+
+
+def still_mapped(cache: Path) -> int:
+    """Return the bytes of files that are mapped though they were deleted from the cache."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    deleted = [line.split()[0] for line in lines if str(cache) in line and line.endswith("(deleted)")]
+    return sum(int(last, 16) - int(first, 16) for first, last in (span.split("-") for span in deleted))
 
 
 @pytest.mark.parametrize("order", ["run", "window", "exact"])
