@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Matrix = NDArray[Any]  # Any: whatever the column holds
-_UNITS = {"s": "s", "ms": "ms", "us": "us", "ns": "ns"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,7 @@ def _element(kind: pa.DataType) -> "np.dtype[Any] | None":  # Any: as above
             "float16" if kind == pa.float16() else {"double": "float64", "float": "float32"}.get(str(kind), str(kind))
         )
     if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
-        return np.dtype(f"{'datetime64' if pa.types.is_timestamp(kind) else 'timedelta64'}[{_UNITS[kind.unit]}]")
+        return np.dtype(f"{'datetime64' if pa.types.is_timestamp(kind) else 'timedelta64'}[{kind.unit}]")
     if pa.types.is_date64(kind):
         return np.dtype("datetime64[ms]")
     if pa.types.is_date32(kind) or pa.types.is_time32(kind):

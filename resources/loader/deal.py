@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from resources.loader.bijection import Bijection
-from resources.loader.columns import fixed, matrix
-from resources.loader.ragged import picked
+from resources.loader.ragged import integers, picked
+from resources.loader.shards import in_one
 from resources.storage.statistics import ColumnStatistics
 
 _PLACE = "penstock.place"
@@ -58,7 +58,7 @@ class Deal:
         numbers = places // self._rows_per_file
         order = np.argsort(numbers, kind="stable")
         columns = [picked(column, order) for column in batch.columns]
-        placed = _integers(places[order])
+        placed = integers(places[order])
         dealt = pa.RecordBatch.from_arrays([*columns, placed], schema=self._form)
         found, firsts = np.unique(numbers[order], return_index=True)
         for number, first, last in zip(
@@ -80,13 +80,9 @@ class Deal:
         for number in sorted(self._files):
             path = self._path(number)
             with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
-                table = reader.read_all()
+                whole = in_one(reader.read_all())
             path.unlink()
-            layout = fixed(pa.int64())
-            whole = table.combine_chunks().to_batches()[0]
-            if layout is None:
-                raise TypeError("integers have no layout")
-            order = np.argsort(matrix(whole.column(_PLACE), layout)[0])
+            order = np.argsort(np.from_dlpack(whole.column(_PLACE)))
             columns = [picked(column, order) for column in whole.columns[:-1]]
             yield pa.Table.from_arrays(columns, schema=self._schema)
 
@@ -121,7 +117,3 @@ class Deal:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"dealt-{number:05d}.arrows"
-
-
-def _integers(values: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:  # Any: of any shape
-    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])

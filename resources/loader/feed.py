@@ -13,14 +13,14 @@ from resources.canonical import digest_value
 from resources.errors import LoaderError
 from resources.loader.ahead import Ahead
 from resources.loader.blend import Blend, check_weights
-from resources.loader.columns import Fixed
+from resources.loader.columns import Fixed, fixed
 from resources.loader.gather import Gathered, Gatherer
 from resources.loader.order import WIDE_BYTES, Epoch, OrderName, Span, words_of
 from resources.loader.projection import chosen
 from resources.loader.ragged import picked
 from resources.loader.slabs import Slab
 from resources.loader.sources import Dataset, Source, source_of
-from resources.loader.views import OPEN_SHARDS, Column
+from resources.loader.views import OPEN_SHARDS
 
 if TYPE_CHECKING:
     from resources.storage.store import Store
@@ -104,7 +104,7 @@ class _Single:
         self.root = layout.root
         self.rows = layout.total_rows
         self.schema, self.columns = chosen(source.schema, columns)
-        self.layouts = tuple(_picked_layout(column) for column in self.columns)
+        self.layouts = tuple(fixed(field.type) for field in self.schema)
         self.row_bytes = _row_bytes(self.layouts, layout.row_bytes)
         self.waits = order == "exact" or layout.row_bytes >= WIDE_BYTES
         together = 2 * layout.window_shards if order == "window" else 2
@@ -197,14 +197,6 @@ def _joined(ranges: Ranges) -> Iterator[tuple[int, int]]:
             first = start
         last = stop
     yield first, last
-
-
-def _picked_layout(column: Column) -> Fixed | None:
-    layout = column.layout
-    if layout is None or column.picked is None:
-        return layout
-    count = len(column.picked)
-    return Fixed(dtype=layout.dtype, shape=(count, *layout.shape[1:]), lists=(count, *layout.lists[1:]))
 
 
 def _row_bytes(layouts: Sequence[Fixed | None], mean_bytes: float) -> float:

@@ -16,6 +16,7 @@ from resources.loader.deal import Deal
 from resources.loader.order import words_of
 from resources.loader.packing import packed, packed_schema, unpacked
 from resources.loader.shard_file import write_shard
+from resources.loader.shards import in_one
 from resources.loader.sources import Dataset, Source, source_of
 from resources.names import unknown_name
 from resources.refs import DatasetRef
@@ -114,12 +115,8 @@ def _decoded_schema(schema: pa.Schema) -> pa.Schema:
         pa.field(
             field.name, field.type.value_type if pa.types.is_dictionary(field.type) else field.type, field.nullable
         )
-        for field in unpacked(_none_of(schema)).schema
+        for field in unpacked(pa.RecordBatch.from_pylist([], schema=schema)).schema
     )
-
-
-def _none_of(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema=schema)
 
 
 def _decoded(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -131,8 +128,7 @@ def _decoded(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 def _put(store: Store, folder: Path, table: pa.Table, form: pa.Schema, number: int) -> Shard:
     path = folder / f"shard-{number:05d}.arrow"
-    rows = table.combine_chunks().to_batches()
-    batch = rows[0] if rows else _none_of(table.schema)
+    batch = in_one(table)
     write_shard(path, packed(batch, form))
     shard = Shard(file=put_file(store, path), rows=batch.num_rows)
     path.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from resources.loader.columns import arrow, fixed, matrix
+from resources.loader.columns import Fixed, arrow, fixed, matrix
 from resources.storage.matrices import NAMES, packed_names
 
 
@@ -71,10 +71,7 @@ def packed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _matrix_of(batch: pa.RecordBatch, field: pa.Field, names: Sequence[str]) -> pa.Array:
-    layout = fixed(field.type)
-    element = fixed(field.type.value_type)
-    if layout is None or element is None:
-        raise TypeError(f"{field.name} of type {field.type} is no matrix")
+    layout, element = _layouts_of(field)
     rows = np.empty((batch.num_rows, len(names)), layout.dtype)
     for number, name in enumerate(names):
         values, valid = matrix(batch.column(name), element)
@@ -90,16 +87,21 @@ def unpacked(batch: pa.RecordBatch) -> pa.RecordBatch:
     columns: list[pa.Array] = []
     fields: list[pa.Field] = []
     for field, column in zip(batch.schema, batch.columns, strict=True):
-        layout = fixed(field.type)
-        if field.name not in names or layout is None:
+        if field.name not in names:
             columns.append(column)
             fields.append(field)
             continue
-        element = fixed(field.type.value_type)
-        if element is None:
-            raise TypeError(f"{field.name} of type {field.type} is no matrix")
+        layout, element = _layouts_of(field)
         rows, _ = matrix(column, layout)
         for number, name in enumerate(names[field.name]):
             columns.append(arrow(np.ascontiguousarray(rows[:, number]), None, field.type.value_type, element))
             fields.append(pa.field(name, field.type.value_type, nullable=False))
     return pa.record_batch(columns, schema=pa.schema(fields))
+
+
+def _layouts_of(field: pa.Field) -> tuple[Fixed, Fixed]:
+    """Return how the rows of a matrix lie in memory, and how the values of one of its columns would."""
+    layout, element = fixed(field.type), fixed(field.type.value_type)
+    if layout is None or element is None:
+        raise TypeError(f"{field.name} of type {field.type} is no matrix")
+    return layout, element

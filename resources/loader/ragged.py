@@ -55,8 +55,12 @@ def assembled(picks: Sequence[Picks], kind: pa.DataType, memory: Memory) -> pa.A
 
 def picked(array: pa.Array, rows: NDArray[np.int64]) -> pa.Array:
     """Return rows of `array`, by Arrow."""
-    # Not `pa.array(rows)`, which imports pandas.
-    return array.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))]))
+    return array.take(integers(rows))
+
+
+def integers(values: NDArray[np.int64]) -> pa.Array:
+    """Return `values` as an Arrow array; unlike `pa.array` it does not import pandas."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def _taken(pick: Picks) -> pa.Array:

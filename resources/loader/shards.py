@@ -83,11 +83,7 @@ class ArrowShard:
             batch = reader.get_batch(self.number)
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(self.path, error) from None
-        if batch.num_rows != self.rows:
-            raise LoaderError(
-                f"{self.name} has {batch.num_rows:,} rows, {self.rows:,} were counted: it changed meanwhile; load again"
-            )
-        return Opened(batch=batch, file=mapped)
+        return _unchanged(self, Opened(batch=batch, file=mapped))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +114,7 @@ class ParquetShard:
                 table = file.read_row_group(self.number, columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(self.path, error) from None
-        if table.num_rows != self.rows:
-            raise LoaderError(
-                f"{self.name} has {table.num_rows:,} rows, {self.rows:,} were counted: it changed meanwhile; load again"
-            )
-        return Opened(batch=_in_one(table))
+        return _unchanged(self, Opened(batch=in_one(table)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,10 +161,19 @@ def read_whole(path: Path, columns: Sequence[str] | None) -> Opened:
         return found.shards[0].open(columns)
     parts = [shard.open(columns).batch for shard in found.shards]
     schema = parts[0].schema if parts else found.schema.remove_metadata()
-    return Opened(batch=_in_one(pa.Table.from_batches(parts, schema=schema)))
+    return Opened(batch=in_one(pa.Table.from_batches(parts, schema=schema)))
 
 
-def _in_one(table: pa.Table) -> pa.RecordBatch:
+def _unchanged(shard: Shard, opened: Opened) -> Opened:
+    if opened.batch.num_rows != shard.rows:
+        raise LoaderError(
+            f"{shard.name} has {opened.batch.num_rows:,} rows, {shard.rows:,} were counted: it changed meanwhile; "
+            "load again"
+        )
+    return opened
+
+
+def in_one(table: pa.Table) -> pa.RecordBatch:
     """Return the rows of `table`, each column in one piece."""
     table = table.replace_schema_metadata(None).combine_chunks()
     batches = table.to_batches()

@@ -4,6 +4,7 @@ The manifest (`resources.storage.manifest`) is stored last: no manifest, no data
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,37 +97,22 @@ class SnapshotWriter:
             shards=Shards.of(item.shard for item in written),
             statistics=column_statistics(self._schema, (item.footer for item in written)),
         )
-        return put_dataset(
-            self._store,
-            made,
-            since=self._deletions,
-            partitions=partitions,
+        return replace(
+            put_dataset(self._store, made, since=self._deletions),
+            partitions=tuple(partitions),
             profile_digest=profile_digest,
             quarantine_digest=quarantine_digest,
             report_digest=report_digest,
         )
 
 
-def put_dataset(
-    store: Store,
-    made: Manifest,
-    *,
-    since: int,
-    partitions: Sequence[str] = (),
-    profile_digest: str | None = None,
-    quarantine_digest: str | None = None,
-    report_digest: str | None = None,
-) -> DatasetRef:
-    """Store the manifest of shards that are stored and return the reference to the dataset.
+def put_dataset(store: Store, made: Manifest, *, since: int) -> DatasetRef:
+    """Store the manifest of shards that are stored and return the reference to the dataset, as far as it tells.
 
     Args:
         store: Where the shards lie.
         made: The manifest.
         since: What `deletions` said before the first shard was stored.
-        partitions: Partition keys that it covers.
-        profile_digest: Digest of its profile.
-        quarantine_digest: Digest of the rows that were left out.
-        report_digest: Digest of the report of its making.
 
     Raises:
         ConflictError: If a shard was deleted as garbage since it was stored, which takes a day at least.
@@ -136,17 +122,7 @@ def put_dataset(
     settled = settle(store, keys, since=since)
     digest = put_object(store, encode(made))
     note_whole(store, digest, settled)
-    return DatasetRef(
-        digest=digest,
-        location=holder(store, object_key(digest)).url,
-        schema_fingerprint=digest_bytes(bytes(made.schema.serialize())),
-        rows=made.rows,
-        size_bytes=made.size_bytes,
-        partitions=tuple(partitions),
-        profile_digest=profile_digest,
-        quarantine_digest=quarantine_digest,
-        report_digest=report_digest,
-    )
+    return _reference(store, digest, made)
 
 
 def write_table(
@@ -185,7 +161,10 @@ def reference(store: Store, digest: str) -> DatasetRef:
         ObjectMissing: If the manifest is not there.
         IntegrityError: If it was altered, or is none.
     """
-    made = read_manifest(store, digest)
+    return _reference(store, digest, read_manifest(store, digest))
+
+
+def _reference(store: Store, digest: str, made: Manifest) -> DatasetRef:
     return DatasetRef(
         digest=digest,
         location=holder(store, object_key(digest)).url,
