@@ -52,6 +52,8 @@ class Stage:
     def _copy(self, part: Any, at: int) -> int:
         if isinstance(part, dict):
             part = list(part.values())
+        elif hasattr(part, "parts"):
+            part = part.parts
         if isinstance(part, list | tuple):
             for item in part:
                 at = self._copy(item, at)
@@ -59,9 +61,7 @@ class Stage:
         if isinstance(part, bytes | memoryview):
             self._view[at : at + len(part)] = part
             return at + len(part)
-        if hasattr(part, "offsets"):
-            part = part.values
-        elif hasattr(part, "numpy"):
+        if hasattr(part, "numpy"):
             part = part.numpy()
         elif not isinstance(part, np.ndarray):
             part = (

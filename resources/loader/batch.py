@@ -1,7 +1,6 @@
 """Owns one batch as its reader sees it: Arrow, numpy, torch or JAX, all over the same memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,30 +8,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from resources.errors import LoaderError
-from resources.loader.columns import Fixed, arrow, bits_of, fixed, matrix
+from resources.loader.columns import Fixed, arrow, bits_of
+from resources.loader.ragged import Ragged, is_ragged, ragged
 from resources.loader.slabs import Slab
-
-
-@dataclass(frozen=True, slots=True)
-class Ragged:
-    """Values of different lengths, end to end.
-
-    Attributes:
-        values: Elements of all rows: of texts and binaries, bytes.
-        offsets: Where each row begins in `values`, and where the last ends, shape ``(rows + 1,)``.
-    """
-
-    values: NDArray[Any]  # Any: of the type of the elements
-    offsets: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, row: int) -> NDArray[Any]:  # Any: as above
-        if not 0 <= row < len(self):
-            raise IndexError(f"row {row} of {len(self)}")
-        return self.values[self.offsets[row] : self.offsets[row + 1]]
-
 
 Values = NDArray[Any] | Ragged | np.ma.MaskedArray[Any, Any]  # Any: of any type
 
@@ -67,11 +45,14 @@ class Batch:
         slab = Slab(self._layouts, len(self))
         for number, values in enumerate(self._slab.values):
             array, valid, target = self._slab.arrays[number], self._slab.valid[number], slab.values[number]
+            spots = self._slab.spots[number]
             if values is not None and target is not None:
                 target[...] = values[self._start : self._stop]
                 slab.valid[number] = None if valid is None else valid[self._start : self._stop].copy()
             elif array is not None:
                 slab.arrays[number] = _copied(array.slice(self._start, len(self)))
+            elif spots is not None:
+                slab.spots[number] = spots.cut(self._start, self._stop).copied()
         return Batch(slab, 0, len(self), self._schema, self._layouts)
 
     def arrow(self) -> pa.RecordBatch:
@@ -99,7 +80,9 @@ class Batch:
         return arrow(values[self._start : self._stop], known, kind, layout)
 
     def _numpy(self, number: int, field: pa.Field) -> Values:
-        values = self._slab.values[number]
+        values, spots = self._slab.values[number], self._slab.spots[number]
+        if spots is not None:
+            return Ragged.apart(spots.cut(self._start, self._stop))
         if values is None:
             return _unfixed(self._arrow(number, field.type), field)
         cut = values[self._start : self._stop]
@@ -132,41 +115,6 @@ def _unfixed(array: pa.Array, field: pa.Field) -> Values:
     raise LoaderError(
         f"column {field.name!r} of type {field.type} has no form in numpy: read it as Arrow, or leave it out (columns)"
     )
-
-
-def is_ragged(kind: pa.DataType) -> bool:
-    """Return whether values of the type `kind` are stretches of bytes or numbers."""
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        layout = fixed(kind.value_type)
-        return layout is not None and not layout.shape
-    return kind in (pa.string(), pa.binary(), pa.large_string(), pa.large_binary())
-
-
-def ragged(array: pa.Array) -> Ragged:
-    """Return texts, binaries or lists of numbers without a copy of the elements.
-
-    Raises:
-        LoaderError: If an element of a list is null.
-    """
-    wide = pa.types.is_large_list(array.type) or array.type in (pa.large_string(), pa.large_binary())
-    lists = pa.types.is_list(array.type) or pa.types.is_large_list(array.type)
-    stored = array.buffers()[1]
-    offsets = np.frombuffer(stored, np.int64 if wide else np.int32) if stored is not None else np.zeros(1, np.int64)
-    offsets = offsets[array.offset : array.offset + len(array) + 1].astype(np.int64)
-    first, last = (int(offsets[0]), int(offsets[-1])) if len(offsets) else (0, 0)
-    if lists:
-        layout = fixed(array.type.value_type)
-        if layout is None:
-            raise TypeError(f"{array.type} is no list of numbers")
-        elements = array.values.slice(first, last - first)
-        values, valid = matrix(elements, layout)
-        if valid is not None:
-            raise LoaderError("a list holds a null, for which numpy has no place: read it as Arrow, or fill it before")
-    else:
-        data = array.buffers()[2]
-        whole = np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8)
-        values = whole[first:last]
-    return Ragged(values, offsets - first)
 
 
 def to_torch(values: Mapping[str, Values]) -> dict[str, Any]:  # Any: torch is optional and has no part in our types

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from resources.loader.bijection import Bijection
-from resources.loader.ragged import integers, picked
+from resources.loader.picking import integers, picked
 from resources.loader.shards import in_one
 from resources.storage.statistics import ColumnStatistics
 

@@ -16,8 +16,8 @@ from resources.loader.blend import Blend, check_weights
 from resources.loader.columns import Fixed, fixed
 from resources.loader.gather import Gathered, Gatherer
 from resources.loader.order import WIDE_BYTES, Epoch, OrderName, Span, words_of
+from resources.loader.picking import picked
 from resources.loader.projection import chosen
-from resources.loader.ragged import picked
 from resources.loader.slabs import Slab
 from resources.loader.sources import Dataset, Source, source_of
 from resources.loader.views import OPEN_SHARDS
@@ -66,8 +66,14 @@ class Feed(Protocol):
         """Whether copying waits for memory more than it works, so that two threads are quicker than one."""
         ...
 
-    def fill(self, epoch: int, ranges: Ranges, slab: Slab) -> None:
+    def fill(self, epoch: int, ranges: Ranges, slab: Slab, *, apart: bool) -> None:
         """Copy samples to `slab`, one range of positions of the epoch after the other.
+
+        Args:
+            epoch: Number of the epoch.
+            ranges: At least one.
+            slab: Where they go.
+            apart: Whether long values stay where they lie.
 
         Raises:
             LoaderError: If the data are not what they were said to be.
@@ -119,8 +125,8 @@ class _Single:
         self._ahead = Ahead(self.gatherer.open) if source.is_stored and order != "exact" else None
         self._epoch = lru_cache(maxsize=2)(lambda number: Epoch(layout, order, seed=seed, number=number))
 
-    def fill(self, epoch: int, ranges: Ranges, slab: Slab) -> None:
-        gathered = Gathered(slab, self.columns)
+    def fill(self, epoch: int, ranges: Ranges, slab: Slab, *, apart: bool) -> None:
+        gathered = Gathered(slab, self.columns, apart=apart)
         if self._ahead is not None:
             self._ahead.want(epoch, islice(self._epoch(epoch).shards_from(ranges[0][0]), self._together))
         for start, stop in _joined(ranges):
@@ -159,8 +165,8 @@ class _Mixed:
         self.row_bytes = max(feed.row_bytes for feed in feeds)
         self.waits = any(feed.waits for feed in feeds)
 
-    def fill(self, epoch: int, ranges: Ranges, slab: Slab) -> None:
-        gathered = Gathered(slab, self._feeds[0].columns)
+    def fill(self, epoch: int, ranges: Ranges, slab: Slab, *, apart: bool) -> None:
+        gathered = Gathered(slab, self._feeds[0].columns, apart=apart)
         order: list[np.ndarray[tuple[int], np.dtype[np.intp]]] = []
         for start, stop in _joined(ranges):
             first, last = epoch * self.rows + start, epoch * self.rows + stop
@@ -179,13 +185,15 @@ class _Mixed:
 
 def _permute(slab: Slab, order: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> None:
     for number, values in enumerate(slab.values):
-        valid, array = slab.valid[number], slab.arrays[number]
+        valid, array, spots = slab.valid[number], slab.arrays[number], slab.spots[number]
         if values is not None:
             values[: len(order)] = values[order]
         if valid is not None:
             valid[: len(order)] = valid[order]
         if array is not None:
             slab.arrays[number] = picked(array, order)
+        if spots is not None:
+            slab.spots[number] = spots.permuted(order)
 
 
 def _joined(ranges: Ranges) -> Iterator[tuple[int, int]]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from resources.loader.columns import Matrix
 from resources.loader.order import Piece, Pool, Span
-from resources.loader.ragged import Picks, assembled
+from resources.loader.picking import Picks, in_place, spots_of, taken
 from resources.loader.shards import Shard
 from resources.loader.slabs import Slab, aligned
 from resources.loader.views import Column, Rows, Views
@@ -51,28 +51,40 @@ class Gathered:
     Args:
         slab: The slab.
         columns: Its columns.
+        apart: Whether long values stay where they lie.
 
     Attributes:
         slab: The slab.
         rows: Samples that it has so far.
-        picks: Of each column of no fixed width, what is picked for it; all of it is copied at the end.
+        picks: Of each column of no fixed width, what is picked for it, until the end.
     """
 
-    def __init__(self, slab: Slab, columns: Sequence[Column]) -> None:
+    def __init__(self, slab: Slab, columns: Sequence[Column], *, apart: bool) -> None:
         self.slab = slab
+        self._apart = apart
         self.rows = 0
         self.picks: list[list[Picks]] = [[] for _ in columns]
         self._columns = columns
 
     def finish(self) -> None:
-        """Copy the columns of no fixed width.
+        """Give the slab its columns of no fixed width.
 
         Raises:
             LoaderError: If their values are too long for their type.
         """
         for number, (column, picks) in enumerate(zip(self._columns, self.picks, strict=True)):
             if picks:
-                self.slab.arrays[number] = assembled(picks, column.kind, self.slab.arena(number).of)
+                self._put(number, column.kind, picks)
+
+    def _put(self, number: int, kind: pa.DataType, picks: Sequence[Picks]) -> None:
+        array = in_place(picks)
+        spots = None if array is not None else spots_of(picks, kind)
+        if spots is None:
+            self.slab.arrays[number] = taken(picks) if array is None else array
+        elif self._apart:
+            self.slab.spots[number] = spots
+        else:
+            self.slab.arrays[number] = spots.end_to_end(kind, self.slab.arena(number).of)
 
 
 class Gatherer:
@@ -152,33 +164,44 @@ class Gatherer:
 
     def _from_many(self, span: Span, slab: Slab, at: int, picks: list[list[Picks]]) -> None:
         """Pick rows of several shards."""
-        owners, rows = span.pool.owned(span.pool.places(span.start, span.stop))
-        used = np.flatnonzero(np.bincount(owners, minlength=len(span.pool.pieces)))
-        numbers = np.empty(len(span.pool.pieces), np.intp)
-        numbers[used] = np.arange(len(used))
-        several = _Several([span.pool.pieces[piece].shard for piece in used.tolist()], numbers[owners], rows)
-        count = span.stop - span.start
+        pool, count = span.pool, span.stop - span.start
+        places = pool.places(span.start, span.stop)
+        blocks = pool.blocks_of(places)
+        several: _Several | None = None
         for number, column in enumerate(self._columns):
-            sources = [self._views.of(shard)[number] for shard in several.shards]
-            target = slab.values[number]
-            if target is None or column.layout is None:
-                picks[number].append(Picks([one.values for one in sources], several.owners, rows))
+            target, valid = slab.values[number], slab.valid[number]
+            out = None if target is None else target[at : at + count]
+            if out is not None and valid is None and self._picked_together(number, pool, places, blocks, out):
                 continue
-            out = target[at : at + count]
+            several = several or _Several.of(pool, places)
+            sources = [self._views.of(shard)[number] for shard in several.shards]
+            if out is None or column.layout is None:
+                picks[number].append(Picks([one.values for one in sources], several.owners, several.rows))
+                continue
             direct = out if column.picked is None else np.empty((count, *column.layout.shape), column.layout.dtype)
-            together = self._views.side_by_side(number, several.shards)
-            if together is None:
-                several.copy([one.values for one in sources], direct)
-            else:
-                values, firsts = together
-                _take(values, firsts[several.owners] + rows, direct)
+            several.copy([one.values for one in sources], direct)
             if column.picked is not None:
                 out[...] = direct[:, list(column.picked)]
             if any(one.valid is not None for one in sources):
                 known = [np.ones(len(one.values), np.bool_) if one.valid is None else one.valid for one in sources]
                 several.copy(known, _valid_of(slab, number)[at : at + count])
-            elif (valid := slab.valid[number]) is not None:
+            elif valid is not None:
                 valid[at : at + count] = True
+
+    def _picked_together(
+        self, number: int, pool: Pool, places: NDArray[np.intp], blocks: NDArray[np.intp], out: Matrix
+    ) -> bool:
+        """Pick rows of a column by one call for all shards; return whether they lie so that this is possible."""
+        spread = self._views.spread(number, pool)
+        rows = None if spread is None else spread.rows(places, blocks)
+        if spread is None or rows is None:
+            return False
+        picked = self._columns[number].picked
+        if picked is None:
+            _take(spread.space.values, rows, out)
+        else:
+            out[...] = spread.space.values.take(rows, axis=0)[:, list(picked)]
+        return True
 
     def _stage(self, pool: Pool) -> _Staged:
         """Return the pool with its rows in one piece, to be left again."""
@@ -309,6 +332,15 @@ class _Several:
     shards: list[int]
     owners: NDArray[np.intp]
     rows: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, pool: Pool, places: NDArray[np.intp]) -> "_Several":
+        """Return the rows of a pool at some places."""
+        owners, rows = pool.owned(places)
+        used = np.flatnonzero(np.bincount(owners, minlength=len(pool.pieces)))
+        numbers = np.empty(len(pool.pieces), np.intp)
+        numbers[used] = np.arange(len(used))
+        return cls([pool.pieces[piece].shard for piece in used.tolist()], numbers[owners], rows)
 
     def copy(self, sources: Sequence[Matrix], out: Matrix) -> None:
         """Copy the rows to `out`: matrix by matrix into one piece, then each to its place."""

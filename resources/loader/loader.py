@@ -193,7 +193,7 @@ class Loader:
 
     def numpy(self) -> "Batches[dict[str, Values]]":
         """Return the same batches as numpy arrays by column: matrices without a copy, `Ragged` for texts and lists."""
-        return Batches(self.__len__, lambda: self._iterate(self._numpy))
+        return Batches(self.__len__, lambda: self._iterate(self._numpy, apart=True))
 
     def torch(self) -> "Batches[dict[str, Any]]":  # Any: torch is optional and has no part in our types
         """Return the same batches as torch tensors by column, without a copy."""
@@ -209,12 +209,12 @@ class Loader:
     def _numpy(self, batch: Batch) -> dict[str, Values]:
         return batch.copied().numpy() if self._copy else batch.numpy()
 
-    def _iterate(self, form: Callable[[Batch], _T]) -> Generator[_T]:
+    def _iterate(self, form: Callable[[Batch], _T], *, apart: bool = False) -> Generator[_T]:
         began = self._clock.begin()
         epoch = self._epoch
         is_first = True
         try:
-            with closing(self._slabs(epoch)) as slabs:
+            with closing(self._slabs(epoch, apart)) as slabs:
                 for slab, parts in slabs:
                     at = 0
                     for part in parts:
@@ -232,12 +232,12 @@ class Loader:
         finally:
             self._clock.end()
 
-    def _slabs(self, epoch: int) -> Generator[tuple[Slab, Sequence[_Part]]]:
+    def _slabs(self, epoch: int, apart: bool) -> Generator[tuple[Slab, Sequence[_Part]]]:
         """Yield filled slabs and the batches in each, in order; others are filled meanwhile."""
         todo = self._grouped(self._parts())
         if self._threads == 0:
             for parts in todo:
-                slab = self._waited(lambda parts=parts: self._filled(epoch, parts))
+                slab = self._waited(lambda parts=parts: self._filled(epoch, parts, apart))
                 yield slab, parts
                 self._ring.give(slab, keep=_RESTING)
             return
@@ -245,7 +245,7 @@ class Loader:
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="penstock-loader")
         try:
             for parts in todo:
-                ahead.append((pool.submit(self._filled, epoch, parts), parts))
+                ahead.append((pool.submit(self._filled, epoch, parts, apart), parts))
                 if len(ahead) > self._threads + _AHEAD:
                     yield from self._next(ahead)
             while ahead:
@@ -266,10 +266,10 @@ class Loader:
         self._clock.waited_s += time.perf_counter() - began
         return slab
 
-    def _filled(self, epoch: int, parts: Sequence[_Part]) -> Slab:
+    def _filled(self, epoch: int, parts: Sequence[_Part], apart: bool) -> Slab:
         began = time.perf_counter()
         slab = self._ring.take()
-        self._feed.fill(epoch, [(part.start, part.stop) for part in parts], slab)
+        self._feed.fill(epoch, [(part.start, part.stop) for part in parts], slab, apart=apart)
         self._clock.gathered(time.perf_counter() - began)
         return slab
 

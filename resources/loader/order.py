@@ -141,12 +141,16 @@ class Pool:
 
     def owned(self, places: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
         """Return number of the piece and row within its shard of rows of the pool, each of the shape of `places`."""
-        owners, firsts, starts = self._blocks
-        blocks = np.searchsorted(starts, places, side="right") - 1
+        owners, firsts, starts = self.blocks
+        blocks = self.blocks_of(places)
         return owners[blocks], places - starts[blocks] + firsts[blocks]
 
+    def blocks_of(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return the number of the block of each row of the pool, of the shape of `places`."""
+        return np.searchsorted(self.blocks[2], places, side="right") - 1
+
     @cached_property
-    def _blocks(self) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
+    def blocks(self) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
         """Piece, first row in its shard, and first place in the pool of each block."""
         counts = [len(piece.firsts) for piece in self.pieces]
         rows = np.repeat([piece.rows for piece in self.pieces], counts)

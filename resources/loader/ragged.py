@@ -1,126 +1,98 @@
-"""Owns the picking of values of no fixed width: short ones by Arrow, long ones one by one into memory of the ring."""
+"""Owns values of different lengths as their reader sees them in numpy: end to end, or each where it lies."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from resources.errors import LoaderError
-
-LONG_BYTES = 1024
-"""From this mean length on a value is copied as fast alone as by Arrow, and needs no new memory."""
-_SMALL = (pa.string(), pa.binary())
-_LARGE = (pa.large_string(), pa.large_binary())
-
-Memory = Callable[[int], NDArray[np.uint8]]
+from resources.loader.columns import fixed, matrix
+from resources.loader.picking import Spots
 
 
-@dataclass(frozen=True, slots=True)
-class Picks:
-    """Rows of some arrays, in an order of their own.
+class Ragged:
+    """Values of different lengths.
 
-    Attributes:
-        arrays: Where they lie.
-        owners: Which of the arrays each row is of, shape ``(rows,)``; None where there is one.
-        rows: Their places within these, shape ``(rows,)``.
-    """
-
-    arrays: Sequence[pa.Array]
-    owners: NDArray[np.intp] | None
-    rows: NDArray[np.int64]
-
-
-def assembled(picks: Sequence[Picks], kind: pa.DataType, memory: Memory) -> pa.Array:
-    """Return the picked values, one after the other.
+    No row is copied: `ragged[row]` is a view of the memory or the mapped file that it lies in. Long values that lie
+    apart are put end to end when `values` is first asked for; who only sends them somewhere sends `parts`.
 
     Args:
-        picks: At least one.
-        kind: Their type.
-        memory: Returns memory for so many bytes; what is returned may lie in it.
+        values: Elements of all rows, end to end: of texts and binaries, bytes.
+        offsets: Where each row begins in `values`, and where the last ends, shape ``(rows + 1,)``.
+    """
+
+    def __init__(self, values: NDArray[Any], offsets: NDArray[np.int64]) -> None:  # Any: of the type of the elements
+        self._values: NDArray[Any] | None = values  # Any: as above
+        self._parts: list[NDArray[Any]] | None = None  # Any: as above
+        self.offsets = offsets
+
+    @classmethod
+    def apart(cls, spots: Spots) -> "Ragged":
+        """Return long values, each where it lies."""
+        made = cls(np.empty(0, np.uint8), np.cumsum([0, *spots.lengths.tolist()], dtype=np.int64))
+        made._values, made._parts = None, list(spots.views())
+        return made
+
+    @property
+    def values(self) -> NDArray[Any]:  # Any: as above
+        """Elements of all rows, end to end."""
+        if self._values is None:
+            self._values = np.concatenate(self.parts)
+        return self._values
+
+    @property
+    def parts(self) -> list[NDArray[Any]]:  # Any: as above
+        """What gives `values` if it is put end to end, without a copy: one array, or one a row."""
+        if self._parts is None:
+            return [self.values]
+        return self._parts
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> NDArray[Any]:  # Any: as above
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)}")
+        if self._parts is not None:
+            return self._parts[row]
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:  # Any: as above
+        return (self[row] for row in range(len(self)))
+
+
+def is_ragged(kind: pa.DataType) -> bool:
+    """Return whether values of the type `kind` are stretches of bytes or numbers."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        layout = fixed(kind.value_type)
+        return layout is not None and not layout.shape
+    return kind in (pa.string(), pa.binary(), pa.large_string(), pa.large_binary())
+
+
+def ragged(array: pa.Array) -> Ragged:
+    """Return texts, binaries or lists of numbers without a copy of the elements.
 
     Raises:
-        LoaderError: If they are too long for their type.
+        LoaderError: If an element of a list is null.
     """
-    if kind in _SMALL + _LARGE and not any(array.null_count for pick in picks for array in pick.arrays):
-        located = [_located(pick) for pick in picks]
-        lengths = np.concatenate([ends - starts for _, starts, ends in located])
-        total = int(lengths.sum())
-        if total >= LONG_BYTES * max(len(lengths), 1):
-            return _copied(located, lengths, total, kind, memory)
-    parts = [_taken(pick) for pick in picks]
-    return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
-
-
-def picked(array: pa.Array, rows: NDArray[np.int64]) -> pa.Array:
-    """Return rows of `array`, by Arrow."""
-    return array.take(integers(rows))
-
-
-def integers(values: NDArray[np.int64]) -> pa.Array:
-    """Return `values` as an Arrow array; unlike `pa.array` it does not import pandas."""
-    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
-
-
-def _taken(pick: Picks) -> pa.Array:
-    if pick.owners is None:
-        return picked(pick.arrays[0], pick.rows)
-    together: list[pa.Array] = []
-    places: list[NDArray[np.intp]] = []
-    for number, array in enumerate(pick.arrays):
-        mine = np.flatnonzero(pick.owners == number)
-        places.append(mine)
-        together.append(picked(array, pick.rows[mine]))
-    back = np.empty(len(pick.rows), np.int64)
-    back[np.concatenate(places)] = np.arange(len(pick.rows))
-    return picked(pa.concat_arrays(together), back)
-
-
-_Offsets = NDArray[np.int32] | NDArray[np.int64]
-_Located = tuple[list[NDArray[np.uint8]], NDArray[np.int64], NDArray[np.int64]]
-
-
-def _located(pick: Picks) -> _Located:
-    """Return the bytes that each picked value lies in, where it starts in them, and where it ends."""
-    data: list[NDArray[np.uint8]] = []
-    bounds: list[tuple[_Offsets, _Offsets]] = []
-    for array in pick.arrays:
-        stored = array.buffers()
-        offsets: _Offsets = (
-            np.frombuffer(stored[1], np.int64) if array.type in _LARGE else np.frombuffer(stored[1], np.int32)
-        )
-        offsets = offsets[array.offset :]
-        data.append(np.frombuffer(stored[2], np.uint8) if stored[2] is not None and stored[2].size else _NOTHING)
-        bounds.append((offsets[:-1], offsets[1:]))
-    if pick.owners is None:
-        starts, ends = bounds[0]
-        return [data[0]] * len(pick.rows), starts[pick.rows].astype(np.int64), ends[pick.rows].astype(np.int64)
-    first, last = np.empty(len(pick.rows), np.int64), np.empty(len(pick.rows), np.int64)
-    for number, (starts, ends) in enumerate(bounds):
-        mine = pick.owners == number
-        first[mine], last[mine] = starts[pick.rows[mine]], ends[pick.rows[mine]]
-    return [data[owner] for owner in pick.owners.tolist()], first, last
-
-
-_NOTHING = np.empty(0, np.uint8)
-
-
-def _copied(
-    located: Sequence[_Located], lengths: NDArray[np.int64], total: int, kind: pa.DataType, memory: Memory
-) -> pa.Array:
-    wide = kind in _LARGE
-    if not wide and total >= 2**31:
-        raise LoaderError(
-            f"{len(lengths):,} values of type {kind} have {total:,} bytes, 2 GiB at most fit: choose a smaller "
-            f"batch_size, or store the column as large_{kind}"
-        )
-    offsets = np.zeros(len(lengths) + 1, np.int64 if wide else np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    out = memory(total)
-    at = 0
-    for data, starts, ends in located:
-        for source, start, end in zip(data, starts.tolist(), ends.tolist(), strict=True):
-            out[at : at + end - start] = source[start:end]
-            at += end - start
-    return pa.Array.from_buffers(kind, len(lengths), [None, pa.py_buffer(offsets), pa.py_buffer(out)])
+    wide = pa.types.is_large_list(array.type) or array.type in (pa.large_string(), pa.large_binary())
+    lists = pa.types.is_list(array.type) or pa.types.is_large_list(array.type)
+    stored = array.buffers()[1]
+    offsets = np.frombuffer(stored, np.int64 if wide else np.int32) if stored is not None else np.zeros(1, np.int64)
+    offsets = offsets[array.offset : array.offset + len(array) + 1].astype(np.int64)
+    first, last = (int(offsets[0]), int(offsets[-1])) if len(offsets) else (0, 0)
+    if lists:
+        layout = fixed(array.type.value_type)
+        if layout is None:
+            raise TypeError(f"{array.type} is no list of numbers")
+        elements = array.values.slice(first, last - first)
+        values, valid = matrix(elements, layout)
+        if valid is not None:
+            raise LoaderError("a list holds a null, for which numpy has no place: read it as Arrow, or fill it before")
+    else:
+        data = array.buffers()[2]
+        whole = np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8)
+        values = whole[first:last]
+    return Ragged(values, offsets - first)

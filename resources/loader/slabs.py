@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from resources.loader.columns import Fixed, Matrix
+from resources.loader.picking import Spots
 
 ALIGNMENT = 64
 """Bytes; Arrow recommends it, and JAX takes memory without a copy only so."""
@@ -30,15 +31,17 @@ class Slab:
         values: Matrix of each column of fixed width, shape ``(rows, *layout.shape)``; None for each other.
         valid: Which rows of each column have a value; None where all have.
         arrays: Arrow array of each column of no fixed width, once filled.
+        spots: Instead of it, where the values lie.
     """
 
-    __slots__ = ("_arenas", "_idle_references", "_roots", "arrays", "valid", "values")
+    __slots__ = ("_arenas", "_idle_references", "_roots", "arrays", "spots", "valid", "values")
 
     def __init__(self, columns: Sequence[Fixed | None], rows: int) -> None:
         self._roots: list[NDArray[np.uint8]] = []
         self.values: list[Matrix | None] = [layout and self._matrix(layout, rows) for layout in columns]
         self.valid: list[NDArray[np.bool_] | None] = [None] * len(columns)
         self.arrays: list[pa.Array | None] = [None] * len(columns)
+        self.spots: list[Spots | None] = [None] * len(columns)
         self._arenas: dict[int, Arena] = {}
         self._idle_references = [sys.getrefcount(root) for root in self._roots]
 
@@ -54,6 +57,7 @@ class Slab:
     def clear(self) -> None:
         """Let go of what the last use left."""
         self.arrays = [None] * len(self.arrays)
+        self.spots = [None] * len(self.spots)
         self.valid = [None] * len(self.valid)
 
     def _matrix(self, layout: Fixed, rows: int) -> Matrix:

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from resources.errors import LoaderError
 from resources.loader.columns import Fixed, Matrix, matrix
 from resources.loader.mapping import Mapped
+from resources.loader.order import Pool
 from resources.loader.shards import Opened, Shard
 from resources.loader.space import Space
+from resources.loader.spread import Spread
 
 DECODED_BYTES = 128 * 2**20
 """Most bytes of shards that were decoded, unless one window has more."""
@@ -74,6 +77,7 @@ class Views:
         self._open: OrderedDict[int, _Open] = OrderedDict()
         self._decoded_bytes = 0
         self._spaces: dict[int, Space | None] = {}
+        self._spreads: WeakKeyDictionary[Pool, dict[int, Spread]] = WeakKeyDictionary()
         self._lock = Lock()
 
     def of(self, shard: int) -> list[Rows]:
@@ -99,28 +103,26 @@ class Views:
     def _is_too_much(self) -> bool:
         return len(self._open) > self._most or self._decoded_bytes > DECODED_BYTES
 
-    def side_by_side(self, column: int, shards: Sequence[int]) -> tuple[Matrix, NDArray[np.int64]] | None:
-        """Return one matrix over several shards, and in which of its rows each of them begins.
-
-        Returns:
-            None where they do not lie in files that can be mapped so.
-        """
+    def spread(self, column: int, pool: Pool) -> Spread | None:
+        """Return where the rows of a column of `pool` lie side by side; None where nothing can be mapped so."""
         space = self._space(column)
         if space is None:
             return None
-        firsts: list[int] = []
-        for shard in shards:
-            rows = self.of(shard)[column]
-            if rows.file is None:
-                return None
-            try:
-                first = space.first(shard, rows.file.path, rows.offset, len(rows.values))
-            except OSError:  # no more maps are to be had
-                return None
-            if first is None:
-                return None
-            firsts.append(first)
-        return space.values, np.array(firsts, np.int64)
+        with self._lock:
+            spreads = self._spreads.setdefault(pool, {})
+            found = spreads.get(column)
+            if found is None or found.space is not space:
+                found = spreads[column] = Spread(pool, space, lambda shard: self._first(column, shard, space))
+            return found
+
+    def _first(self, column: int, shard: int, space: Space) -> int | None:
+        rows = self.of(shard)[column]
+        if rows.file is None or rows.valid is not None:
+            return None
+        try:
+            return space.first(shard, rows.file.path, rows.offset, len(rows.values))
+        except OSError:  # no more maps are to be had
+            return None
 
     def _space(self, column: int) -> Space | None:
         with self._lock:

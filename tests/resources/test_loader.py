@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from resources.errors import IntegrityError, LoaderError, ObjectMissing
 from resources.loader import Loader, State, views
-from resources.loader.batch import Ragged
 from resources.loader.packing import unpacked
+from resources.loader.ragged import Ragged
 from resources.storage.datasets import write_table
 from resources.storage.store import open_store
 from tests.resources.loading import ids, rows_of, write_arrow, write_parquet
@@ -179,6 +179,30 @@ def test_columns_are_matrices_texts_ragged_and_nulls_masked(folder):
     assert batch["list"][4].tolist() == [0, 1, 2, 3]
     assert batch["even"].tolist() == [True, False] * 50
     assert batch["holed"].mask.tolist() == [number % 7 == 0 for number in range(100)]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dataset", ["folder", "mixture"])
+def test_long_values_are_the_same_where_they_lie_end_to_end_and_as_arrow(folder, order, dataset):
+    given = folder if dataset == "folder" else {folder: 1.0, str(folder): 2.0}
+    expected = [value for batch in Loader(given, 100, columns=["long"], order=order) for value in batch["long"]]
+    loader, at = Loader(given, 100, columns=["long"], order=order, copy=order == "run"), 0
+    for batch in loader.numpy():
+        values = batch["long"]
+        assert [bytes(row) for row in values] == [value.as_py() for value in expected[at : at + len(values)]]
+        assert b"".join(map(bytes, values.parts)) == values.values.tobytes()
+        assert len(values.values) == values.offsets[-1]
+        at += len(values)
+    assert at == len(expected)
+
+
+@pytest.mark.parametrize(("order", "size"), [("sequential", 100), ("run", 64)])
+def test_values_that_follow_each_other_in_a_file_are_not_copied(tmp_path, order, size):
+    folder = write_arrow(tmp_path / "arrow", [640])
+    arrow = next(iter(Loader(folder, size, columns=["long"], order=order)))["long"]
+    again = next(iter(Loader(folder, size, columns=["long"], order=order, copy=True)))["long"]
+    assert arrow.equals(again)
+    assert arrow.buffers()[2].size > again.buffers()[2].size  # it is the whole shard's
 
 
 def test_numbers_lie_in_aligned_memory_that_dlpack_hands_on(folder):
