@@ -17,6 +17,7 @@ from resources.errors import LoaderError
 from resources.loader.batch import Batch, Values, to_jax, to_torch
 from resources.loader.feed import feed_of, threads_for
 from resources.loader.order import ORDERS, OrderName
+from resources.loader.pace import Pace
 from resources.loader.slabs import Ring, Slab
 from resources.loader.sources import Dataset
 from resources.loader.state import State
@@ -64,8 +65,8 @@ class Loader:
         drop_last: Whether to leave out the last step of an epoch where it has fewer samples than the others.
         copy: Whether each batch has memory of its own. Otherwise it lies in a slab with others, which all stay in
             memory while one of them is held.
-        threads: How many copy ahead; 0 means that nothing is done ahead. By default one, two where single rows are
-            fetched from all over memory, none on a machine with one processor.
+        threads: How many copy ahead; 0 means that nothing is done ahead. By default one, or two where single rows are
+            fetched from all over memory, unless none is measured to be quicker.
         store: Where datasets lie; by default that of the `PENSTOCK_*` settings.
 
     Raises:
@@ -97,7 +98,7 @@ class Loader:
         if order not in ORDERS:
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
         self._feed = feed_of(dataset, store, columns, order, seed)
-        self._threads = threads_for(self._feed) if threads is None else threads
+        self._pace = Pace(threads, threads_for(self._feed))
         self._batch_size = batch_size
         self._order: OrderName = order
         self._seed = seed
@@ -176,6 +177,7 @@ class Loader:
             gathered_s=self._clock.gathered_s,
             first_batch_s=self._clock.first_batch_s,
             slabs_replaced=self._ring.replaced,
+            threads=self._pace.threads,
         )
 
     def __len__(self) -> int:
@@ -234,20 +236,17 @@ class Loader:
 
     def _slabs(self, epoch: int, apart: bool) -> Generator[tuple[Slab, Sequence[_Part]]]:
         """Yield filled slabs and the batches in each, in order; others are filled meanwhile."""
-        todo = self._grouped(self._parts())
-        if self._threads == 0:
-            for parts in todo:
-                slab = self._waited(lambda parts=parts: self._filled(epoch, parts, apart))
-                yield slab, parts
-                self._ring.give(slab, keep=_RESTING)
-            return
         ahead: deque[tuple[Future[Slab], Sequence[_Part]]] = deque()
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="penstock-loader")
+        pool = ThreadPoolExecutor(max(self._pace.most, 1), thread_name_prefix="penstock-loader")
         try:
-            for parts in todo:
-                ahead.append((pool.submit(self._filled, epoch, parts, apart), parts))
-                if len(ahead) > self._threads + _AHEAD:
+            for parts in self._grouped(self._parts()):
+                threads = self._pace.threads
+                if threads:
+                    ahead.append((pool.submit(self._filled, epoch, parts, apart), parts))
+                while len(ahead) > (threads + _AHEAD if threads else 0):
                     yield from self._next(ahead)
+                if not threads:
+                    yield from self._handed(self._waited(lambda parts=parts: self._filled(epoch, parts, apart)), parts)
             while ahead:
                 yield from self._next(ahead)
         finally:
@@ -257,8 +256,13 @@ class Loader:
         future, parts = ahead.popleft()
         slab = self._waited(future.result)
         del future
+        yield from self._handed(slab, parts)
+
+    def _handed(self, slab: Slab, parts: Sequence[_Part]) -> Generator[tuple[Slab, Sequence[_Part]]]:
+        """Yield a slab, and take it back when the next one is wanted."""
         yield slab, parts
-        self._ring.give(slab, keep=self._threads + _AHEAD + _RESTING)
+        self._ring.give(slab, keep=self._pace.most + _AHEAD + _RESTING)
+        self._pace.note(sum(part.stop - part.start for part in parts), self._clock.lap_s())
 
     def _waited(self, result: Callable[[], Slab]) -> Slab:
         began = time.perf_counter()

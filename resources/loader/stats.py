@@ -18,6 +18,7 @@ class LoaderStats:
         gathered_s: How long threads copied samples, all together.
         first_batch_s: From the start of an epoch's iteration to its first batch, for the latest.
         slabs_replaced: Slabs whose batches were still held when their turn came again, so that others were allocated.
+        threads: How many copy ahead at present.
     """
 
     rows: int
@@ -28,6 +29,7 @@ class LoaderStats:
     gathered_s: float
     first_batch_s: float
     slabs_replaced: int
+    threads: int
 
     @property
     def rows_per_s(self) -> float:
@@ -57,11 +59,17 @@ class Clock:
         self._lock = Lock()
         self._before_s = 0.0
         self._began: float | None = None
+        self._lap = 0.0
 
     def begin(self) -> float:
         """Start counting an iteration; return the time."""
-        self._began = time.perf_counter()
+        self._began = self._lap = time.perf_counter()
         return self._began
+
+    def lap_s(self) -> float:
+        """Return the seconds since this was last asked, or the iteration began."""
+        before, self._lap = self._lap, time.perf_counter()
+        return self._lap - before
 
     def gathered(self, took_s: float) -> None:
         """Add what a thread spent on copying."""
