@@ -23,6 +23,7 @@ from resources.loader.sources import Dataset, Source, source_of
 from resources.loader.views import OPEN_SHARDS
 
 if TYPE_CHECKING:
+    from resources.loader.where import Filters
     from resources.storage.store import Store
 
 Ranges = Sequence[tuple[int, int]]
@@ -83,10 +84,12 @@ class Feed(Protocol):
 
 def feed_of(
     dataset: "Dataset | Mapping[Dataset, float]",
-    store: "Store | None",
     columns: Sequence[str] | None,
     order: OrderName,
     seed: int,
+    *,
+    store: "Store | None",
+    where: "Filters | None",
 ) -> Feed:
     """Return what fills slabs with a dataset, or with several by their weights.
 
@@ -94,11 +97,20 @@ def feed_of(
         LoaderError: If one cannot be read, or they cannot be mixed.
     """
     if not isinstance(dataset, Mapping):
-        return _Single(source_of(dataset, store), columns, order, seed)
+        return _Single(_source(dataset, store, where), columns, order, seed)
     if not dataset:
         raise LoaderError("a mixture of no datasets: give at least one, with its weight")
-    feeds = [_Single(source_of(one, store), columns, order, seed) for one in dataset]
+    feeds = [_Single(_source(one, store, where), columns, order, seed) for one in dataset]
     return feeds[0] if len(feeds) == 1 else _Mixed(feeds, list(dataset.values()), seed)
+
+
+def _source(dataset: Dataset, store: "Store | None", where: "Filters | None") -> Source:
+    source = source_of(dataset, store)
+    if where is None:
+        return source
+    from resources.loader.selection import selected
+
+    return selected(source, where)
 
 
 class _Single:
@@ -120,6 +132,7 @@ class _Single:
             self.columns,
             row_bytes=self.row_bytes,
             together=together,
+            chosen=source.chosen,
             most=2 * together if source.is_stored and order != "exact" else OPEN_SHARDS,
         )
         self._ahead = Ahead(self.gatherer.open) if source.is_stored and order != "exact" else None

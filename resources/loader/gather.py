@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from resources.loader.columns import Matrix
 from resources.loader.order import Piece, Pool, Span
-from resources.loader.picking import Picks, in_place, spots_of, taken
+from resources.loader.picking import Picks, in_place, picked, spots_of, taken
 from resources.loader.shards import Shard
 from resources.loader.slabs import Slab, aligned
+from resources.loader.sources import Chosen
 from resources.loader.views import Column, Rows, Views
 
 STAGED_BYTES = 16 * 2**20
@@ -95,13 +96,22 @@ class Gatherer:
         columns: What is read of each.
         row_bytes: Mean bytes of a row of these columns.
         together: How many shards the order reads at a time.
+        chosen: Rows of each shard that there are for the order; None means all of it, or of all shards.
         most: How many shards stay open at most.
     """
 
     def __init__(
-        self, shards: Sequence[Shard], columns: Sequence[Column], *, row_bytes: float, together: int, most: int
+        self,
+        shards: Sequence[Shard],
+        columns: Sequence[Column],
+        *,
+        row_bytes: float,
+        together: int,
+        chosen: Sequence[Chosen | None] | None,
+        most: int,
     ) -> None:
         self._columns = columns
+        self._chosen = chosen
         self._row_bytes = row_bytes
         self._views = Views(shards, columns, together=together, most=most)
         self._staged: OrderedDict[Pool, _Staged] = OrderedDict()
@@ -127,7 +137,7 @@ class Gatherer:
 
     def _gather(self, span: Span, slab: Slab, at: int, picks: list[list[Picks]]) -> None:
         pool = span.pool
-        if len(pool.pieces) == 1 and len(pool.pieces[0].firsts) == 1:
+        if self._chosen is None and len(pool.pieces) == 1 and len(pool.pieces[0].firsts) == 1:
             (piece,) = pool.pieces
             rows = self._views.of(piece.shard)
             first, last = int(piece.firsts[0]), int(piece.firsts[0]) + piece.rows
@@ -171,9 +181,10 @@ class Gatherer:
         for number, column in enumerate(self._columns):
             target, valid = slab.values[number], slab.valid[number]
             out = None if target is None else target[at : at + count]
-            if out is not None and valid is None and self._picked_together(number, pool, places, blocks, out):
+            is_plain = out is not None and valid is None and self._chosen is None
+            if out is not None and is_plain and self._picked_together(number, pool, places, blocks, out):
                 continue
-            several = several or _Several.of(pool, places)
+            several = several or self._several(pool, places)
             sources = [self._views.of(shard)[number] for shard in several.shards]
             if out is None or column.layout is None:
                 picks[number].append(Picks([one.values for one in sources], several.owners, several.rows))
@@ -188,6 +199,19 @@ class Gatherer:
             elif valid is not None:
                 valid[at : at + count] = True
 
+    def _several(self, pool: Pool, places: NDArray[np.intp]) -> "_Several":
+        """Return which rows of which shards are at some places of a pool."""
+        found = _Several.of(pool, places)
+        for number, shard in enumerate(found.shards):
+            chosen = self._chosen_of(shard)
+            if chosen is not None:
+                mine = found.owners == number
+                found.rows[mine] = chosen[found.rows[mine]]
+        return found
+
+    def _chosen_of(self, shard: int) -> Chosen | None:
+        return None if self._chosen is None else self._chosen[shard]
+
     def _picked_together(
         self, number: int, pool: Pool, places: NDArray[np.intp], blocks: NDArray[np.intp], out: Matrix
     ) -> bool:
@@ -196,11 +220,11 @@ class Gatherer:
         rows = None if spread is None else spread.rows(places, blocks)
         if spread is None or rows is None:
             return False
-        picked = self._columns[number].picked
-        if picked is None:
+        wanted = self._columns[number].picked
+        if wanted is None:
             _take(spread.space.values, rows, out)
         else:
-            out[...] = spread.space.values.take(rows, axis=0)[:, list(picked)]
+            out[...] = spread.space.values.take(rows, axis=0)[:, list(wanted)]
         return True
 
     def _stage(self, pool: Pool) -> _Staged:
@@ -236,31 +260,41 @@ class Gatherer:
         starts = np.cumsum([0, *(piece.total_rows for piece in pieces)]).tolist()
         opened = {piece.shard: self._views.of(piece.shard) for piece in pieces}
         made: list[Rows] = []
+        chosen = [_chosen_rows(piece, self._chosen_of(piece.shard)) for piece in pieces]
         for number, column in enumerate(self._columns):
             sources = [opened[piece.shard][number] for piece in pieces]
             if column.layout is None:
-                made.append(Rows(pa.concat_arrays(list(_stretches(pieces, sources)))))
+                made.append(Rows(pa.concat_arrays(list(_stretches(pieces, chosen, sources)))))
                 continue
             needed = pool.rows * column.layout.row_bytes
             kept = memory[number]
             if kept is None or len(kept) < needed:
                 kept = memory[number] = aligned(needed + needed // 8)
             values = kept[:needed].view(column.layout.dtype).reshape(pool.rows, *column.layout.shape)
-            for piece, source, start in zip(pieces, sources, starts, strict=False):
-                _copy(piece, source.values, values, start)
+            for piece, rows, source, start in zip(pieces, chosen, sources, starts, strict=False):
+                _copy(piece, rows, source.values, values[start : start + piece.total_rows])
             valid: NDArray[np.bool_] | None = None
             if any(source.valid is not None for source in sources):
                 valid = np.ones(pool.rows, np.bool_)
-                for piece, source, start in zip(pieces, sources, starts, strict=False):
+                for piece, rows, source, start in zip(pieces, chosen, sources, starts, strict=False):
                     if source.valid is not None:
-                        _copy(piece, source.valid, valid, start)
+                        _copy(piece, rows, source.valid, valid[start : start + piece.total_rows])
             made.append(Rows(values, valid))
         return made
 
 
-def _copy(piece: Piece, source: Matrix, target: Matrix, at: int) -> None:
-    """Copy the blocks of `piece` to `target` from the row `at` on, all of them by one call."""
-    out = target[at : at + piece.total_rows]
+def _chosen_rows(piece: Piece, chosen: Chosen | None) -> Chosen | None:
+    """Return which rows of its shard the blocks of `piece` are; None where they are those that it says."""
+    if chosen is None:
+        return None
+    return chosen[(piece.firsts[:, None] + np.arange(piece.rows)).reshape(-1)]
+
+
+def _copy(piece: Piece, chosen: Chosen | None, source: Matrix, out: Matrix) -> None:
+    """Copy the blocks of `piece` to `out`, all of them by one call."""
+    if chosen is not None:
+        _take(source, chosen.astype(np.intp), out)
+        return
     if len(piece.firsts) == 1:
         first = int(piece.firsts[0])
         np.copyto(out, source[first : first + piece.rows])
@@ -270,8 +304,11 @@ def _copy(piece: Piece, source: Matrix, target: Matrix, at: int) -> None:
     _take(blocks, piece.firsts // piece.rows, out.reshape(len(piece.firsts), -1))
 
 
-def _stretches(pieces: Sequence[Piece], sources: Sequence[Rows]) -> Iterator[pa.Array]:
-    for piece, source in zip(pieces, sources, strict=True):
+def _stretches(pieces: Sequence[Piece], chosen: Sequence[Chosen | None], sources: Sequence[Rows]) -> Iterator[pa.Array]:
+    for piece, rows, source in zip(pieces, chosen, sources, strict=True):
+        if rows is not None:
+            yield picked(source.values, rows.astype(np.int64))
+            continue
         for first in piece.firsts.tolist():
             yield source.values[first : first + piece.rows]
 

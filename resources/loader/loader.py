@@ -24,6 +24,7 @@ from resources.loader.state import State
 from resources.loader.stats import Clock, LoaderStats
 
 if TYPE_CHECKING:
+    from resources.loader.where import Filters
     from resources.storage.store import Store
 
 SLAB_BYTES = 3 * 2**20
@@ -57,6 +58,8 @@ class Loader:
             and whose epoch has as many samples as all of them together; each begins anew when it is through.
         batch_size: Rows of a batch of one rank.
         columns: Names of the columns to read, those packed in a matrix too; None means all.
+        where: Which rows are wanted: a list of `(column, operator, value)` that must all hold, or a list of such lists
+            of which one must; operators are those of `resources.loader.where`. The rows are found once, now.
         order: `sequential`, `run`, `window` or `exact`: see `resources.loader.order`.
         seed: Of the order, from 0 to 2**63.
         epoch: Number of the first epoch.
@@ -79,6 +82,7 @@ class Loader:
         batch_size: int,
         *,
         columns: Sequence[str] | None = None,
+        where: "Filters | None" = None,
         order: OrderName = "window",
         seed: int = 0,
         epoch: int = 0,
@@ -97,7 +101,7 @@ class Loader:
         _check("rank", rank, 0, world_size)
         if order not in ORDERS:
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
-        self._feed = feed_of(dataset, store, columns, order, seed)
+        self._feed = feed_of(dataset, columns, order, seed, store=store, where=where)
         self._pace = Pace(threads, threads_for(self._feed))
         self._batch_size = batch_size
         self._order: OrderName = order

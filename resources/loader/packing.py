@@ -105,3 +105,18 @@ def _layouts_of(field: pa.Field) -> tuple[Fixed, Fixed]:
     if layout is None or element is None:
         raise TypeError(f"{field.name} of type {field.type} is no matrix")
     return layout, element
+
+
+def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """Return a column of `batch` by its name, out of a matrix too.
+
+    Raises:
+        KeyError: If there is none.
+    """
+    for field, names in packed_names(batch.schema).items():
+        if name in names:
+            layout, element = _layouts_of(batch.schema.field(field))
+            rows, _ = matrix(batch.column(field), layout)
+            kind = batch.schema.field(field).type.value_type
+            return arrow(np.ascontiguousarray(rows[:, names.index(name)]), None, kind, element)
+    return batch.column(name)

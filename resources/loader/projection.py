@@ -50,5 +50,11 @@ def chosen(schema: pa.Schema, columns: Sequence[str] | None) -> tuple[pa.Schema,
     return pa.schema(fields), tuple(read)
 
 
+def fields_of(schema: pa.Schema, columns: Sequence[str]) -> list[str]:
+    """Return the fields of the shards that hold `columns`, which are there."""
+    packed = packed_names(schema)
+    return [field.name for field in schema if {field.name, *packed.get(field.name, ())} & set(columns)]
+
+
 def _column(field: pa.Field, picked: tuple[int, ...] | None = None) -> Column:
     return Column(name=field.name, kind=field.type, layout=fixed(field.type), picked=picked)

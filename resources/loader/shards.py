@@ -125,11 +125,13 @@ class FileShards:
         schema: Of its rows.
         shards: In the order of the rows.
         size_bytes: Bytes of its rows, about.
+        footer: Of a Parquet file, whose row groups the shards are.
     """
 
     schema: pa.Schema
     shards: Sequence[Shard]
     size_bytes: int
+    footer: "FileMetaData | None" = None
 
 
 def shards_of(path: Path) -> FileShards:
@@ -204,6 +206,7 @@ def _parquet_shards(path: Path) -> FileShards:
         schema=schema,
         shards=[ParquetShard(path=path, number=number, rows=group.num_rows) for number, group in enumerate(groups)],
         size_bytes=sum(group.total_byte_size for group in groups),
+        footer=footer,
     )
 
 

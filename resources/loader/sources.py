@@ -4,13 +4,14 @@ It finds shards, their rows and one schema; it reads no row.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from resources.canonical import digest_value
 from resources.errors import LoaderError
@@ -18,11 +19,15 @@ from resources.loader.order import Layout
 from resources.loader.shards import FileShards, Shard, shards_of
 
 if TYPE_CHECKING:
+    from resources.loader.where import Range
     from resources.refs import DatasetRef
     from resources.storage.store import Store
 
 SUFFIXES = (".arrow", ".feather", ".ipc", ".parquet")
 Dataset: TypeAlias = "DatasetRef | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
+Chosen: TypeAlias = NDArray[np.int32]
+"""Rows of a shard that are wanted, in their order."""
+Ranges: TypeAlias = "Callable[[Sequence[str]], Sequence[Mapping[str, Range]]]"
 _SCHEME = "penstock://"
 
 
@@ -36,6 +41,8 @@ class Source:
         layout: What decides the order of the samples.
         shards: In the order of the rows.
         is_stored: Whether it is a dataset of a store, whose digest `layout.root` is.
+        chosen: Rows of each shard that are wanted, which `layout` counts; None means all of it, or of all shards.
+        ranges: Returns what is known of columns of each shard before any is read; None where nothing is.
     """
 
     name: str
@@ -43,6 +50,8 @@ class Source:
     layout: Layout
     shards: Sequence[Shard]
     is_stored: bool = False
+    chosen: Sequence[Chosen | None] | None = None
+    ranges: "Ranges | None" = None
 
 
 def source_of(dataset: Dataset, store: "Store | None") -> Source:
@@ -118,6 +127,7 @@ def _of_files(name: str, paths: Sequence[Path]) -> Source:
         schema=schema,
         layout=layout_of(_digest(paths, read), [shard.rows for shard in shards], size_bytes),
         shards=shards,
+        ranges=lambda columns: _ranges(read, columns),
     )
 
 
@@ -125,6 +135,17 @@ def layout_of(root: str, rows: Sequence[int], size_bytes: int) -> Layout:
     """Return the layout of shards of so many rows, whose bytes are `size_bytes` in all."""
     counts = np.array(rows, np.int64)
     return Layout(root=root, rows=counts, row_bytes=size_bytes / max(int(counts.sum()), 1))
+
+
+def _ranges(files: Sequence[FileShards], columns: Sequence[str]) -> "list[Mapping[str, Range]]":
+    """Return what the footers of files say of columns of each of their shards."""
+    from resources.loader.footers import ranges_of
+
+    return [
+        {} if file.footer is None else ranges_of([file.footer.row_group(number)], file.schema, columns)
+        for file in files
+        for number in range(len(file.shards))
+    ]
 
 
 def _digest(paths: Sequence[Path], read: Sequence[FileShards]) -> str:

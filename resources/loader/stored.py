@@ -1,16 +1,19 @@
 """Owns datasets of a store as sources of shards: named by the manifest, verified, and read from this host's copy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from resources.errors import LoaderError
+from resources.loader.footers import ranges_of, stored_footers
+from resources.loader.scalars import scalar_of
 from resources.loader.shards import Opened, read_whole
 from resources.loader.sources import Source, layout_of
+from resources.loader.where import Range
 from resources.refs import DatasetRef
 from resources.settings import load_settings
 from resources.storage.content import StoredFile
 from resources.storage.files import borrowed
-from resources.storage.manifest import read_manifest
+from resources.storage.manifest import Manifest, read_manifest
 from resources.storage.naming import digest_at, parse
 from resources.storage.store import Store
 from resources.workspace import store_of
@@ -76,7 +79,27 @@ def stored_source(dataset: DatasetRef | str, store: Store | None) -> Source:
         layout=layout_of(digest, manifest.shards.rows, manifest.size_bytes),
         shards=shards,
         is_stored=True,
+        ranges=lambda columns: _ranges(store, manifest, columns),
     )
+
+
+def _ranges(store: Store, manifest: Manifest, columns: Sequence[str]) -> Sequence[Mapping[str, Range]]:
+    """Return what manifest and footers say of columns of each shard."""
+    whole = {name: found for name in columns if (found := _range(manifest, name)) is not None}
+    if manifest.encoding != "parquet":
+        return [whole] * len(manifest.shards)
+    footers = stored_footers(store, list(manifest.shards.files))
+    groups = [map(footer.row_group, range(footer.num_row_groups)) for footer in footers]
+    return [{**whole, **ranges_of(group, manifest.schema, columns)} for group in groups]
+
+
+def _range(manifest: Manifest, column: str) -> Range | None:
+    """Return what the manifest says of a column of the whole dataset."""
+    found = manifest.statistics.get(column)
+    if found is None or found.low is None or found.high is None:
+        return None
+    low, high = (scalar_of(value, manifest.schema.field(column).type) for value in (found.low, found.high))
+    return Range(low=low, high=high, has_nulls=bool(found.nulls))
 
 
 def _digest(store: Store, registry: str, text: str) -> str:
