@@ -61,6 +61,8 @@ class LightGBM:
         check_label(data, self.task(parameters))
         check_features(declared, data.feature_names, data.categorical)
         _check_threads(int(declared["num_threads"]))
+        # Where rows come batch by batch, LightGBM draws its sample by `data_random_seed` alone.
+        settings = {**_FIXED, "seed": seed, "data_random_seed": seed, **declared}
         library = _library()
         names = _safe_names(data.feature_names)
         try:
@@ -69,9 +71,9 @@ class LightGBM:
                 label=data.label,
                 feature_name=list(names),
                 categorical_feature=[data.feature_names.index(name) for name in data.categorical],
-                params={**_FIXED, "seed": seed, **declared},
+                params=settings,
             )
-            booster = library.train({**_FIXED, "seed": seed, **declared}, dataset, num_boost_round=rounds)
+            booster = library.train(settings, dataset, num_boost_round=rounds)
         except library.basic.LightGBMError as error:
             raise TrainingError(f"LightGBM cannot fit {len(data.label)} rows: {error}; change `parameters`") from None
         return booster.model_to_string().encode()

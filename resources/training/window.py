@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BATCH_BYTES = 16 * 2**20
 BATCH_ROWS = (1024, 65_536)
 """Fewest and most rows of a batch; between them, it has about `BATCH_BYTES` as 64 bit floats."""
-FRAME_BYTES = 256 * 2**20
+FRAME_BYTES = 64 * 2**20
 """Whole columns are read as many at a time as have about so many bytes."""
 
 
