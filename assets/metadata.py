@@ -11,6 +11,7 @@ import dagster as dg
 from resources.canonical import parse_json
 from resources.refs import DatasetRef, GateReport, ModelRef
 from resources.storage.manifest import read_manifest
+from resources.storage.matrices import named_schema
 from resources.storage.objects import get_object, object_key
 from resources.storage.store import Store
 from resources.transform.expressions import columns_of
@@ -320,7 +321,7 @@ def _schema(store: Store, ref: DatasetRef, meanings: Mapping[str, str]) -> dg.Ta
                 description=meanings.get(item.name),
                 constraints=dg.TableColumnConstraints(nullable=item.nullable),
             )
-            for item in read_manifest(store, ref.digest).schema
+            for item in named_schema(read_manifest(store, ref.digest).schema)
         ]
     )
 

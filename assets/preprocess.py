@@ -79,7 +79,7 @@ def features_asset(stage: Stage, spec: Features, *, event_time: str | None) -> d
 
     @stage.asset(
         "Row-wise features and label, loader-ready.",
-        {"parquet", "polars"},
+        {"arrow", "polars"},
         ins=raw_inputs(stage, spec.lookback),
     )
     def features(

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from assets.loading import loading_metadata
 from assets.metadata import model_metadata
 from assets.partitions import Window
 from assets.preprocess import Features, parents
@@ -83,7 +84,11 @@ def model_asset(stage: Stage, spec: Train, *, recipe: TrainingRecipe) -> dg.Asse
             yield dg.MaterializeResult(
                 value=done.ref,
                 data_version=dg.DataVersion(done.ref.digest),
-                metadata={**model_metadata(opened, done, window), **done.cache},
+                metadata={
+                    **model_metadata(opened, done, window),
+                    **loading_metadata(done.facts.get("loading", {})),
+                    **done.cache,
+                },
             )
 
     return model

@@ -39,9 +39,10 @@ FACTORIES = {
 STAGES = tuple(FACTORIES)
 CODE = {
     "raw": ("resources.source", "quality.contract"),
-    "features": ("resources.transform",),
+    "features": ("resources.transform", "resources.loader.packing", "resources.loader.shuffled"),
     "evaluation": (
         "resources.judgement",
+        "resources.loader.shuffled",
         "quality.bootstrap",
         "quality.distributions",
         "quality.evaluation",

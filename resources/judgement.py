@@ -83,7 +83,10 @@ def judge_challenger(workspace: Workspace, rules: Rules, case: Case) -> GateRepo
         GateError: If there are no rows to judge on.
         SignatureError: If a model's bundle is unsigned, altered or foreign.
     """
-    features = read_frame(workspace.store, case.features.digest)
+    from resources.loader.shuffled import read_in_order
+
+    # In the order of the raw rows, whose scores are laid beside them.
+    features = read_in_order(workspace.store, case.features.digest)
     unseen = (
         pl.Series([True]).new_from_index(0, features.height)
         if case.event_time
@@ -160,12 +163,14 @@ def _baseline(
 
     A binary task always has the mean: a class is no probability, and a wrong one costs the log loss of certainty.
     """
+    from resources.loader.shuffled import read_in_order
+
     time = case.event_time
     if time is None:
         known = features.filter(~unseen)
         return pl.Series([known[LABEL].mean()]).new_from_index(0, int(unseen.sum())).to_numpy()
     digests = [case.challenger.training_digests[key] for key in sorted(case.challenger.training_digests)]
-    history = pl.concat([read_frame(workspace.store, digest, columns=[time, LABEL]) for digest in digests])
+    history = pl.concat([read_in_order(workspace.store, digest, [time, LABEL]) for digest in digests])
     mean = history[LABEL].mean()
     if task == "binary":
         return pl.Series([mean]).new_from_index(0, features.height).to_numpy()

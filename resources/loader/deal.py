@@ -3,19 +3,16 @@
 Each file has the rows of some neighbouring places. What is known of the columns is counted on the way.
 """
 
-from collections.abc import Iterator, Mapping
-from math import isfinite
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from resources.loader.bijection import Bijection
+from resources.loader.counts import Counts
 from resources.loader.picking import integers, picked
 from resources.loader.shards import in_one
-from resources.storage.statistics import ColumnStatistics
 
 _PLACE = "penstock.place"
 
@@ -38,13 +35,7 @@ class Deal:
         self._form = schema.append(pa.field(_PLACE, pa.int64(), nullable=False))
         self._files: dict[int, tuple[pa.OSFile, pa.RecordBatchStreamWriter]] = {}
         self._seen = 0
-        self._nulls = dict.fromkeys(schema.names, 0)
-        self._ranges: dict[str, tuple[Any, Any]] = {}  # Any: numbers of one type
-
-    @property
-    def nulls(self) -> list[str]:
-        """Columns in which a value is missing."""
-        return [name for name, count in self._nulls.items() if count]
+        self.counts = Counts(schema)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Deal some rows.
@@ -52,7 +43,7 @@ class Deal:
         Raises:
             OSError: If a file cannot be written.
         """
-        self._count(batch)
+        self.counts.add(batch)
         places = self._places(self._seen, self._seen + batch.num_rows).astype(np.int64)
         self._seen += batch.num_rows
         numbers = places // self._rows_per_file
@@ -85,29 +76,6 @@ class Deal:
             order = np.argsort(np.from_dlpack(whole.column(_PLACE)))
             columns = [picked(column, order) for column in whole.columns[:-1]]
             yield pa.Table.from_arrays(columns, schema=self._schema)
-
-    def statistics(self) -> Mapping[str, ColumnStatistics]:
-        """Return nulls of each column that is not nested, and the range of numbers."""
-        return {
-            field.name: ColumnStatistics(nulls=self._nulls[field.name], **self._range(field.name))
-            for field in self._schema
-            if not field.type.num_fields
-        }
-
-    def _range(self, name: str) -> dict[str, Any]:  # Any: as above
-        if name not in self._ranges:
-            return {}
-        low, high = self._ranges[name]
-        return {"low": low if isfinite(low) else None, "high": high if isfinite(high) else None}
-
-    def _count(self, batch: pa.RecordBatch) -> None:
-        for field, column in zip(batch.schema, batch.columns, strict=True):
-            self._nulls[field.name] += column.null_count
-            if pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
-                found = pc.call_function("min_max", [column]).as_py()
-                if found["min"] is not None:
-                    low, high = self._ranges.get(field.name, (found["min"], found["max"]))
-                    self._ranges[field.name] = min(low, found["min"]), max(high, found["max"])
 
     def _writer(self, number: int) -> pa.RecordBatchStreamWriter:
         if number not in self._files:

@@ -78,10 +78,11 @@ def pack(
             deal = Deal(folder.path, schema, permutation, rows_per_file=shards_per_file * shard_rows)
             for batch in _batches(source):
                 deal.add(_decoded(batch, schema))
-            form = packed_schema(schema, keep=keep, holed=deal.nulls)
+            form = packed_schema(schema, keep=keep, holed=deal.counts.holed)
             for table in deal.in_order():
                 for start in range(0, max(table.num_rows, 1), shard_rows):
-                    shards.append(_put(store, folder.path, table.slice(start, shard_rows), form, len(shards)))
+                    rows_of = in_one(table.slice(start, shard_rows))
+                    shards.append(put_shard(store, folder.path, rows_of, form, len(shards)))
         finally:
             folder.remove()
     except OSError as error:
@@ -89,7 +90,7 @@ def pack(
             f"cannot write {error.filename or scratch}: {error.strerror or error}; make room there, as much "
             "as the dataset takes, or choose another folder (PENSTOCK_SCRATCH)"
         ) from error
-    made = Manifest(schema=form, shards=Shards.of(shards), statistics=deal.statistics(), encoding="arrow")
+    made = Manifest(schema=form, shards=Shards.of(shards), statistics=deal.counts.statistics(), encoding="arrow")
     return put_dataset(store, made, since=since)
 
 
@@ -98,6 +99,20 @@ def shard_rows_of(row_bytes: float, shard_bytes: int = SHARD_BYTES) -> int:
     rows = max(1, int(shard_bytes / max(row_bytes, 1.0)))
     step = ROWS_STEP if rows >= ROWS_STEP else _LEAST_STEP
     return max(rows // step, 1) * step
+
+
+def put_shard(store: Store, folder: Path, batch: pa.RecordBatch, form: pa.Schema, number: int) -> Shard:
+    """Store rows as one shard in the form of `form`, by way of a file in `folder`.
+
+    Raises:
+        OSError: If the file cannot be written.
+        StoreError: If the store cannot.
+    """
+    path = folder / f"shard-{number:05d}.arrow"
+    write_shard(path, packed(batch, form))
+    shard = Shard(file=put_file(store, path), rows=batch.num_rows)
+    path.unlink(missing_ok=True)
+    return shard
 
 
 def _batches(source: Source) -> Iterator[pa.RecordBatch]:
@@ -124,12 +139,3 @@ def _decoded(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column for column in batch.columns
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _put(store: Store, folder: Path, table: pa.Table, form: pa.Schema, number: int) -> Shard:
-    path = folder / f"shard-{number:05d}.arrow"
-    batch = in_one(table)
-    write_shard(path, packed(batch, form))
-    shard = Shard(file=put_file(store, path), rows=batch.num_rows)
-    path.unlink(missing_ok=True)
-    return shard

@@ -9,12 +9,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from resources.loader.columns import Fixed, arrow, fixed, matrix
-from resources.storage.matrices import NAMES, packed_names
+from resources.loader.columns import Fixed, Matrix, arrow, fixed, matrix
+from resources.storage.matrices import NAMES, NAN, NULL_BITS, NULLS, holds_nulls, packed_names
+
+FLOATS = (pa.float32(), pa.float64())
+"""Types whose matrices have a place for nulls."""
 
 
-def packed_schema(schema: pa.Schema, *, keep: Sequence[str] = (), holed: Sequence[str] = ()) -> pa.Schema:
+def packed_schema(
+    schema: pa.Schema, *, keep: Sequence[str] = (), holed: Sequence[str] = (), nan_nulls: bool = False
+) -> pa.Schema:
     """Return the schema with plain numbers of one type packed, each matrix named after its type.
 
     Columns of fixed width without nulls come first, so that they lie aligned in a shard.
@@ -23,6 +29,7 @@ def packed_schema(schema: pa.Schema, *, keep: Sequence[str] = (), holed: Sequenc
         schema: Of the columns; those that may be null, are alone of their type, or no plain numbers stay as they are.
         keep: Columns that stay as they are, such as label and event time.
         holed: Columns that hold nulls; they stay as they are, too.
+        nan_nulls: Whether matrices of 32 and 64 bit floats may hold nulls, each as a NaN of its own.
     """
     groups: dict[pa.DataType, list[str]] = {}
     for field in schema:
@@ -35,7 +42,10 @@ def packed_schema(schema: pa.Schema, *, keep: Sequence[str] = (), holed: Sequenc
             _free(_type_name(kind), taken),
             pa.list_(pa.field("item", kind, nullable=False), len(names)),
             nullable=False,
-            metadata={NAMES: json.dumps(names).encode()},
+            metadata={
+                NAMES: json.dumps(names).encode(),
+                **({NULLS: NAN} if nan_nulls and kind in FLOATS else {}),
+            },
         )
         for kind, names in groups.items()
     ]
@@ -58,7 +68,7 @@ def packed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return `batch` in the form of `schema`, which `packed_schema` made of its own.
 
     Raises:
-        ValueError: If a column that is packed holds a null, naming it.
+        ValueError: If a column holds a null that its matrix has no place for, naming it.
     """
     names = packed_names(schema)
     return pa.record_batch(
@@ -75,10 +85,24 @@ def _matrix_of(batch: pa.RecordBatch, field: pa.Field, names: Sequence[str]) -> 
     rows = np.empty((batch.num_rows, len(names)), layout.dtype)
     for number, name in enumerate(names):
         values, valid = matrix(batch.column(name), element)
-        if valid is not None:
-            raise ValueError(name)
         rows[:, number] = values
+        if holds_nulls(field):
+            _mark(rows[:, number], valid)
+        elif valid is not None:
+            raise ValueError(name)
     return arrow(rows, None, field.type, layout)
+
+
+def _mark(values: Matrix, valid: NDArray[np.bool_] | None) -> None:
+    """Write the NaN that means null where `valid` says that there is no value, and another where one looks like it."""
+    bits = _bits(values)
+    bits[bits == NULL_BITS[values.itemsize]] = _bits(np.full(1, np.nan, values.dtype))[0]
+    if valid is not None:
+        bits[~valid] = NULL_BITS[values.itemsize]
+
+
+def _bits(values: Matrix) -> Matrix:
+    return values.view(np.uint64 if values.itemsize == 8 else np.uint32)
 
 
 def unpacked(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -91,20 +115,10 @@ def unpacked(batch: pa.RecordBatch) -> pa.RecordBatch:
             columns.append(column)
             fields.append(field)
             continue
-        layout, element = _layouts_of(field)
-        rows, _ = matrix(column, layout)
         for number, name in enumerate(names[field.name]):
-            columns.append(arrow(np.ascontiguousarray(rows[:, number]), None, field.type.value_type, element))
-            fields.append(pa.field(name, field.type.value_type, nullable=False))
+            columns.append(_column(column, field, number))
+            fields.append(pa.field(name, field.type.value_type, nullable=holds_nulls(field)))
     return pa.record_batch(columns, schema=pa.schema(fields))
-
-
-def _layouts_of(field: pa.Field) -> tuple[Fixed, Fixed]:
-    """Return how the rows of a matrix lie in memory, and how the values of one of its columns would."""
-    layout, element = fixed(field.type), fixed(field.type.value_type)
-    if layout is None or element is None:
-        raise TypeError(f"{field.name} of type {field.type} is no matrix")
-    return layout, element
 
 
 def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
@@ -115,8 +129,22 @@ def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
     """
     for field, names in packed_names(batch.schema).items():
         if name in names:
-            layout, element = _layouts_of(batch.schema.field(field))
-            rows, _ = matrix(batch.column(field), layout)
-            kind = batch.schema.field(field).type.value_type
-            return arrow(np.ascontiguousarray(rows[:, names.index(name)]), None, kind, element)
+            return _column(batch.column(field), batch.schema.field(field), names.index(name))
     return batch.column(name)
+
+
+def _column(packed: pa.Array, field: pa.Field, number: int) -> pa.Array:
+    """Return one column of a matrix, with its nulls."""
+    layout, element = _layouts_of(field)
+    rows, _ = matrix(packed, layout)
+    values = np.ascontiguousarray(rows[:, number])
+    valid = _bits(values) != NULL_BITS[values.itemsize] if holds_nulls(field) else None
+    return arrow(values, None if valid is None or valid.all() else valid, field.type.value_type, element)
+
+
+def _layouts_of(field: pa.Field) -> tuple[Fixed, Fixed]:
+    """Return how the rows of a matrix lie in memory, and how the values of one of its columns would."""
+    layout, element = fixed(field.type), fixed(field.type.value_type)
+    if layout is None or element is None:
+        raise TypeError(f"{field.name} of type {field.type} is no matrix")
+    return layout, element

@@ -45,7 +45,8 @@ def chosen(schema: pa.Schema, columns: Sequence[str] | None) -> tuple[pa.Schema,
         if wanted:
             picked = tuple(names.index(name) for name in wanted)
             kind = pa.list_(field.type.value_field, len(wanted))
-            fields.append(pa.field(field.name, kind, nullable=False, metadata={NAMES: json.dumps(wanted).encode()}))
+            told = {**field.metadata, NAMES: json.dumps(wanted).encode()}
+            fields.append(pa.field(field.name, kind, nullable=False, metadata=told))
             read.append(_column(field, picked))
     return pa.schema(fields), tuple(read)
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from resources.storage.store import Store
 
 SUFFIXES = (".arrow", ".feather", ".ipc", ".parquet")
-Dataset: TypeAlias = "DatasetRef | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
 Chosen: TypeAlias = NDArray[np.int32]
 """Rows of a shard that are wanted, in their order."""
 Ranges: TypeAlias = "Callable[[Sequence[str]], Sequence[Mapping[str, Range]]]"
+Dataset: TypeAlias = "DatasetRef | Sequence[DatasetRef] | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
 _SCHEME = "penstock://"
 
 
@@ -58,7 +58,8 @@ def source_of(dataset: Dataset, store: "Store | None") -> Source:
     """Return the shards of a dataset.
 
     Args:
-        dataset: A reference, `NAME@VERSION`, `penstock://NAME@VERSION` or a digest: a dataset of the store. Else a file
+        dataset: A reference, `NAME@VERSION`, `penstock://NAME@VERSION` or a digest: a dataset of the store; or several
+            references, whose rows follow each other. Else a file
             of Arrow or Parquet, a folder of such files, or several files, in the order of the rows.
         store: Where datasets lie; None means that of the `PENSTOCK_*` settings.
 
@@ -70,11 +71,31 @@ def source_of(dataset: Dataset, store: "Store | None") -> Source:
         from resources.loader.stored import stored_source
 
         return stored_source(given, store)
+    if refs := _references(given):
+        from resources.loader.joined import joined_source
+
+        return joined_source(refs, store)
     paths = [path for item in given for path in _files(Path(item))]
     return _of_files(", ".join(str(item) for item in given), paths)
 
 
-def _given(dataset: object) -> "DatasetRef | str | list[str | os.PathLike[str]]":
+def _references(given: Sequence[object]) -> "Sequence[DatasetRef]":
+    """Return what was given if these are references, else nothing.
+
+    Raises:
+        LoaderError: If only some are.
+    """
+    from resources.refs import DatasetRef
+
+    refs = [item for item in given if isinstance(item, DatasetRef)]
+    if refs and len(refs) < len(given):
+        raise LoaderError("some of what was given are datasets of a store and some are files: give one or the other")
+    return refs
+
+
+def _given(
+    dataset: object,
+) -> "DatasetRef | str | list[Any]":  # Any: references, paths, or what the caller has to check
     """Return the dataset of a store, or the files and folders, that `dataset` names."""
     from resources.refs import DatasetRef
 

@@ -14,6 +14,7 @@ from resources.settings import load_settings
 from resources.storage.content import StoredFile
 from resources.storage.files import borrowed
 from resources.storage.manifest import Manifest, read_manifest
+from resources.storage.matrices import named_schema
 from resources.storage.naming import digest_at, parse
 from resources.storage.store import Store
 from resources.workspace import store_of
@@ -98,7 +99,8 @@ def _range(manifest: Manifest, column: str) -> Range | None:
     found = manifest.statistics.get(column)
     if found is None or found.low is None or found.high is None:
         return None
-    low, high = (scalar_of(value, manifest.schema.field(column).type) for value in (found.low, found.high))
+    kind = named_schema(manifest.schema).field(column).type
+    low, high = (scalar_of(value, kind) for value in (found.low, found.high))
     return Range(low=low, high=high, has_nulls=bool(found.nulls))
 
 

@@ -15,7 +15,7 @@ from resources.errors import LoaderError
 from resources.loader.packing import column_of
 from resources.loader.scalars import comparable, scalar_of
 from resources.names import unknown_name
-from resources.storage.matrices import packed_names
+from resources.storage.matrices import named_schema
 
 Comparison: TypeAlias = tuple[str, str, Any]  # Any: what the column holds, or a collection of such
 Filters: TypeAlias = Sequence[Comparison] | Sequence[Sequence[Comparison]]
@@ -182,9 +182,7 @@ def _group(group: Any) -> Sequence[Any]:  # Any: what the caller gave
 
 def _kinds(schema: pa.Schema) -> dict[str, pa.DataType]:
     """Return name to type of the columns, those in matrices too."""
-    packed = packed_names(schema)
-    kinds = {field.name: field.type for field in schema if field.name not in packed}
-    return kinds | {name: schema.field(field).type.value_type for field, names in packed.items() for name in names}
+    return {field.name: field.type for field in named_schema(schema)}
 
 
 def _test(given: Any, kinds: Mapping[str, pa.DataType]) -> _Test:  # Any: what the caller gave

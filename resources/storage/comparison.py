@@ -9,6 +9,7 @@ from resources.errors import ObjectMissing
 from resources.storage.content import StoredFile
 from resources.storage.folders import Member, read_folder
 from resources.storage.manifest import Manifest, Shards, read_manifest
+from resources.storage.matrices import named_schema
 from resources.storage.statistics import ColumnStatistics
 from resources.storage.store import Store
 from resources.storage.versions import kind_of_version, version
@@ -145,11 +146,12 @@ def _bytes(counts: "Counter[_Sized]") -> int:
 
 
 def _columns(before: Manifest, after: Manifest) -> list[ColumnDifference]:
-    names = dict.fromkeys([*before.schema.names, *after.schema.names])
+    first, second = named_schema(before.schema), named_schema(after.schema)
+    names = dict.fromkeys([*first.names, *second.names])
     found = [
         ColumnDifference(
             name=name,
-            types=(_type(before.schema, name), _type(after.schema, name)),
+            types=(_type(first, name), _type(second, name)),
             statistics=(before.statistics.get(name), after.statistics.get(name)),
         )
         for name in names

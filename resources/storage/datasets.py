@@ -1,4 +1,4 @@
-"""Owns immutable datasets: Parquet shards and the manifest that names them.
+"""Owns immutable datasets: shards and the manifest that names them; it writes Parquet, and reads Arrow shards too.
 
 The manifest (`resources.storage.manifest`) is stored last: no manifest, no dataset.
 """
@@ -19,7 +19,7 @@ from resources.storage.garbage.walk import file_keys
 from resources.storage.grouping import plain_schema
 from resources.storage.layered import holder
 from resources.storage.manifest import Manifest, Shards, encode, read_manifest
-from resources.storage.matrices import packed_names
+from resources.storage.matrices import NULL_BITS, holds_nulls, packed_names
 from resources.storage.objects import object_key, put_object
 from resources.storage.statistics import column_statistics
 from resources.storage.store import Store
@@ -141,7 +141,7 @@ def write_table(
 
     Categories are stored as their texts. Further arguments are those of `SnapshotWriter`.
     """
-    arrow = _to_arrow(table) if isinstance(table, pl.DataFrame) else _plain(table)
+    arrow = arrow_table(table) if isinstance(table, pl.DataFrame) else _plain(table)
     with SnapshotWriter(
         store, arrow.schema, scratch=scratch, rows_per_shard=rows_per_shard, max_shard_bytes=max_shard_bytes
     ) as writer:
@@ -205,7 +205,7 @@ def _scanned(made: Manifest, paths: Sequence[Path]) -> pl.LazyFrame:
         column
         for field in made.schema
         for column in (
-            [pl.col(field.name).arr.get(place).alias(name) for place, name in enumerate(names[field.name])]
+            [_packed_column(field, place).alias(name) for place, name in enumerate(names[field.name])]
             if field.name in names
             else [pl.col(field.name)]
         )
@@ -213,7 +213,16 @@ def _scanned(made: Manifest, paths: Sequence[Path]) -> pl.LazyFrame:
     return pl.scan_ipc(list(paths), glob=False).select(columns)
 
 
-def _to_arrow(frame: pl.DataFrame) -> "pa.Table":
+def _packed_column(field: "pa.Field", place: int) -> pl.Expr:
+    values = pl.col(field.name).arr.get(place)
+    if not holds_nulls(field):
+        return values
+    size_bytes = field.type.value_type.bit_width // 8
+    bits = values.reinterpret(dtype=pl.UInt64 if size_bytes == 8 else pl.UInt32)
+    return pl.when(bits != NULL_BITS[size_bytes]).then(values)
+
+
+def arrow_table(frame: pl.DataFrame) -> "pa.Table":
     """Return `frame` with 32-bit string offsets, as a contract's schema has them."""
     import pyarrow as pa
 

@@ -71,11 +71,12 @@ class _Range:
         """Return the statistics of a column of the type `kind`."""
         if not self._known or not self._bounds:
             return ColumnStatistics(nulls=self._nulls)
-        low, high = (_plain(value, kind) for value in self._bounds)
+        low, high = (plain_bound(value, kind) for value in self._bounds)
         return ColumnStatistics(nulls=self._nulls, low=low, high=high)
 
 
-def _plain(value: Any, kind: "pa.DataType") -> Bound:  # Any: a value of Parquet
+def plain_bound(value: Any, kind: "pa.DataType") -> Bound:  # Any: a value of Parquet
+    """Return a smallest or largest value, times as the numbers that they are stored as, in the form of a manifest."""
     import pyarrow as pa
 
     if pa.types.is_temporal(kind) and isinstance(value, int):

@@ -17,12 +17,14 @@ _SHARED = (
     "resources.transform.sql_text",
     "resources.transform.steps",
     "resources.transform.fitted",
+    "resources.training.samples",
     "resources.training.train",
+    "resources.training.window",
     "quality.profile",
     "quality.histogram",
 )
 _OWN = {
-    "lightgbm": ("resources.training.lightgbm", "resources.training.lightgbm_parameters"),
+    "lightgbm": ("resources.training.cursor", "resources.training.lightgbm", "resources.training.lightgbm_parameters"),
     "sklearn": ("resources.training.sklearn", "resources.training.skops_file"),
 }
 

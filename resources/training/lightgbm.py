@@ -1,7 +1,8 @@
 """Owns the LightGBM trainer: deterministic gradient-boosted trees, kept in LightGBM's own text format.
 
 The number of threads is part of the parameters, never the machine's: histograms are summed per thread block, so
-another number may give other last bits.
+another number may give other last bits. Rows go to LightGBM's bins batch by batch:
+there is never a matrix of all of them.
 """
 
 import logging
@@ -14,9 +15,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from resources.errors import TrainingError
+from resources.training.cursor import Cursor
 from resources.training.importance import shares
 from resources.training.lightgbm_parameters import canonical_parameters, check_features
-from resources.training.protocol import Parameters, Predictor, Task, TrainingSet, check_label
+from resources.training.protocol import Parameters, Predictor, Samples, Task, check_label
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +28,7 @@ THREADS = 1
 """Unless `num_threads` is declared: on small data and a busy machine, LightGBM's spinning threads cost tenfold."""
 ITERATIONS = 100
 _MANY_ROWS = 100_000
+_PUSHED_ROWS = 8192
 _FIXED: Mapping[str, Any] = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
 _SAFE_NAME = re.compile(r"[\w.=+-]+")
 
@@ -47,7 +50,7 @@ class LightGBM:
         objective = canonical_parameters("parameters", parameters).get("objective", "regression")
         return "binary" if objective == "binary" else "regression"
 
-    def fit(self, data: TrainingSet, parameters: Parameters, seed: int) -> bytes:
+    def fit(self, data: Samples, parameters: Parameters, seed: int) -> bytes:
         """Return the model as LightGBM's text."""
         declared: dict[str, Any] = {
             "num_threads": THREADS,
@@ -58,17 +61,19 @@ class LightGBM:
         check_label(data, self.task(parameters))
         check_features(declared, data.feature_names, data.categorical)
         _check_threads(int(declared["num_threads"]))
+        # Where rows come batch by batch, LightGBM draws its sample by `data_random_seed` alone.
+        settings = {**_FIXED, "seed": seed, "data_random_seed": seed, **declared}
         library = _library()
         names = _safe_names(data.feature_names)
         try:
             dataset = library.Dataset(
-                data.matrix,
+                _sequence(library, data),
                 label=data.label,
                 feature_name=list(names),
                 categorical_feature=[data.feature_names.index(name) for name in data.categorical],
-                params={**_FIXED, "seed": seed, **declared},
+                params=settings,
             )
-            booster = library.train({**_FIXED, "seed": seed, **declared}, dataset, num_boost_round=rounds)
+            booster = library.train(settings, dataset, num_boost_round=rounds)
         except library.basic.LightGBMError as error:
             raise TrainingError(f"LightGBM cannot fit {len(data.label)} rows: {error}; change `parameters`") from None
         return booster.model_to_string().encode()
@@ -107,6 +112,26 @@ def _library() -> ModuleType:
     logger.addHandler(logging.NullHandler())
     lightgbm.register_logger(logger)  # LightGBM prints to stdout from C otherwise
     return lightgbm
+
+
+def _sequence(library: ModuleType, data: Samples) -> Any:  # Any: lightgbm.Sequence, imported late
+    """Return the features as LightGBM reads them: a sample of rows first, from which it takes the bins, then all."""
+
+    class Rows(library.Sequence):
+        batch_size = _PUSHED_ROWS
+
+        def __init__(self) -> None:
+            self._cursor = Cursor(data.batches)
+
+        def __len__(self) -> int:
+            return len(data.label)
+
+        def __getitem__(self, place: Any) -> Any:  # Any: int or slice to rows, as LightGBM has it
+            if isinstance(place, slice):
+                return self._cursor.rows(place.start, place.stop)
+            return self._cursor.rows(int(place), int(place) + 1)[0]
+
+    return Rows()
 
 
 def _check_threads(wanted: int) -> None:

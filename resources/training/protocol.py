@@ -4,7 +4,7 @@ Trainers are plain objects found by name in `TRAINERS`. They import their librar
 only: checking a declaration costs no import.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -18,9 +18,41 @@ Task = Literal["regression", "binary"]
 Parameters = Mapping[str, Any]  # Any: JSON values, given by the user
 
 
+class Samples(Protocol):
+    """What a model is fitted on, batch by batch or as a whole."""
+
+    @property
+    def label(self) -> "NDArray[np.float64]":
+        """Label of each row, shape ``(rows,)``; 0 or 1 for a binary task."""
+        ...
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns of a batch."""
+        ...
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """Those of them that hold category codes."""
+        ...
+
+    @property
+    def matrix(self) -> "NDArray[np.float64]":
+        """All features at once, C order, shape ``(rows, features)``; NaN is missing."""
+        ...
+
+    def batches(self) -> "Iterator[NDArray[np.float64]]":
+        """Yield the features batch by batch, in the order of `label`, each of shape ``(some, features)``."""
+        ...
+
+    def shuffled(self, epoch: int) -> "Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]":
+        """Yield features and labels batch by batch, in a random order that is always the same for an epoch."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
-    """What a model is fitted on.
+    """Samples that lie in memory.
 
     Attributes:
         matrix: Features, float64, C order, shape ``(rows, features)``; NaN is missing.
@@ -43,8 +75,21 @@ class TrainingSet:
         if not len(self.label):
             raise TrainingError("no rows to train on: widen the training window, or ingest its partitions first")
 
+    def batches(self) -> "Iterator[NDArray[np.float64]]":
+        """Yield all features as one batch."""
+        yield self.matrix
 
-def check_label(data: TrainingSet, task: Task) -> None:
+    def shuffled(self, epoch: int) -> "Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]":
+        """Yield features and labels in batches of 1,024 rows, in an order drawn for the epoch."""
+        import numpy as np
+
+        order = np.random.default_rng(epoch).permutation(len(self.label))
+        for start in range(0, len(order), 1024):
+            rows = order[start : start + 1024]
+            yield self.matrix[rows], self.label[rows]
+
+
+def check_label(data: Samples, task: Task) -> None:
     """Refuse labels that `task` cannot learn from.
 
     Raises:
@@ -104,7 +149,7 @@ class Trainer(Protocol):
         """Return what the parameters make the trainer learn."""
         ...
 
-    def fit(self, data: TrainingSet, parameters: Parameters, seed: int) -> bytes:
+    def fit(self, data: Samples, parameters: Parameters, seed: int) -> bytes:
         """Return the model file; the same arguments give the same bytes on any number of cores.
 
         Raises:

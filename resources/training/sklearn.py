@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from resources.errors import TrainingError
 from resources.training.estimators import Estimator, check_estimator
 from resources.training.importance import shares
-from resources.training.protocol import Parameters, Predictor, Task, TrainingSet, check_label
+from resources.training.protocol import Parameters, Predictor, Samples, Task, check_label
 from resources.training.skops_file import read_skops, write_skops
 
 if TYPE_CHECKING:
@@ -39,15 +39,16 @@ class ScikitLearn:
         """Return what the estimator learns."""
         return check_estimator("parameters", parameters).task
 
-    def fit(self, data: TrainingSet, parameters: Parameters, seed: int) -> bytes:
+    def fit(self, data: Samples, parameters: Parameters, seed: int) -> bytes:
         """Return the fitted estimator as a canonical skops file."""
         estimator = check_estimator("parameters", parameters)
         name = str(parameters["estimator"])
         check_label(data, estimator.task)
-        _check_finite(name, data.matrix, data.feature_names)
+        matrix = data.matrix
+        _check_finite(name, matrix, data.feature_names)
         with _same_bits():
             try:
-                fitted = _build(estimator, parameters, seed).fit(data.matrix, data.label)
+                fitted = _build(estimator, parameters, seed).fit(matrix, data.label)
             except (ValueError, TypeError) as error:
                 raise TrainingError(f"{name} cannot fit {len(data.label)} rows: {error}; change `parameters`") from None
             return write_skops(fitted)

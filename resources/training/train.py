@@ -4,27 +4,27 @@ The files are a pure function of the recipe, the input digests, the code and the
 random number outside the seed, no thread count of the machine.
 """
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from quality.profile import profile
+from quality.profile import ColumnProfile, Profile, profile
 from resources.canonical import canonical_json
-from resources.errors import StoreError, TrainingError
+from resources.errors import TrainingError
 from resources.refs import DatasetRef, ModelRef
-from resources.storage.datasets import read_frame
 from resources.storage.layered import holder
 from resources.storage.objects import object_key
 from resources.storage.provenance import records_of
 from resources.storage.store import Store
 from resources.training.bundle import DECLARATION, LINEAGE, PROFILE, SCHEMA, TRANSFORM, Bundle, write_bundle
 from resources.training.environment import library_versions, lock_digest, training_code_version
-from resources.training.protocol import TrainingSet
 from resources.training.recipe import TrainingRecipe
-from resources.transform.expressions import columns_of, compile_expression
+from resources.training.samples import WindowSamples, label_of
+from resources.training.window import Window
 from resources.transform.fitted import FittedTransform, fit_transform
 from resources.workspace import Workspace
 
@@ -53,14 +53,18 @@ def train(
         window: Partition key to features dataset of the training window.
 
     Returns:
-        The reference to the model, and what to show of it: `importance` by feature, number of training `rows`.
+        The reference to the model, and what to show of it: `importance` by feature, number of training `rows`, and
+        how they were loaded: the fields of `Loading`, and `training_s`, the seconds that all of it took.
 
     Raises:
         TrainingError: If the trainer cannot learn from these rows.
     """
     digests = {key: ref.digest for key, ref in window.items()}
     inputs = Inputs(features=digests, raw=raw_of(workspace.store, digests))
-    files = make_files(workspace.store, recipe, inputs)
+    rows = Window(workspace.store, recipe, digests)
+    started = time.perf_counter()
+    files = _make(rows, recipe, inputs)
+    took_s = time.perf_counter() - started
     digest = write_bundle(workspace.store, files, signer=workspace.signer)
     bundle = Bundle(digest, files)
     ref = ModelRef(
@@ -72,48 +76,53 @@ def train(
         parameters=recipe.parameters,
         seed=recipe.seed,
     )
-    return ref, {"importance": bundle.importance(), "rows": bundle.lineage["rows"]}
+    facts = {"importance": bundle.importance(), "rows": bundle.lineage["rows"]}
+    return ref, {**facts, "loading": {**asdict(rows.loading), "training_s": took_s}}
 
 
 def make_files(store: Store, recipe: TrainingRecipe, inputs: Inputs) -> dict[str, bytes]:
     """Return the files of the bundle that `recipe` makes of `inputs`; the same arguments give the same bytes."""
-    frame = training_rows(store, recipe, inputs.features)
-    transform = fit_transform(recipe.texts, recipe.steps, frame)
-    data = TrainingSet(
-        matrix=transform.matrix(frame.lazy()),
-        label=_label(frame, recipe.label),
-        feature_names=transform.output,
-        categorical=transform.categorical,
-    )
+    return _make(Window(store, recipe, inputs.features), recipe, inputs)
+
+
+def _make(window: Window, recipe: TrainingRecipe, inputs: Inputs) -> dict[str, bytes]:
+    learned = _learned(window, recipe)
+    data = WindowSamples(window, learned.transform, learned.label)
     values = {
-        TRANSFORM: transform.to_json(),
-        SCHEMA: _schema(recipe, transform),
-        PROFILE: profile(frame).to_json(),
-        LINEAGE: _lineage(recipe, inputs, rows=frame.height),
+        TRANSFORM: learned.transform.to_json(),
+        SCHEMA: _schema(recipe, learned.transform),
+        PROFILE: learned.profile.to_json(),
+        LINEAGE: _lineage(recipe, inputs, rows=len(learned.label)),
         DECLARATION: recipe.to_json(),
     }
     model = recipe.learner.fit(data, recipe.parameters, recipe.seed)
     return {recipe.learner.file: model, **{name: canonical_json(value) for name, value in values.items()}}
 
 
-def training_rows(store: Store, recipe: TrainingRecipe, features: Mapping[str, str]) -> pl.DataFrame:
-    """Return the row-wise columns and the label of the training rows, partition after partition.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Learned:
+    """What whole columns tell before a trainer sees a row; `label` has shape ``(rows,)``."""
 
-    Raises:
-        TrainingError: If there are none.
-        StoreError: If a dataset is missing or altered, naming its partition.
-    """
-    wanted = [*recipe.texts, recipe.label]
-    tested = [name for name in (columns_of(recipe.rows, field="rows") if recipe.rows else ()) if name not in wanted]
-    parts = [_part(store, key, features[key], [*wanted, *tested]) for key in sorted(features)]
-    frame = pl.concat(parts) if parts else pl.DataFrame()
-    if recipe.rows and parts:
-        frame = frame.filter(compile_expression(recipe.rows, field="rows"))
-    if frame.is_empty():
-        raise TrainingError(
-            f"no rows to train on in {len(parts)} partitions: widen the training window, or ingest more"
-        )
-    return frame.select(wanted).rechunk()
+    transform: FittedTransform
+    profile: Profile
+    label: "np.ndarray[Any, np.dtype[np.float64]]"
+
+
+def _learned(window: Window, recipe: TrainingRecipe) -> _Learned:
+    stepped = {name for step in recipe.steps for name in step.columns}
+    profiles: dict[str, ColumnProfile] = {}
+    types: dict[str, pl.DataType] = {}
+    kept: list[pl.Series] = []
+    for frame in window.frames():  # not all at once: there may be more than fits in memory
+        profiles |= profile(frame).columns
+        types |= dict(frame.schema)
+        kept += [frame[name] for name in frame.columns if name in stepped or name == recipe.label]
+    columns = pl.DataFrame(kept)
+    return _Learned(
+        transform=fit_transform(recipe.texts, recipe.steps, columns, types=types),
+        profile=Profile(rows=columns.height, columns=profiles),
+        label=_label(columns, recipe.label),
+    )
 
 
 def raw_of(store: Store, features: Mapping[str, str]) -> dict[str, str]:
@@ -130,24 +139,12 @@ def raw_of(store: Store, features: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _part(store: Store, key: str, digest: str, columns: list[str]) -> pl.DataFrame:
-    try:
-        return read_frame(store, digest, columns)
-    except StoreError as error:
-        raise type(error)(f"training input {key or 'features'}: {error}") from error
-    except pl.exceptions.ColumnNotFoundError as error:
-        raise TrainingError(
-            f"training input {key or 'features'} lacks a declared column: {str(error).partition(chr(10))[0]}; "
-            "materialize its features again"
-        ) from None
-
-
 def _label(frame: pl.DataFrame, label: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
     if not (frame.schema[label].is_numeric() or frame.schema[label] == pl.Boolean):
         raise TrainingError(
             f"label {label!r} is {frame.schema[label]}, a model predicts numbers: cast it in its expression"
         )
-    return np.ascontiguousarray(frame[label].cast(pl.Float64).fill_null(float("nan")).to_numpy())
+    return label_of(frame, label)
 
 
 def _schema(recipe: TrainingRecipe, transform: FittedTransform) -> dict[str, Any]:

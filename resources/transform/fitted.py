@@ -119,18 +119,26 @@ class FittedTransform:
             raise TrainingError(f"not a fitted transform: {error}; train the model again") from None
 
 
-def fit_transform(columns: Mapping[str, str], steps: Sequence[AnyStep], rows: pl.DataFrame) -> FittedTransform:
+def fit_transform(
+    columns: Mapping[str, str],
+    steps: Sequence[AnyStep],
+    rows: pl.DataFrame,
+    *,
+    types: Mapping[str, pl.DataType] | None = None,
+) -> FittedTransform:
     """Fit `steps` one after the other on the row-wise columns of the training window.
 
     Args:
-        columns: Row-wise column to SQL text, in order; `rows` holds each of them, already computed.
+        columns: Row-wise column to SQL text, in order.
         steps: Steps in the order they run; a step sees what the ones before it made.
-        rows: Row-wise columns of the training window.
+        rows: Row-wise columns of the training window, already computed.
+        types: Row-wise column to its type, where `rows` holds only those that a step learns from.
 
     Raises:
         TrainingError: If a step cannot learn from its column, or a feature is no number in the end.
     """
-    frame, states = rows.select(*columns), list[State]()
+    held = columns if types is None else [name for name in columns if name in rows.columns]
+    frame, states = rows.select(*held), list[State]()
     output, categorical = tuple(columns), set[str]()
     for step in steps:
         state = step.fit(frame)
@@ -141,14 +149,16 @@ def fit_transform(columns: Mapping[str, str], steps: Sequence[AnyStep], rows: pl
     if len(set(output)) < len(output):
         twice = sorted({name for name in output if output.count(name) > 1})
         raise TrainingError(f"two features are called {twice[0]!r}: rename the column that onehot does not make")
-    _refuse_other_than_numbers(frame.select(*output).schema)
-    return FittedTransform(
+    made = FittedTransform(
         columns=dict(columns),
         steps=tuple(steps),
         states=tuple(states),
         output=output,
         categorical=tuple(name for name in output if name in categorical),
     )
+    none = pl.LazyFrame(schema=rows.schema if types is None else types)
+    _refuse_other_than_numbers(made.features(none).collect_schema())
+    return made
 
 
 def check_features(

@@ -1,6 +1,7 @@
 """Owns the row-wise half of preprocessing: raw rows of one partition in, a features dataset with a profile out.
 
-Fitted steps are not applied here; they belong to the model bundle.
+The dataset is ready for the loader, so its rows are in a random order, which `read_in_order` undoes. Fitted steps are
+not applied here; they belong to the model bundle.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from resources.canonical import canonical_json, parse_json
 from resources.errors import ContractError
 from resources.refs import DatasetRef
 from resources.source.report import IngestReport
-from resources.storage.datasets import read_frame, write_table
+from resources.storage.datasets import read_frame
 from resources.storage.objects import get_object, put_object
 from resources.transform.expressions import apply_columns, collect
 from resources.transform.split import buckets
@@ -51,15 +52,19 @@ def preprocess(workspace: Workspace, recipe: Recipe, raw: Sequence[DatasetRef], 
     Raises:
         ContractError: If more rows of it broke the contract than the declaration allows.
     """
+    from resources.loader.shuffled import write_shuffled
+
     current = raw[-1]
     refuse_blocked(workspace, current, partition)
     history = pl.concat([read_frame(workspace.store, ref.digest) for ref in raw])
     table = rows(recipe, history).tail(current.rows)
     described = put_object(workspace.store, canonical_json(profile(table).to_json()))
-    return write_table(
+    kept = (LABEL, BUCKET, *((recipe.event_time,) if recipe.event_time else ()))
+    return write_shuffled(
         workspace.store,
         table,
         scratch=workspace.scratch,
+        keep=kept,
         partitions=(partition,) if partition else (),
         profile_digest=described,
     )

@@ -83,6 +83,7 @@ def test_every_stage_shows_what_it_made_of_a_partition(page, url, stage):
     [
         ("features", "profile_picture"),
         ("model", "feature_importance"),
+        ("model", "loader_picture"),
         ("evaluation", "champion_against_challenger"),
         ("evaluation", "metric_history"),
     ],

@@ -54,6 +54,7 @@ def show(
 def described(store: "Store", digest: str) -> dict[str, Any]:  # Any: JSON values
     """Return what the version `digest` is made of and how it came to be, as JSON."""
     from resources.storage.manifest import read_manifest
+    from resources.storage.matrices import named_schema
     from resources.storage.provenance import records_of
     from resources.storage.versions import version
 
@@ -74,7 +75,7 @@ def described(store: "Store", digest: str) -> dict[str, Any]:  # Any: JSON value
                 "type": f"{field.type}{'' if field.nullable else ' not null'}",
                 **(asdict(made.statistics[field.name]) if field.name in made.statistics else _NOTHING),
             }
-            for field in made.schema
+            for field in named_schema(made.schema)
         ]
     return told
 

@@ -1,0 +1,189 @@
+"""Training rows come by way of the loader: the same rows in the same order as whole columns."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from resources.errors import LoaderError, TrainingError
+from resources.loader import Loader
+from resources.loader.shuffled import write_shuffled
+from resources.refs import DatasetRef
+from resources.storage.datasets import read_frame
+from resources.training import window as window_module
+from resources.training.bundle import read_bundle
+from resources.training.cursor import Cursor
+from resources.training.protocol import TrainingSet, trainer_named
+from resources.training.reproduce import reproduce
+from resources.training.samples import WindowSamples
+from resources.training.train import train
+from resources.training.window import Window
+from resources.transform.expressions import apply_columns
+from resources.transform.fitted import fit_transform
+from resources.workspace import Workspace
+from tests.resources.test_bundle import COLUMNS, STEPS, opened, raw_rows, recipe, window
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return opened(tmp_path)
+
+
+def packed(workspace: Workspace, rows: int = 300, seed: int = 0) -> DatasetRef:
+    """Store features as preprocessing does."""
+    made = apply_columns(raw_rows(max(rows, 1), seed).lazy(), {**COLUMNS, "label": "cnt"}, keep=["ts"]).collect()
+    return write_shuffled(workspace.store, made[:rows], scratch=workspace.scratch, keep=["ts", "label"])
+
+
+def packed_window(workspace: Workspace, parts: int = 3) -> dict[str, DatasetRef]:
+    return {f"2011-{part + 1:02}": packed(workspace, 100 * (part + 1), part) for part in range(parts)}
+
+
+def rows_of(workspace: Workspace, refs: dict[str, DatasetRef], **changes: object) -> Window:
+    return Window(workspace.store, recipe(**changes), {key: ref.digest for key, ref in refs.items()})
+
+
+@pytest.mark.parametrize("stored", [window, packed_window])
+@pytest.mark.parametrize("condition", ["", "hr > 2 AND sky <> 'mist'"])
+def test_batches_are_the_rows_of_whole_columns_in_their_order(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, stored, condition: str
+):
+    monkeypatch.setattr(window_module, "BATCH_ROWS", (7, 64))
+    rows = rows_of(workspace, stored(workspace), rows=condition)
+    batches = list(rows.batches())
+    assert len(batches) > 5
+    assert_frame_equal(pl.concat(batches), rows.frame(rows.columns))
+    assert rows.loading.passes == 1
+    assert rows.loading.rows == sum(ref.rows for ref in stored(workspace).values())
+    assert rows.loading.elapsed_s >= rows.loading.waited_s > 0
+
+
+def test_columns_are_read_some_at_a_time_where_all_are_too_many(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    rows = rows_of(workspace, packed_window(workspace))
+    whole = list(rows.frames())
+    monkeypatch.setattr(window_module, "FRAME_BYTES", 2 * 8 * whole[0].height)
+    some = list(rows.frames())
+    assert [len(whole), len(some)] == [1, 4]
+    assert_frame_equal(pl.concat(some, how="horizontal"), whole[0])
+
+
+def test_a_model_is_the_same_however_few_columns_and_rows_are_read_at_a_time(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    refs = packed_window(workspace)
+    digest = train(workspace, recipe(), refs)[0].digest
+    monkeypatch.setattr(window_module, "FRAME_BYTES", 1)
+    monkeypatch.setattr(window_module, "BATCH_ROWS", (50, 50))
+    assert train(workspace, recipe(), refs)[0].digest == digest
+    assert reproduce(workspace, digest).equal
+
+
+def test_shuffled_rows_are_all_rows_in_another_order_each_epoch(workspace: Workspace):
+    rows = rows_of(workspace, packed_window(workspace))
+    passes = [pl.concat(list(rows.batches(shuffled=True, epoch=epoch))) for epoch in (0, 1, 0)]
+    assert_frame_equal(passes[0], passes[2])
+    assert not passes[0].equals(passes[1])
+    plain = rows.frame(rows.columns)
+    assert_frame_equal(passes[1].sort(rows.columns), plain.sort(rows.columns))
+
+
+def test_features_of_batches_are_those_of_the_transform_that_serving_applies(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(window_module, "BATCH_ROWS", (30, 30))
+    rows = rows_of(workspace, packed_window(workspace))
+    frame = rows.frame(rows.columns)
+    transform = fit_transform(COLUMNS, STEPS, frame)
+    label = frame["label"].cast(pl.Float64).to_numpy()
+    samples = WindowSamples(rows, transform, label)
+    np.testing.assert_array_equal(samples.matrix, transform.matrix(frame.lazy()))
+    features, labels = (np.concatenate(parts) for parts in zip(*samples.shuffled(3), strict=True))
+    order, other = np.lexsort([*features.T, labels]), np.lexsort([*samples.matrix.T, label])
+    np.testing.assert_array_equal(features[order], samples.matrix[other])
+    np.testing.assert_array_equal(labels[order], label[other])
+
+
+class InBatches(TrainingSet):
+    """The same samples, some at a time."""
+
+    __slots__ = ()
+
+    def batches(self):
+        for start in range(0, len(self.label), 37):
+            yield self.matrix[start : start + 37]
+
+
+@pytest.mark.parametrize("more", [{}, {"linear_tree": True}, {"bin_construct_sample_cnt": 50}])
+def test_lightgbm_learns_from_batches_what_the_library_learns_from_the_matrix(more):
+    import lightgbm
+
+    draw = np.random.default_rng(4)
+    matrix = np.column_stack([draw.normal(size=500), draw.integers(0, 4, 500), draw.normal(size=500)])
+    matrix[::7, 0], matrix[::5, 2] = np.nan, 0
+    given = {"label": 2 * np.nan_to_num(matrix[:, 0]) + (matrix[:, 1] == 2), "feature_names": ("a", "b", "c")}
+    data = InBatches(matrix=matrix, categorical=("b",), **given)
+    model = trainer_named("lightgbm").fit(data, {"num_iterations": 8, **more}, 3)
+    settings = {
+        "deterministic": True, "force_row_wise": True, "verbosity": -1, "seed": 3, "data_random_seed": 3,
+        "num_threads": 1, "objective": "regression", **more,
+    }  # fmt: skip
+    known = lightgbm.Dataset(
+        matrix, label=given["label"], feature_name=["a", "b", "c"], categorical_feature=[1], params=settings
+    )
+    assert lightgbm.train(settings, known, num_boost_round=8).model_to_string().encode() == model
+
+
+def test_a_model_of_packed_features_is_signed_and_scores(workspace: Workspace):
+    ref, facts = train(workspace, recipe(), packed_window(workspace))
+    bundle = read_bundle(workspace.store, ref.digest, keyring=workspace.keyring)
+    assert np.isfinite(bundle.predict_raw(raw_rows(seed=9).lazy())).all()
+    assert facts["rows"] == 600
+    assert facts["loading"]["rows"] >= 600
+    assert facts["loading"]["training_s"] > facts["loading"]["waited_s"]
+
+
+def test_datasets_of_other_columns_are_not_trained_on_together(workspace: Workspace):
+    refs = {**window(workspace, parts=1), "2011-02": packed(workspace)}
+    with pytest.raises(TrainingError, match="need one schema; make them again"):
+        train(workspace, recipe(), refs)
+
+
+def test_a_loader_joins_datasets_row_after_row_and_leaves_out_those_without(workspace: Workspace):
+    refs = [packed(workspace, 40, 1), packed(workspace, 0), packed(workspace, 60, 2)]
+    loader = Loader(refs, 33, columns=["hr", "share"], order="sequential", store=workspace.store)
+    found = np.concatenate([np.asarray(batch["hr"]) for batch in loader.numpy()])
+    expected = pl.concat(read_frame(workspace.store, ref.digest, ["hr"]) for ref in refs)
+    assert found.tolist() == expected["hr"].to_list()
+    one = Loader(refs[:1], 33, store=workspace.store)
+    assert one.state().root == refs[0].digest
+    assert loader.state().root != Loader(refs[::-1], 33, store=workspace.store).state().root
+
+
+def test_datasets_and_files_are_not_loaded_together(workspace: Workspace, tmp_path: Path):
+    with pytest.raises(LoaderError, match="give one or the other"):
+        Loader([packed(workspace), tmp_path], 10, store=workspace.store)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_dataset_that_is_not_there_is_named(workspace: Workspace):
+    ref = replace(packed(workspace), digest="5" * 64)
+    with pytest.raises(Exception, match="5555"):
+        Loader([ref, ref], 10, store=workspace.store)
+
+
+def test_a_cursor_gives_rows_across_batches_and_begins_anew_for_earlier_ones():
+    begun = list[int]()
+
+    def batches():
+        begun.append(1)
+        for start in range(0, 10, 4):
+            yield np.arange(start, min(start + 4, 10), dtype=np.float64).reshape(-1, 1)
+
+    cursor = Cursor(batches)
+    assert [cursor.rows(row, row + 1)[0, 0] for row in (0, 3, 4, 9)] == [0, 3, 4, 9]
+    assert cursor.rows(2, 9)[:, 0].tolist() == [2, 3, 4, 5, 6, 7, 8]
+    assert len(begun) == 2
+    with pytest.raises(IndexError, match="row 10"):
+        cursor.rows(8, 11)
