@@ -1,6 +1,6 @@
 """What each stage of `synthetic_clicks` costs at 5,000,000 rows a partition, and how near its models get to the truth.
 
-    python benchmarks/clicks.py [--quick] [--json FILE] [--rows N] [--days N]
+    python benchmarks/clicks.py [--quick] [--json FILE] [--rows N] [--months N]
 
 Each stage, with its checks, runs in a process of its own: wall and CPU seconds of the stage without the start of the
 process, and the largest resident memory of the process. The generator knows the true probability of every click, so the
@@ -60,16 +60,16 @@ print(json.dumps(told))
 """
 
 
-def stage(name: str, day: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Run one stage of a day and return what it cost and told; stop if it fails."""
-    command = [sys.executable, "-c", STAGE, name, day]
+def stage(name: str, month: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Run one stage of a month and return what it cost and told; stop if it fails."""
+    command = [sys.executable, "-c", STAGE, name, month]
     done = subprocess.run(
         command, env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, check=False
     )
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {"status": "failed"}
     if told["status"] == "failed":
-        sys.exit(f"{name} of {day} failed: {told.get('reasons', '')}\n{done.stderr[-3000:]}")
-    print(f"  {day} {name}: {told}", file=sys.stderr)
+        sys.exit(f"{name} of {month} failed: {told.get('reasons', '')}\n{done.stderr[-3000:]}")
+    print(f"  {month} {name}: {told}", file=sys.stderr)
     return told
 
 
@@ -80,37 +80,42 @@ def costs(work: str, subject: str, told: Mapping[str, Any]) -> Iterator[Row]:
     yield measured(f"{work}, peak memory", subject, told["peak_bytes"] / 1e9, "GB", most=MEMORY_GB)
 
 
-def losses(day: str, told: Mapping[str, Any], least: float) -> Iterator[Row]:
-    """Tell the log loss of each model that was judged on a day beside the least that is possible."""
+def losses(month: str, told: Mapping[str, Any], least: float) -> Iterator[Row]:
+    """Tell the log loss of each model that was judged on a month beside the least that is possible."""
     for judged in told["judged"]:
         for model in MODELS:
             if found := judged["metrics"].get(model):
                 yield compared(
-                    f"log loss of 10,000 rows on {day}, {judged['verdict']}", model, found["log_loss"]["value"] * 1e4, "nats",
+                    f"log loss of 10,000 rows of {month}", model, found["log_loss"]["value"] * 1e4, "nats",
                     peer="the true probabilities", peer_value=least * 1e4,
                 )  # fmt: skip
 
 
-def days(environment: Mapping[str, str], home: Path, rows: int, count: int) -> Iterator[Row]:
-    """Run the stages of some days, of the last one each measured."""
+def months(environment: Mapping[str, str], home: Path, rows: int, count: int) -> Iterator[Row]:
+    """Run the stages of some months, of the last one each measured."""
     from pipelines.samples.synthetic_clicks import truth_of
 
-    keys = [f"2026-01-{number:02d}" for number in range(1, count + 1)]
-    for day in keys:
+    keys = [f"2025-{number:02d}" for number in range(1, count + 1)]
+    for month in keys:
         told: dict[str, dict[str, Any]] = {}
-        for name in ("generate", "raw", "features", *(("model", "evaluation", "deployment") if day != keys[0] else ())):
+        for name in (
+            "generate",
+            "raw",
+            "features",
+            *(("model", "evaluation", "deployment") if month != keys[0] else ()),
+        ):
             if name != "deployment" or told["evaluation"]["status"] == "done":
-                told[name] = stage(name, day, environment)
-        (file,) = home.glob(f"scratch/samples/*/{day}.parquet")
+                told[name] = stage(name, month, environment)
+        (file,) = home.glob(f"scratch/samples/*/{month}.parquet")
         if "evaluation" in told:
-            yield from losses(day, told["evaluation"], truth_of(file).drawn_log_loss)
-        if day == keys[-1]:
+            yield from losses(month, told["evaluation"], truth_of(file).drawn_log_loss)
+        if month == keys[-1]:
             for name, one in told.items():
-                yield from costs(f"{name} of a day of {rows:,} rows", "penstock", one)
+                yield from costs(f"{name} of {rows:,} rows", "penstock", one)
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Run some days in a folder of their own and report."""
+    """Run some months in a folder of their own and report."""
     rows = arguments.rows or (QUICK_ROWS if arguments.quick else ROWS)
     with tempfile.TemporaryDirectory(prefix="penstock-bench-", dir=arguments.folder) as name:
         folder = Path(name)
@@ -122,13 +127,15 @@ def main(arguments: argparse.Namespace) -> None:
             "SYNTHETIC_CLICKS_ROWS": str(rows),
             "SYNTHETIC_CLICKS_URL": "",
         }
-        report(list(days(environment, folder / "home", rows, arguments.days)), arguments.json)
+        report(list(months(environment, folder / "home", rows, arguments.months)), arguments.json)
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     options = parser(__doc__ or "")
-    options.add_argument("--rows", type=int, help=f"rows of a day (default: {ROWS:,}, {QUICK_ROWS:,} with --quick)")
-    options.add_argument("--days", type=int, default=3, help="days to run, the first of which only trains (default: 3)")
+    options.add_argument("--rows", type=int, help=f"rows of a month (default: {ROWS:,}, {QUICK_ROWS:,} with --quick)")
+    options.add_argument(
+        "--months", type=int, default=3, help="months to run, the first of which only trains (default: 3)"
+    )
     options.add_argument("--folder", type=Path, help="for the data, about 2 GB (default: the system's for such files)")
     main(options.parse_args())

@@ -1,4 +1,4 @@
-"""Example at scale: is an impression clicked? Days of 5,000,000 generated impressions, of which the truth is known.
+"""Example at scale: is an impression clicked? Months of 5,000,000 generated impressions, of which the truth is known.
 
 Nothing needs to be there before a partition runs: its file is generated when it is ingested, of `SYNTHETIC_CLICKS_ROWS`
 rows. `SYNTHETIC_CLICKS_URL` names other files of the same columns, with `{partition}` in it. The least log loss that a
@@ -42,8 +42,8 @@ contract = Contract(
 
 synthetic_clicks = Pipeline(
     name="synthetic_clicks",
-    description="Is an impression clicked? Retrained every day on the day before; generated, with a known best loss.",
-    partitions=Partitions(every="daily", start="2026-01-01", end="2026-02-01"),
+    description="Is an impression clicked? Retrained monthly on the month before; generated, with a known best loss.",
+    partitions=Partitions(every="monthly", start="2025-01", end="2026-01"),
     ingest=Ingest(
         source=Source(
             url_env="SYNTHETIC_CLICKS_URL",
@@ -61,7 +61,7 @@ synthetic_clicks = Pipeline(
                 "severity": "critical",
             },
         ),
-        max_age_s=3_600,
+        max_age_s=86_400,
     ),
     features=Features(
         columns={
@@ -102,7 +102,6 @@ synthetic_clicks = Pipeline(
         metrics=("log_loss", "auc", "brier"),
         gate=Gate(metric="log_loss", margin=0.0, unit="nats", min_rows=1_000),
         slices={"device": "device"},
-        cluster_s=3_600,  # of a day there is one only; impressions of different hours have nothing in common
     ),
     owners=("team:adverts",),
     tags={"domain": "advertising"},

@@ -1,9 +1,9 @@
-"""Owns the invented impressions of `synthetic_clicks`: a day of them a file, any number of rows, and their truth.
+"""Owns the invented impressions of `synthetic_clicks`: a month of them a file, any number of rows, and their truth.
 
 Whether an impression is clicked is drawn from a logistic formula over what its row shows, so the least log loss that
-any model can reach on a day, the Bayes log loss, is known and kept in the file. The formula turns a little from day to
-day, and once the devices change; a model that was trained on earlier days is beaten by a later one, and no model of
-earlier days gets below the Bayes log loss. Columns are of all kinds that click logs have: counts and times with long
+any model can reach in a month, the Bayes log loss, is known and kept in the file. The formula turns a little from month
+to month, and once the devices change; a model that was trained on earlier months is beaten by a later one, and none
+gets below the Bayes log loss. Columns are of all kinds that click logs have: counts and times with long
 tails, some of them missing, and categories of which few are frequent.
 """
 
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SEED = 20260101
-FIRST_DAY = np.datetime64("2026-01-01")
-NEW_APP = 14
-"""Days after the first on which the devices change: a fifth of all impressions moves to the app."""
-TURN_PER_DAY = 0.12
-"""Radians by which the effect of campaigns and adverts turns a day."""
+SEED = 20250101
+FIRST_MONTH = np.datetime64("2025-01")
+NEW_APP = 6
+"""Months after the first in which the devices change: a fifth of all impressions moves to the app."""
+TURN_PER_MONTH = 0.12
+"""Radians by which the effect of campaigns and adverts turns a month."""
 CHUNK_ROWS = 2**18
 """Rows that are drawn at a time, and of a row group of the file."""
 TRUTH = b"penstock.truth"
@@ -33,7 +33,7 @@ DEVICES = ("desktop", "mobile", "tablet", "app")
 SHARES = ((0.38, 0.36, 0.08, 0.18), (0.29, 0.26, 0.07, 0.38))
 """Of the devices, before and after they change."""
 TRAFFIC = (30, 18, 11, 8, 8, 12, 22, 38, 52, 60, 64, 66, 70, 68, 64, 62, 64, 70, 80, 92, 100, 96, 78, 50)
-"""Impressions of each hour, to scale."""
+"""Impressions of each hour of the day, to scale."""
 SIZES = {"browser": 8, "country": 60, "publisher": 2_000, "campaign": 1_000, "advert": 5_000}
 """Categories of each column; the r-th most frequent is drawn in proportion to 1 / (r + 2)."""
 SPREADS = {"browser": 0.2, "country": 0.4, "publisher": 0.6, "campaign": 0.7, "advert": 0.3}
@@ -63,11 +63,11 @@ class Truth:
 
 
 def write(folder: Path, partition: str, rows: int) -> Path:
-    """Write the impressions of a day into `folder` and return the file; the same arguments give the same bytes.
+    """Write the impressions of a month into `folder` and return the file; the same arguments give the same bytes.
 
     Args:
         folder: Where the file goes.
-        partition: The day, such as `2026-01-05`.
+        partition: The month, such as `2025-03`.
         rows: How many; memory does not depend on it.
     """
     import pyarrow.parquet as pq
@@ -121,20 +121,22 @@ def schema() -> "pa.Schema":
 
 
 def _chunks(partition: str, rows: int) -> Iterator[tuple["pa.RecordBatch", Floats]]:
-    """Yield the rows of a day in the order of time, with the true probability of a click of each."""
-    day = int((np.datetime64(partition, "D") - FIRST_DAY).astype(int))
-    effects = _effects(day)
+    """Yield the rows of a month in the order of time, with the true probability of a click of each."""
+    first = np.datetime64(partition, "M")
+    month = int((first - FIRST_MONTH).astype(int))
+    days = int(((first + 1).astype("datetime64[D]") - first.astype("datetime64[D]")).astype(int))
+    effects = _effects(month)
     for start in range(0, rows, CHUNK_ROWS):
         count = min(CHUNK_ROWS, rows - start)
-        rng = np.random.default_rng([SEED, day + 2**20, start])
-        hour = _hours((start + np.arange(count) + rng.random(count)) / rows)
-        numbers, categories = _numbers(rng, count, day), _categories(rng, count, day)
+        rng = np.random.default_rng([SEED, month + 2**20, start])
+        hour = _hours((start + np.arange(count) + rng.random(count)) / rows, days)
+        numbers, categories = _numbers(rng, count, month), _categories(rng, count, month)
         missing = {name: rng.random(count) < share for name, share in MISSING.items()}
         logit = _logit(hour, numbers, missing, categories, effects)
         probability = 1 / (1 + np.exp(-logit))
         columns = {
-            "impression": day * 2**32 + start + np.arange(count),
-            "at": np.datetime64(partition, "us").astype(np.int64) + (hour * 3.6e9).astype(np.int64),
+            "impression": month * 2**32 + start + np.arange(count),
+            "at": first.astype("datetime64[us]").astype(np.int64) + (hour * 3.6e9).astype(np.int64),
             **numbers,
             **categories,
             "clicked": rng.random(count) < probability,
@@ -142,13 +144,13 @@ def _chunks(partition: str, rows: int) -> Iterator[tuple["pa.RecordBatch", Float
         yield _batch(columns, missing), probability
 
 
-def _hours(quantiles: Floats) -> Floats:
-    """Return the hours of the day, below 24, at which these shares of its impressions were shown."""
-    shown = np.cumsum([0, *TRAFFIC]) / sum(TRAFFIC)
-    return np.minimum(np.interp(quantiles, shown, np.arange(25)), np.nextafter(24, 0))
+def _hours(quantiles: Floats, days: int) -> Floats:
+    """Return the hours since the month began, up to its last, at which these shares of its impressions were shown."""
+    shown = np.cumsum([0, *(TRAFFIC * days)]) / (sum(TRAFFIC) * days)
+    return np.minimum(np.interp(quantiles, shown, np.arange(24 * days + 1)), 24 * days - 1e-6)
 
 
-def _numbers(rng: np.random.Generator, count: int, day: int) -> dict[str, NDArray[Any]]:  # Any: of several types
+def _numbers(rng: np.random.Generator, count: int, month: int) -> dict[str, NDArray[Any]]:  # Any: of several types
     visits = np.floor(np.exp(1.2 + 1.1 * rng.standard_normal(count)))
     return {
         "account_age_days": np.floor(rng.exponential(400, count)).astype(np.int32),
@@ -157,13 +159,13 @@ def _numbers(rng: np.random.Generator, count: int, day: int) -> dict[str, NDArra
         "recency_h": rng.exponential(36, count).astype(np.float32).round(1),
         "dwell_s": np.exp(3 + 0.9 * rng.standard_normal(count)).astype(np.float32).round(1),
         "depth": rng.random(count).astype(np.float32).round(3),
-        "price": np.exp(0.2 + 0.5 * rng.standard_normal(count) + 0.01 * day).astype(np.float32).round(2),
+        "price": np.exp(0.2 + 0.5 * rng.standard_normal(count) + 0.01 * month).astype(np.float32).round(2),
         "quality": rng.beta(4, 2, count).astype(np.float32).round(3),
     }
 
 
-def _categories(rng: np.random.Generator, count: int, day: int) -> dict[str, Integers]:
-    shares = np.cumsum(SHARES[int(day >= NEW_APP)])
+def _categories(rng: np.random.Generator, count: int, month: int) -> dict[str, Integers]:
+    shares = np.cumsum(SHARES[int(month >= NEW_APP)])
     found = {"device": np.minimum(np.searchsorted(shares, rng.random(count)), len(DEVICES) - 1)}
     for name, size in SIZES.items():
         frequency = np.cumsum(1 / (np.arange(size) + 2))
@@ -171,12 +173,12 @@ def _categories(rng: np.random.Generator, count: int, day: int) -> dict[str, Int
     return found
 
 
-def _effects(day: int) -> dict[str, Floats]:
-    """Return the effect of each category on the logit on this day."""
+def _effects(month: int) -> dict[str, Floats]:
+    """Return the effect of each category on the logit in this month."""
     found = {"device": np.array([-0.1, 0.15, 0.0, 0.3])}
     for number, (name, size) in enumerate(SIZES.items()):
         first, second = SPREADS[name] * np.random.default_rng([SEED, number]).standard_normal((2, size))
-        turn = TURN_PER_DAY * day if name in ("campaign", "advert") else 0.0
+        turn = TURN_PER_MONTH * month if name in ("campaign", "advert") else 0.0
         found[name] = np.cos(turn) * first + np.sin(turn) * second
     return found
 
@@ -190,7 +192,7 @@ def _logit(
 ) -> Floats:
     """Return the logarithm of the odds of a click, a function of what the row shows and of nothing else."""
     known = {name: values.astype(np.float64) for name, values in numbers.items()}
-    evening = np.floor(hour) >= 18
+    evening = np.floor(hour) % 24 >= 18
     age = np.where(missing["account_age_days"], 0.1, -0.25 * np.log1p(known["account_age_days"] / 200))
     recency = np.where(missing["recency_h"], 0.0, 0.5 * np.exp(-known["recency_h"] / 24))
     dwell = np.where(missing["dwell_s"], -0.2, 0.3 * np.tanh((np.log(known["dwell_s"] + 0.1) - 3) / 1.5))

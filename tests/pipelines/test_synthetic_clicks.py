@@ -15,9 +15,9 @@ from resources.storage.store import open_store
 ROWS = 20_000
 
 
-def written(folder: Path, day: str, rows: int = ROWS) -> Path:
+def written(folder: Path, month: str, rows: int = ROWS) -> Path:
     folder.mkdir(exist_ok=True)
-    return synthetic_clicks.write(folder, day, rows)
+    return synthetic_clicks.write(folder, month, rows)
 
 
 def frame(path: Path) -> pl.DataFrame:
@@ -26,28 +26,30 @@ def frame(path: Path) -> pl.DataFrame:
     return found
 
 
-def test_the_same_day_and_rows_give_the_same_bytes_and_others_do_not(tmp_path, monkeypatch):
+def test_the_same_month_and_rows_give_the_same_bytes_and_others_do_not(tmp_path, monkeypatch):
     monkeypatch.setattr(synthetic_clicks, "CHUNK_ROWS", 1_000)
     first, again, other = (
-        written(tmp_path / name, day).read_bytes()
-        for name, day in (("a", "2026-01-03"), ("b", "2026-01-03"), ("c", "2026-01-04"))
+        written(tmp_path / name, month).read_bytes()
+        for name, month in (("a", "2025-03"), ("b", "2025-03"), ("c", "2025-04"))
     )
     assert first == again
     assert first != other
 
 
-def test_rows_are_a_day_in_the_order_of_time_with_numbers_of_their_own(tmp_path):
-    rows = frame(written(tmp_path, "2026-01-31"))
+def test_rows_are_a_month_in_the_order_of_time_with_numbers_of_their_own(tmp_path):
+    rows = frame(written(tmp_path, "2025-02"))
     assert rows.height == ROWS
     assert rows["at"].is_sorted()
-    assert rows["at"].dt.date().unique().to_list() == [pl.Series(["2026-01-31"]).str.to_date()[0]]
+    assert rows["at"].dt.strftime("%Y-%m-%d").unique().sort().to_list() == [
+        f"2025-02-{day:02d}" for day in range(1, 29)
+    ]
     assert rows["impression"].n_unique() == ROWS
     evening = rows.filter(pl.col("at").dt.hour() == 20).height
     assert evening > 5 * rows.filter(pl.col("at").dt.hour() == 4).height
 
 
 def test_what_is_missing_and_what_is_long_tailed_is_as_it_says(tmp_path):
-    rows = frame(written(tmp_path, "2026-01-02"))
+    rows = frame(written(tmp_path, "2025-02"))
     shares = {name: rows[name].null_count() / ROWS for name in rows.columns if rows[name].null_count()}
     assert shares == pytest.approx(synthetic_clicks.MISSING, abs=0.01)
     counts = rows["advert"].value_counts(sort=True)["count"]
@@ -56,7 +58,7 @@ def test_what_is_missing_and_what_is_long_tailed_is_as_it_says(tmp_path):
 
 
 def test_the_truth_is_that_of_the_rows(tmp_path):
-    path = written(tmp_path, "2026-01-05", 100_000)
+    path = written(tmp_path, "2025-05", 100_000)
     truth, clicked = synthetic_clicks.truth_of(path), frame(path)["clicked"].to_numpy()
     rate = clicked.mean()
     of_rate = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
@@ -66,26 +68,28 @@ def test_the_truth_is_that_of_the_rows(tmp_path):
     assert 0.7 * of_rate < truth.bayes_log_loss < 0.95 * of_rate
 
 
-def test_a_model_of_the_day_before_beats_an_older_one_and_neither_beats_the_truth(tmp_path):
+def test_a_model_of_the_month_before_beats_an_older_one_and_neither_beats_the_truth(tmp_path):
     """The models: a click rate for each campaign, drawn to the mean of all as if each had been shown 50 times more."""
-    days = {day: frame(written(tmp_path, day, 100_000)) for day in ("2026-01-01", "2026-01-09", "2026-01-10")}
-    judged = days["2026-01-10"]
+    months = {key: frame(written(tmp_path, key, 100_000)) for key in ("2025-01", "2025-09", "2025-10")}
+    judged = months["2025-10"]
 
-    def loss(day: str) -> float:
-        mean = days[day]["clicked"].mean()
-        rates = days[day].group_by("campaign").agg((pl.col("clicked").sum() + 50 * mean) / (pl.len() + 50))
+    def loss(month: str) -> float:
+        mean = months[month]["clicked"].mean()
+        rates = months[month].group_by("campaign").agg((pl.col("clicked").sum() + 50 * mean) / (pl.len() + 50))
         p = judged.join(rates.rename({"clicked": "p"}), on="campaign", how="left")["p"].fill_null(mean).to_numpy()
         clicked = judged["clicked"].to_numpy()
         return float(-np.where(clicked == 1, np.log(p), np.log1p(-p)).mean())
 
-    least = synthetic_clicks.truth_of(tmp_path / "2026-01-10.parquet").drawn_log_loss
-    assert least < loss("2026-01-09") < loss("2026-01-01")
+    least = synthetic_clicks.truth_of(tmp_path / "2025-10.parquet").drawn_log_loss
+    assert least < loss("2025-09") < loss("2025-01")
 
 
 def test_the_devices_change_once(tmp_path):
     before, after, later = (
-        frame(written(tmp_path, f"2026-01-{day}"))["device"].value_counts(normalize=True).sort("device")["proportion"]
-        for day in (14, 15, 16)
+        frame(written(tmp_path, f"2025-{month:02d}"))["device"]
+        .value_counts(normalize=True)
+        .sort("device")["proportion"]
+        for month in (6, 7, 8)
     )
     assert (before - after).abs().sum() / 2 == pytest.approx(0.2, abs=0.02)
     assert (later - after).abs().sum() / 2 < 0.02
@@ -94,7 +98,7 @@ def test_the_devices_change_once(tmp_path):
 def test_a_partition_is_generated_when_it_is_ingested_and_fits_the_contract(tmp_path, monkeypatch):
     monkeypatch.setenv("SYNTHETIC_CLICKS_ROWS", "3000")
     store = open_store(str(tmp_path / "store"), cache=tmp_path / "cache")
-    spec, key = declared.ingest, "2026-01-20"
+    spec, key = declared.ingest, "2025-07"
     assert declared.partitions is not None
     done = ingest(
         spec.source,
