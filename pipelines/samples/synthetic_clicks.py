@@ -73,9 +73,7 @@ def write(folder: Path, partition: str, rows: int) -> Path:
     import pyarrow.parquet as pq
 
     path = folder / f"{partition}.parquet"
-    with pq.ParquetWriter(
-        path, schema(), compression="zstd", compression_level=1, use_dictionary=["device", *SIZES]
-    ) as writer:
+    with pq.ParquetWriter(path, schema(), compression="zstd", compression_level=1) as writer:
         sums = np.zeros(3)
         for batch, probability in _chunks(partition, rows):
             writer.write_batch(batch, row_group_size=CHUNK_ROWS)

@@ -219,6 +219,8 @@ def map_file(path: Path) -> Mapped:
     Raises:
         LoaderError: If it cannot be opened.
     """
+    if path.exists() and not path.is_file():  # to open a pipe waits for its writer
+        raise LoaderError(f"{path} is no regular file: give a file of Arrow or Parquet, or leave it out")
     try:
         return Mapped(path)
     except OSError as error:
