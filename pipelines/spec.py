@@ -150,6 +150,8 @@ class Pipeline(Declaration):
             )
         if "{partition}" in self.ingest.source.url:
             raise DeclarationError("ingest.source.url: holds {partition}, but the pipeline declares no partitions")
+        if self.ingest.source.templated:
+            raise DeclarationError("ingest.source.sample_rows: of a partition, but the pipeline declares no partitions")
         if self.features.lookback:
             raise DeclarationError("features.lookback: only with time partitions")
 

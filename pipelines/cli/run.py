@@ -1,5 +1,6 @@
 """`penstock run`: materialize a pipeline's partitions in this process."""
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -114,8 +115,11 @@ def _wanted(
         return between(pipeline, first, last)
     found = held(pipeline, scratch)
     if pipeline.partitions is not None and not found:
+        source = pipeline.ingest.source
+        made_then = source.sample_rows and not os.environ.get(source.url_env or "")
         raise SourceError(
-            f"the source of {pipeline.name} holds no complete partition: see `penstock show {pipeline.name}`"
+            f"the source of {pipeline.name} holds no complete partition: "
+            + ("name one by --partition, it is generated then" if made_then else f"see `penstock show {pipeline.name}`")
         )
     return found
 

@@ -99,9 +99,14 @@ class Loader:
         _check("threads", threads or 0, 0, MOST_THREADS + 1)
         _check("world_size", world_size, 1, 2**31)
         _check("rank", rank, 0, world_size)
-        if order not in ORDERS:
+        if not isinstance(order, str) or order not in ORDERS:
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
         self._feed = feed_of(dataset, columns, order, seed, store=store, where=where)
+        if drop_last and 0 < self._feed.rows < batch_size * world_size:
+            raise LoaderError(
+                f"batch_size {batch_size:,} of {world_size:,} ranks takes {batch_size * world_size:,} samples a step, "
+                f"{self._feed.name} has {self._feed.rows:,}: drop_last leaves nothing; choose a smaller batch_size"
+            )
         self._pace = Pace(threads, threads_for(self._feed))
         self._batch_size = batch_size
         self._order: OrderName = order
@@ -128,6 +133,10 @@ class Loader:
         Raises:
             LoaderError: If the state is of another dataset, or lies past its end.
         """
+        if not isinstance(state, State):
+            raise LoaderError(
+                f"no state of a loader: {state!r}; give what state() returned, or State.from_bytes of its bytes"
+            )
         for name in ("order", "seed", "epoch"):
             if name in arguments:
                 raise LoaderError(f"{name} comes from the state: leave it out")

@@ -25,7 +25,7 @@ def chosen(schema: pa.Schema, columns: Sequence[str] | None) -> tuple[pa.Schema,
     packed = packed_names(schema)
     if columns is None:
         return schema.remove_metadata(), tuple(_column(field) for field in schema)
-    if isinstance(columns, str) or not columns:
+    if not isinstance(columns, list | tuple) or not columns:
         raise LoaderError(f"columns is {columns!r}: give a sequence of at least one name, or None for all")
     known = [*schema.names, *(name for names in packed.values() for name in names)]
     for number, name in enumerate(columns):

@@ -13,12 +13,15 @@ import pyarrow as pa
 
 from resources.errors import LoaderError
 from resources.loader.mapping import Mapped
+from resources.loader.soundness import check_schema, check_sound
 
 if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData
 
 _ARROW_MAGIC = b"ARROW1"
 _PARQUET_MAGIC = (b"PAR1", b"PARE")
+_UNREADABLE = (pa.ArrowException, OSError, ValueError)
+"""What pyarrow raises on files that are damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +79,13 @@ class ArrowShard:
         return f"{self.path}, batch {self.number}" if self.number else str(self.path)
 
     def open(self, columns: Sequence[str] | None) -> Opened:
-        """Return the batch, mapped unless its buffers are compressed."""
+        """Return the batch, mapped unless its buffers are compressed; those columns can be read without a crash."""
         mapped = map_file(self.path)
         reader = arrow_reader(self.path, mapped)
         try:
             batch = reader.get_batch(self.number)
-        except (pa.ArrowException, OSError) as error:
+            check_sound(batch, columns)
+        except _UNREADABLE as error:
             raise _unreadable(self.path, error) from None
         return _unchanged(self, Opened(batch=batch, file=mapped))
 
@@ -112,7 +116,7 @@ class ParquetShard:
         try:
             with pq.ParquetFile(self.path, memory_map=False) as file:
                 table = file.read_row_group(self.number, columns=columns, use_threads=False)
-        except (pa.ArrowException, OSError) as error:
+        except _UNREADABLE as error:
             raise _unreadable(self.path, error) from None
         return _unchanged(self, Opened(batch=in_one(table)))
 
@@ -185,8 +189,9 @@ def in_one(table: pa.Table) -> pa.RecordBatch:
 def _arrow_shards(path: Path, mapped: Mapped) -> FileShards:
     reader = arrow_reader(path, mapped)
     try:
+        check_schema(reader.schema)
         rows = [reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]
-    except pa.ArrowException as error:
+    except _UNREADABLE as error:
         raise _unreadable(path, error) from None
     shards = [ArrowShard(path=path, number=number, rows=count) for number, count in enumerate(rows)]
     return FileShards(schema=reader.schema, shards=shards, size_bytes=mapped.size_bytes)
@@ -199,7 +204,8 @@ def _parquet_shards(path: Path) -> FileShards:
         with pq.ParquetFile(path) as file:
             footer: FileMetaData = file.metadata
             schema = file.schema_arrow
-    except (pa.ArrowException, OSError) as error:
+            check_schema(schema)
+    except _UNREADABLE as error:
         raise _unreadable(path, error) from None
     groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
     return FileShards(
@@ -216,6 +222,8 @@ def map_file(path: Path) -> Mapped:
     Raises:
         LoaderError: If it cannot be opened.
     """
+    if path.exists() and not path.is_file():  # to open a pipe waits for its writer
+        raise LoaderError(f"{path} is no regular file: give a file of Arrow or Parquet, or leave it out")
     try:
         return Mapped(path)
     except OSError as error:
@@ -230,7 +238,7 @@ def arrow_reader(path: Path, mapped: Mapped) -> pa.RecordBatchFileReader:
     """
     try:
         return pa.ipc.open_file(mapped.buffer)
-    except pa.ArrowException as error:
+    except _UNREADABLE as error:
         raise _unreadable(path, error) from None
 
 

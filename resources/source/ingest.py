@@ -22,6 +22,7 @@ from resources.source.parallel import ordered_map, usable_cores
 from resources.source.placing import Intake, Quarantine, quarantine_schema
 from resources.source.reading import BLOCK_BYTES, Reading, open_reading
 from resources.source.report import IngestReport
+from resources.source.sample import partition_file
 from resources.source.spec import EventTime, Source
 from resources.storage.datasets import SnapshotWriter
 from resources.storage.objects import put_object
@@ -84,6 +85,8 @@ def ingest(
         raise SourceError(f"partition {partition!r} needs an event time: declare event_time")
     resolved = resolve(source, scratch=scratch)
     url = file_url(resolved.url, partition)
+    if resolved.sample and resolved.templated and partition is not None:
+        partition_file(source, scratch, partition)
     judge = Judge(
         contract=clocked_contract(contract, event_time),
         schema=stored_schema(contract, event_time),

@@ -67,7 +67,8 @@ def resolve(source: Source, *, scratch: Path | None = None) -> ResolvedSource:
 
     Args:
         source: Declared source.
-        scratch: Folder under which a sample is generated, once; None takes it from the settings.
+        scratch: Folder under which a sample is generated, once; None takes it from the settings. A sample of one file
+            a partition is only named here: `resources.source.sample.partition_file` makes each.
 
     Raises:
         SourceError: If there is no URL, or the generator fails.
@@ -77,10 +78,11 @@ def resolve(source: Source, *, scratch: Path | None = None) -> ResolvedSource:
         if not (given or source.url):
             raise SourceError(f"no file to read: set {source.url_env} to its URL or path")
         return ResolvedSource(url=given or source.url, sample=False)
-    from resources.source.sample import sample_file
+    from resources.source.sample import sample_file, sample_template
 
     folder = scratch or _scratch_of_settings()
-    return ResolvedSource(url=str(sample_file(source.sample, folder)), sample=True)
+    made = sample_template(source, folder) if source.sample_rows else sample_file(source.sample, folder)
+    return ResolvedSource(url=str(made), sample=True)
 
 
 def file_url(url: str, partition: str | None) -> str:

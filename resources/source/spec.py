@@ -50,6 +50,9 @@ class Source(Declaration):
         url_env: Environment variable whose value, where set, replaces `url`.
         sample: `module:function` of a generator that writes a look-alike file when `url_env` and `url` are unset.
             It is called with a folder and returns the path it wrote; the same call must write the same bytes.
+        sample_rows: Rows of a look-alike that has one file a partition, each made when its partition is ingested: the
+            generator is then called with a folder, the partition's key and the rows, and writes `KEY.FORMAT` there.
+        sample_rows_env: Environment variable whose value, where set, replaces `sample_rows`.
     """
 
     url: str = ""
@@ -57,6 +60,8 @@ class Source(Declaration):
     options: dict[str, Any] = Field(default_factory=dict)  # Any: text or list of text, checked below
     url_env: str | None = None
     sample: str | None = None
+    sample_rows: int | None = Field(default=None, ge=1)
+    sample_rows_env: str | None = None
 
     @field_validator("sample")
     @classmethod
@@ -71,6 +76,12 @@ class Source(Declaration):
             raise DeclarationError("url is empty: give a URL or path, or url_env, the variable that names it")
         if self.sample is not None and self.url_env is None:
             raise DeclarationError("sample needs url_env: the variable that names the real file")
+        if self.sample_rows is not None and (self.sample is None or self.format is None):
+            raise DeclarationError(
+                "sample_rows needs sample and format: the generator, and the end of its files' names"
+            )
+        if self.sample_rows_env is not None and self.sample_rows is None:
+            raise DeclarationError("sample_rows_env needs sample_rows: the rows while the variable is unset")
         return self
 
     @field_validator("url")
@@ -93,7 +104,7 @@ class Source(Declaration):
     @property
     def templated(self) -> bool:
         """Whether each partition has its own file."""
-        return "{partition}" in self.url
+        return "{partition}" in self.url or self.sample_rows is not None
 
 
 class EventTime(Declaration):

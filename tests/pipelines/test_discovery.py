@@ -32,7 +32,7 @@ def settings_with(folder: Path):
 def test_a_module_in_a_folder_of_the_setting_is_found(tmp_path):
     (tmp_path / "rides.py").write_text(MODULE.replace("NAME", "rides"))
     found = discover(settings_with(tmp_path))
-    assert set(found) == {"bike_demand", "flight_delays", "rides"}
+    assert set(found) == {"bike_demand", "flight_delays", "rides", "synthetic_clicks"}
     assert found["rides"].file == tmp_path / "rides.py"
     assert found["rides"].pipeline.declared_at[0] == tmp_path / "rides.py"
 
@@ -81,7 +81,7 @@ def test_a_module_that_does_not_load_is_named_with_its_line_and_the_others_are_s
     (tmp_path / "broken.py").write_text(f"# a comment\n{line}\n")
     found, wrong = survey(settings_with(tmp_path))
     last = line.count("\n") + 2
-    assert set(found) == {"bike_demand", "flight_delays"}
+    assert set(found) == {"bike_demand", "flight_delays", "synthetic_clicks"}
     assert [str(error).startswith(f"{tmp_path / 'broken.py'}:{last}: ") for error in wrong] == [True]
     assert says in str(wrong[0])
 
