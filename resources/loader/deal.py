@@ -104,7 +104,8 @@ class Deal:
         for field, column in zip(batch.schema, batch.columns, strict=True):
             self._nulls[field.name] += column.null_count
             if pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
-                found = pc.call_function("min_max", [column]).as_py()
+                known = column.cast(pa.float32()) if field.type == pa.float16() else column  # Arrow ranks no halves
+                found = pc.call_function("min_max", [known]).as_py()
                 if found["min"] is not None:
                     low, high = self._ranges.get(field.name, (found["min"], found["max"]))
                     self._ranges[field.name] = min(low, found["min"]), max(high, found["max"])

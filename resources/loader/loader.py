@@ -52,7 +52,7 @@ class Loader:
 
     Args:
         dataset: A `DatasetRef`, `NAME@VERSION`, `penstock://NAME@VERSION`, a digest, or files or folders of Arrow or
-            Parquet. Or a mapping of several such to their weights: a mixture, whose samples take turns by the weights
+            Parquet, or folders of MDS or LitData. Or a mapping of several such to their weights: a mixture, whose samples take turns by the weights
             and whose epoch has as many samples as all of them together; each begins anew when it is through.
         batch_size: Rows of a batch of one rank.
         columns: Names of the columns to read, those packed in a matrix too; None means all.
