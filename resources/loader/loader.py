@@ -17,6 +17,7 @@ from resources.errors import LoaderError
 from resources.loader.batch import Batch, Values, to_jax, to_torch
 from resources.loader.feed import feed_of, threads_for
 from resources.loader.order import ORDERS, OrderName
+from resources.loader.progress import Position, Progress, followed, stream_of
 from resources.loader.slabs import Ring, Slab
 from resources.loader.sources import Dataset
 from resources.loader.state import State
@@ -52,8 +53,9 @@ class Loader:
 
     Args:
         dataset: A `DatasetRef`, `NAME@VERSION`, `penstock://NAME@VERSION`, a digest, or files or folders of Arrow or
-            Parquet, or folders of MDS or LitData. Or a mapping of several such to their weights: a mixture, whose samples take turns by the weights
-            and whose epoch has as many samples as all of them together; each begins anew when it is through.
+            Parquet, or folders of MDS or LitData. Or a mapping of several such to their weights: a mixture, whose
+            samples take turns by the weights and whose epoch has as many samples as all of them together; each begins
+            anew when it is through.
         batch_size: Rows of a batch of one rank.
         columns: Names of the columns to read, those packed in a matrix too; None means all.
         order: `sequential`, `run`, `window` or `exact`: see `resources.loader.order`.
@@ -66,6 +68,8 @@ class Loader:
             memory while one of them is held.
         threads: How many copy ahead; 0 means that nothing is done ahead. By default one, two where single rows are
             fetched from all over memory, none on a machine with one processor.
+        progress: Whether a line on stderr tells how far the epoch is, if that is a terminal; or a text stream, which
+            gets it whatever it is.
         store: Where datasets lie; by default that of the `PENSTOCK_*` settings.
 
     Raises:
@@ -86,6 +90,7 @@ class Loader:
         drop_last: bool = False,
         copy: bool = False,
         threads: int | None = None,
+        progress: Progress = False,
         store: "Store | None" = None,
     ) -> None:
         _check("batch_size", batch_size, 1, 2**31)
@@ -105,6 +110,7 @@ class Loader:
         self._world_size = world_size
         self._drop_last = drop_last
         self._copy = copy
+        self._progress = stream_of(progress)
         self._epoch = epoch
         self._position = 0
         self._ring = Ring(self._feed.layouts, min(self._slab_batches() * batch_size, max(self._feed.rows, 1)))
@@ -210,6 +216,13 @@ class Loader:
         return batch.copied().numpy() if self._copy else batch.numpy()
 
     def _iterate(self, form: Callable[[Batch], _T]) -> Generator[_T]:
+        batches = self._batches(form)
+        return batches if self._progress is None else followed(batches, self._where, self._progress)
+
+    def _where(self) -> Position:
+        return Position(epoch=self._epoch, rows=self._position, total=self.rows, stats=self.stats())
+
+    def _batches(self, form: Callable[[Batch], _T]) -> Generator[_T]:
         began = self._clock.begin()
         epoch = self._epoch
         is_first = True
