@@ -9,7 +9,8 @@ def pack(
     data: Annotated[
         list[str],
         typer.Argument(
-            metavar="DATA...", help="A dataset, NAME@VERSION or a digest; or files or folders, Parquet or Arrow."
+            metavar="DATA...",
+            help="A dataset, NAME@VERSION or a digest; files or folders, Parquet or Arrow; folders of MDS or LitData.",
         ),
     ],
     *,

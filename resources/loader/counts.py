@@ -31,7 +31,8 @@ class Counts:
         for field, column in zip(batch.schema, batch.columns, strict=True):
             self._nulls[field.name] += column.null_count
             if _has_range(field.type) and column.null_count < len(column):
-                found = pc.call_function("min_max", [column])
+                known = column.cast(pa.float32()) if field.type == pa.float16() else column  # Arrow ranks no halves
+                found = pc.call_function("min_max", [known])
                 # A time as the number that it is stored as: Python's times have no nanoseconds.
                 low, high = (
                     found[key].value if pa.types.is_temporal(field.type) else found[key].as_py() for key in _ENDS

@@ -18,6 +18,7 @@ from resources.loader.batch import Batch, Values, to_jax, to_torch
 from resources.loader.feed import feed_of, threads_for
 from resources.loader.order import ORDERS, OrderName
 from resources.loader.pace import Pace
+from resources.loader.progress import Position, Progress, followed, stream_of
 from resources.loader.slabs import Ring, Slab
 from resources.loader.sources import Dataset
 from resources.loader.state import State
@@ -54,8 +55,9 @@ class Loader:
 
     Args:
         dataset: A `DatasetRef`, `NAME@VERSION`, `penstock://NAME@VERSION`, a digest, or files or folders of Arrow or
-            Parquet. Or a mapping of several such to their weights: a mixture, whose samples take turns by the weights
-            and whose epoch has as many samples as all of them together; each begins anew when it is through.
+            Parquet, or folders of MDS or LitData. Or a mapping of several such to their weights: a mixture, whose
+            samples take turns by the weights and whose epoch has as many samples as all of them together; each begins
+            anew when it is through.
         batch_size: Rows of a batch of one rank.
         columns: Names of the columns to read, those packed in a matrix too; None means all.
         where: Which rows are wanted: a list of `(column, operator, value)` that must all hold, or a list of such lists
@@ -70,6 +72,8 @@ class Loader:
             memory while one of them is held.
         threads: How many copy ahead; 0 means that nothing is done ahead. By default one, or two where single rows are
             fetched from all over memory, unless none is measured to be quicker.
+        progress: Whether a line on stderr tells how far the epoch is, if that is a terminal; or a text stream, which
+            gets it whatever it is.
         store: Where datasets lie; by default that of the `PENSTOCK_*` settings.
 
     Raises:
@@ -91,6 +95,7 @@ class Loader:
         drop_last: bool = False,
         copy: bool = False,
         threads: int | None = None,
+        progress: Progress = False,
         store: "Store | None" = None,
     ) -> None:
         _check("batch_size", batch_size, 1, 2**31)
@@ -99,7 +104,7 @@ class Loader:
         _check("threads", threads or 0, 0, MOST_THREADS + 1)
         _check("world_size", world_size, 1, 2**31)
         _check("rank", rank, 0, world_size)
-        if not isinstance(order, str) or order not in ORDERS:
+        if order not in tuple(ORDERS):
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
         self._feed = feed_of(dataset, columns, order, seed, store=store, where=where)
         if drop_last and 0 < self._feed.rows < batch_size * world_size:
@@ -115,6 +120,7 @@ class Loader:
         self._world_size = world_size
         self._drop_last = drop_last
         self._copy = copy
+        self._progress = stream_of(progress)
         self._epoch = epoch
         self._position = 0
         self._ring = Ring(self._feed.layouts, min(self._slab_batches() * batch_size, max(self._feed.rows, 1)))
@@ -133,7 +139,7 @@ class Loader:
         Raises:
             LoaderError: If the state is of another dataset, or lies past its end.
         """
-        if not isinstance(state, State):
+        if not isinstance(state, State):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise LoaderError(
                 f"no state of a loader: {state!r}; give what state() returned, or State.from_bytes of its bytes"
             )
@@ -225,6 +231,13 @@ class Loader:
         return batch.copied().numpy() if self._copy else batch.numpy()
 
     def _iterate(self, form: Callable[[Batch], _T], *, apart: bool = False) -> Generator[_T]:
+        batches = self._batches(form, apart)
+        return batches if self._progress is None else followed(batches, self._whereabouts, self._progress)
+
+    def _whereabouts(self) -> Position:
+        return Position(epoch=self._epoch, rows=self._position, total=self.rows, stats=self.stats())
+
+    def _batches(self, form: Callable[[Batch], _T], apart: bool) -> Generator[_T]:
         began = self._clock.begin()
         epoch = self._epoch
         is_first = True

@@ -1,4 +1,4 @@
-"""Owns what a loader may be given: files of Arrow or Parquet, a folder of them, or a dataset of a store.
+"""Owns what a loader may be given: files of Arrow or Parquet, folders, those of other loaders too, or a stored dataset.
 
 It finds shards, their rows and one schema; it reads no row.
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from resources.refs import DatasetRef
     from resources.storage.store import Store
 
+INDEX = "index.json"
 SUFFIXES = (".arrow", ".feather", ".ipc", ".parquet")
 Chosen: TypeAlias = NDArray[np.int32]
 """Rows of a shard that are wanted, in their order."""
@@ -59,8 +60,8 @@ def source_of(dataset: Dataset, store: "Store | None") -> Source:
 
     Args:
         dataset: A reference, `NAME@VERSION`, `penstock://NAME@VERSION` or a digest: a dataset of the store; or several
-            references, whose rows follow each other. Else a file
-            of Arrow or Parquet, a folder of such files, or several files, in the order of the rows.
+            references, whose rows follow each other. Else a file of Arrow or Parquet, a folder of such files or of MDS
+            or LitData, or several, in the order of the rows.
         store: Where datasets lie; None means that of the `PENSTOCK_*` settings.
 
     Raises:
@@ -75,8 +76,8 @@ def source_of(dataset: Dataset, store: "Store | None") -> Source:
         from resources.loader.joined import joined_source
 
         return joined_source(refs, store)
-    paths = [path for item in given for path in _files(Path(item))]
-    return _of_files(", ".join(str(item) for item in given), paths)
+    found = [file for item in given for file in _found(Path(item))]
+    return _of_files(", ".join(str(item) for item in given), found)
 
 
 def _references(given: Sequence[object]) -> "Sequence[DatasetRef]":
@@ -120,6 +121,18 @@ def _is_version(text: str) -> bool:
     return "@" in text or looks_like_digest(text)
 
 
+def _found(path: Path) -> list[tuple[Path, FileShards]]:
+    """Return the files at `path`, and what each says; of a folder of another loader its index, which says all."""
+    index = path / INDEX
+    if index.is_file():
+        from resources.loader.foreign.folders import foreign_shards
+
+        foreign = foreign_shards(path)
+        if foreign is not None:
+            return [(index, foreign)]
+    return [(file, shards_of(file)) for file in _files(path)]
+
+
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         if not path.exists():
@@ -131,10 +144,10 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _of_files(name: str, paths: Sequence[Path]) -> Source:
-    if not paths:
+def _of_files(name: str, found: Sequence[tuple[Path, FileShards]]) -> Source:
+    if not found:
         raise LoaderError("no files were given: give at least one")
-    read = [shards_of(path) for path in paths]
+    paths, read = [path for path, _ in found], [one for _, one in found]
     schema = read[0].schema
     for path, one in zip(paths[1:], read[1:], strict=True):
         if not one.schema.equals(schema):
