@@ -23,6 +23,7 @@ from resources.loader.state import State
 from resources.loader.stats import Clock, LoaderStats
 
 if TYPE_CHECKING:
+    from resources.loader.decode import Decoder
     from resources.storage.store import Store
 
 SLAB_BYTES = 3 * 2**20
@@ -62,10 +63,13 @@ class Loader:
         rank: Of this loader among `world_size`.
         world_size: How many loaders share the samples.
         drop_last: Whether to leave out the last step of an epoch where it has fewer samples than the others.
+        decode: Column of bytes to how it is decoded, such as `{"image": images(height=224, width=224)}`: see
+            `resources.loader.decode` and `resources.loader.images`. It becomes a tensor of the declared shape.
         copy: Whether each batch has memory of its own. Otherwise it lies in a slab with others, which all stay in
             memory while one of them is held.
         threads: How many copy ahead; 0 means that nothing is done ahead. By default one, two where single rows are
-            fetched from all over memory, none on a machine with one processor.
+            fetched from all over memory, as many as processors where columns are decoded, none on a machine with one
+            processor. As many processes run decoders in pure Python.
         store: Where datasets lie; by default that of the `PENSTOCK_*` settings.
 
     Raises:
@@ -84,6 +88,7 @@ class Loader:
         rank: int = 0,
         world_size: int = 1,
         drop_last: bool = False,
+        decode: "Mapping[str, Decoder] | None" = None,
         copy: bool = False,
         threads: int | None = None,
         store: "Store | None" = None,
@@ -96,8 +101,14 @@ class Loader:
         _check("rank", rank, 0, world_size)
         if order not in ORDERS:
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
+        self._clock = Clock()
         self._feed = feed_of(dataset, store, columns, order, seed)
         self._threads = threads_for(self._feed) if threads is None else threads
+        if decode:
+            from resources.loader.decoded import Decoded, threads_to_decode
+
+            self._threads = threads_to_decode() if threads is None else threads
+            self._feed = Decoded(self._feed, decode, self._clock, processes=self._threads)
         self._batch_size = batch_size
         self._order: OrderName = order
         self._seed = seed
@@ -108,7 +119,6 @@ class Loader:
         self._epoch = epoch
         self._position = 0
         self._ring = Ring(self._feed.layouts, min(self._slab_batches() * batch_size, max(self._feed.rows, 1)))
-        self._clock = Clock()
 
     @classmethod
     def from_state(
@@ -144,8 +154,8 @@ class Loader:
 
     @property
     def rows(self) -> int:
-        """Samples of one epoch, of all ranks together."""
-        return self._feed.rows
+        """Samples of the current epoch, of all ranks together."""
+        return self._feed.rows_of(self._epoch)
 
     @property
     def epoch(self) -> int:
@@ -173,7 +183,9 @@ class Loader:
             batches=self._clock.batches,
             elapsed_s=self._clock.elapsed_s,
             waited_s=self._clock.waited_s,
-            gathered_s=self._clock.gathered_s,
+            gathered_s=max(self._clock.gathered_s, 0.0),
+            decoded_s=self._clock.decoded_s,
+            broken_rows=self._clock.broken_rows,
             first_batch_s=self._clock.first_batch_s,
             slabs_replaced=self._ring.replaced,
         )
