@@ -225,12 +225,16 @@ class _Mixed:
 
 def where(feed: Feed, epoch: int, position: int) -> str:
     """Return what people know a sample by: its row and its shard."""
-    row = int(feed.places(epoch, position, position + 1)[0])
-    for shard in feed.shards:
+    return name_of_row(feed.shards, int(feed.places(epoch, position, position + 1)[0]))
+
+
+def name_of_row(shards: Sequence[Shard], row: int) -> str:
+    """Return what people know a row by that is counted through all shards."""
+    for shard in shards:
         if row < shard.rows:
             return f"row {row:,} of {shard.name}"
         row -= shard.rows
-    raise IndexError(position)
+    raise IndexError(row)
 
 
 def _permute(slab: Slab, order: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> None:

@@ -24,6 +24,7 @@ from resources.loader.stats import Clock, LoaderStats
 
 if TYPE_CHECKING:
     from resources.loader.decode import Decoder
+    from resources.loader.tokens import TokenPacking
     from resources.storage.store import Store
 
 SLAB_BYTES = 3 * 2**20
@@ -65,6 +66,8 @@ class Loader:
         drop_last: Whether to leave out the last step of an epoch where it has fewer samples than the others.
         decode: Column of bytes to how it is decoded, such as `{"image": images(height=224, width=224)}`: see
             `resources.loader.decode` and `resources.loader.images`. It becomes a tensor of the declared shape.
+        pack_tokens: How documents of tokens are packed into rows of one length; rows are the samples then, and their
+            columns `tokens`, `segments`, `positions` and `padding`: see `resources.loader.tokens`.
         copy: Whether each batch has memory of its own. Otherwise it lies in a slab with others, which all stay in
             memory while one of them is held.
         threads: How many copy ahead; 0 means that nothing is done ahead. By default one, two where single rows are
@@ -89,6 +92,7 @@ class Loader:
         world_size: int = 1,
         drop_last: bool = False,
         decode: "Mapping[str, Decoder] | None" = None,
+        pack_tokens: "TokenPacking | None" = None,
         copy: bool = False,
         threads: int | None = None,
         store: "Store | None" = None,
@@ -102,8 +106,14 @@ class Loader:
         if order not in ORDERS:
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
         self._clock = Clock()
+        if pack_tokens is not None:
+            columns = _column_of(pack_tokens, columns, decode)
         self._feed = feed_of(dataset, store, columns, order, seed)
         self._threads = threads_for(self._feed) if threads is None else threads
+        if pack_tokens is not None:
+            from resources.loader.packed_tokens import PackedTokens
+
+            self._feed = PackedTokens(self._feed, pack_tokens, seed)
         if decode:
             from resources.loader.decoded import Decoded, threads_to_decode
 
@@ -336,6 +346,14 @@ class Batches(Generic[_T]):
 def _dealt(rest: int, rank: int, world_size: int) -> int:
     """Return where the share of `rank` begins when `rest` samples are dealt evenly."""
     return -(-rest * rank // world_size)
+
+
+def _column_of(packing: "TokenPacking", columns: Sequence[str] | None, decode: object) -> Sequence[str]:
+    if decode or (columns is not None and list(columns) != [packing.column]):
+        raise LoaderError(
+            f"pack_tokens reads column {packing.column!r} alone: leave out columns and decode, or load the others apart"
+        )
+    return [packing.column]
 
 
 def _check(name: str, value: int, least: int, stop: int) -> None:
