@@ -7,14 +7,13 @@ packing without cross-contamination", 2021.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(NamedTuple):  # a million are made for a plan, so no dataclass
     """Items of one length that go into bins with as much room as each other.
 
     Attributes:

@@ -27,11 +27,11 @@ from resources.loader.slabs import Slab
 from resources.loader.token_rows import Pieces, TokenRows, documents_of, with_ends
 from resources.loader.tokens import TokenPacking, check_token
 
-GROUP_BYTES = 16 * 2**20
+GROUP_BYTES = 4 * 2**20
 """Bytes of the tokens of a group, about."""
 _LEAST_DOCUMENTS, _MOST_DOCUMENTS = 16, 2**16
 _PLANNED_AT_ONCE = 2**18
-_KEPT_GROUPS = 3
+_KEPT_GROUPS = 2
 
 
 class PackedTokens:

@@ -2,18 +2,21 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from itertools import chain, islice, zip_longest
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.errors import LoaderError
 from resources.loader import Loader, State, packed_tokens
 from resources.loader.best_fit import best_fit, bins_needed
+from resources.loader.order import OrderName
 from resources.loader.tokens import TokenPacking, cumulative_lengths
 
 LENGTH = 40
@@ -45,7 +48,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _small_groups(monkeypatch):
-    monkeypatch.setattr(packed_tokens, "GROUP_BYTES", 2**13)  # some thirty documents each
+    monkeypatch.setattr(packed_tokens, "GROUP_BYTES", 2**14)  # some eighty documents each
 
 
 def rows_of(loader: Loader) -> list[list[int]]:
@@ -69,6 +72,11 @@ def pieces_of(loader: Loader) -> list[list[int]]:
                 assert positions[mine].tolist() == list(range(int(mine.sum())))
                 found.append(tokens[mine].tolist())
     return found
+
+
+@cache
+def whole_epoch(folder: Path, order: OrderName, epoch: int) -> list[list[int]]:
+    return rows_of(Loader(folder, 50, order=order, epoch=epoch, pack_tokens=PACKING, threads=0))
 
 
 def cut(one: list[int]) -> list[list[int]]:
@@ -115,7 +123,6 @@ def test_every_token_comes_once_an_epoch(folder, order):
     assert counted(pieces_of(loader)) == wanted
 
 
-@settings(max_examples=40)
 @given(
     lengths=st.lists(st.integers(0, 90), max_size=80),
     end=st.sampled_from([None, -1]),
@@ -147,16 +154,15 @@ def test_rows_are_the_same_for_any_number_of_threads_and_ranks(folder, order):
         assert [row.tolist() for step in steps for batch in step for row in batch["tokens"]] == alone
 
 
-@settings(max_examples=40)
 @given(
     order=st.sampled_from(ORDERS),
     share=st.floats(0, 1),
     size=st.integers(1, 30),
-    world=st.integers(1, 8),
-    epoch=st.integers(0, 3),
+    world=st.sampled_from([1, 2, 5, 8]),
+    epoch=st.integers(0, 1),
 )
 def test_going_on_anywhere_with_another_world_gives_what_would_have_come(folder, order, share, size, world, epoch):
-    whole = rows_of(Loader(folder, 50, order=order, epoch=epoch, pack_tokens=PACKING, threads=0))
+    whole = whole_epoch(folder, order, epoch)
     first = Loader(folder, 4, order=order, epoch=epoch, pack_tokens=PACKING, threads=1)
     had = [row.tolist() for batch in islice(first.numpy(), int(share * (len(first) - 1))) for row in batch["tokens"]]
     state = State.from_bytes(first.state().to_bytes())
