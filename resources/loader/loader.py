@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from resources.errors import LoaderError
 from resources.loader.batch import Batch, Values, to_jax, to_torch
-from resources.loader.feed import feed_of, threads_for
+from resources.loader.composed import Transforms, composed
 from resources.loader.order import ORDERS, OrderName
 from resources.loader.slabs import Ring, Slab
 from resources.loader.sources import Dataset
@@ -106,19 +106,10 @@ class Loader:
         if order not in ORDERS:
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
         self._clock = Clock()
-        if pack_tokens is not None:
-            columns = _column_of(pack_tokens, columns, decode)
-        self._feed = feed_of(dataset, store, columns, order, seed)
-        self._threads = threads_for(self._feed) if threads is None else threads
-        if pack_tokens is not None:
-            from resources.loader.packed_tokens import PackedTokens
-
-            self._feed = PackedTokens(self._feed, pack_tokens, seed)
-        if decode:
-            from resources.loader.decoded import Decoded, threads_to_decode
-
-            self._threads = threads_to_decode() if threads is None else threads
-            self._feed = Decoded(self._feed, decode, self._clock, processes=self._threads)
+        transforms = Transforms(decode=decode, pack_tokens=pack_tokens)
+        self._feed, self._threads = composed(
+            dataset, store, columns, order=order, seed=seed, transforms=transforms, threads=threads, clock=self._clock
+        )
         self._batch_size = batch_size
         self._order: OrderName = order
         self._seed = seed
@@ -346,14 +337,6 @@ class Batches(Generic[_T]):
 def _dealt(rest: int, rank: int, world_size: int) -> int:
     """Return where the share of `rank` begins when `rest` samples are dealt evenly."""
     return -(-rest * rank // world_size)
-
-
-def _column_of(packing: "TokenPacking", columns: Sequence[str] | None, decode: object) -> Sequence[str]:
-    if decode or (columns is not None and list(columns) != [packing.column]):
-        raise LoaderError(
-            f"pack_tokens reads column {packing.column!r} alone: leave out columns and decode, or load the others apart"
-        )
-    return [packing.column]
 
 
 def _check(name: str, value: int, least: int, stop: int) -> None:

@@ -119,7 +119,10 @@ class PackedTokens:
         last = min(first + self._documents, self._feed.rows_of(epoch))
         slab = Slab(self._feed.layouts, last - first)
         self._feed.fill(epoch, [(first, last)], slab)
-        values, lengths = documents_of(slab)
+        try:
+            values, lengths = documents_of(slab)
+        except LoaderError as error:
+            raise LoaderError(f"column {self._packing.column!r} of {self.name}: {error}") from None
         pieces = self._pieces(lengths)
         if self._packing.end_token is not None:
             values = with_ends(values, lengths, self._packing.end_token)

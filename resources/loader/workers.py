@@ -4,11 +4,12 @@ They are spawned, never forked: a fork of a process with threads may hang.
 """
 
 import os
+import signal
 import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from itertools import pairwise
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, current_process, get_context, parent_process
 from threading import Lock, Thread
 from typing import Any
 
@@ -60,6 +61,11 @@ class Workers:
         return _joined(answers, bounds, out)
 
     def _running(self) -> ProcessPoolExecutor:
+        if current_process().daemon:
+            raise LoaderError(
+                "a decoder in pure Python starts processes, which a daemonic process, such as a worker of a torch "
+                "DataLoader, may not do: load with threads=0 here, or in the main process"
+            )
         with self._lock:
             if self._pool is None or self._owner != os.getpid():  # a fork has none of its parent's processes
                 self._owner = os.getpid()
@@ -90,7 +96,8 @@ _here: dict[str, Decoder] = {}
 
 
 def _begin(decoders: Mapping[str, Decoder]) -> None:
-    """Prepare a process: keep the decoders, and end with whoever started it, be it by SIGKILL."""
+    """Prepare a process: keep the decoders, and end with whoever started it, be it by SIGKILL, not by Ctrl-C before."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _here.update(decoders)
     parent = parent_process()
     if parent is not None:

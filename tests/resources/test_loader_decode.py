@@ -173,6 +173,7 @@ def test_time_in_decoding_is_told(numbers):
     [
         ({"dat": decoder()}, "decode: unknown column 'dat'; did you mean 'data'"),
         ({"id": decoder()}, "decode: column 'id' is of type int64: only binaries and texts are decoded"),
+        ([decoder()], r"decode is \[.*: give a mapping of columns to decoders"),
         ({"data": len}, "decode: 'data' has <built-in function len>: give a Decoder"),
     ],
 )

@@ -263,8 +263,23 @@ def test_columns_of_another_kind_or_with_nulls_are_named(tmp_path):
     holed = write_documents(tmp_path / "holed.arrow", [[1], None])
     with pytest.raises(LoaderError, match=r"column 'tokens' of .*holed\.arrow holds nulls: fill them with empty lists"):
         Loader(holed, 4, pack_tokens=PACKING)
+    inside = write_documents(tmp_path / "inside.arrow", [[1, None]])
+    with pytest.raises(LoaderError, match=r"column 'tokens' of .*inside\.arrow: a list holds a null"):
+        list(Loader(inside, 4, pack_tokens=PACKING))
+    with pytest.raises(LoaderError, match="pack_tokens is 2048: give a TokenPacking"):
+        Loader(texts, 4, pack_tokens=2048)
     with pytest.raises(LoaderError, match="pack_tokens reads column 'tokens' alone"):
         Loader(texts, 4, columns=["other"], pack_tokens=PACKING)
+
+
+def test_documents_that_changed_after_the_plan_are_told(folder, tmp_path):
+    file = write_documents(tmp_path / "many.arrow", [document(number) for number in range(99)])
+    loader = Loader(file, 4, pack_tokens=PACKING, threads=0)
+    assert loader.rows
+    file.unlink()
+    write_documents(file, [[1] * 5] * 99)
+    with pytest.raises(LoaderError, match=r"many\.arrow gave \d+ rows when it was planned, now \d+: load it again"):
+        list(loader)
 
 
 @pytest.mark.parametrize("documents", [[], [[]], [[], []]])
