@@ -13,14 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resources.canonical import digest_bytes
 from resources.errors import LoaderError
 from resources.loader import Loader, State, packed_tokens
 from resources.loader.best_fit import best_fit, bins_needed
 from resources.loader.order import OrderName
 from resources.loader.tokens import TokenPacking, cumulative_lengths
+from resources.storage.datasets import write_table
+from resources.storage.store import open_store
 
 LENGTH = 40
 DOCUMENTS = 700
+GOLDEN = "d967330e8402cafb6f4adc50a16c2847aa026897dc7a98da99ac82daa5bd7a07"
 ORDERS = ("sequential", "run", "window", "exact")
 PACKING = TokenPacking(column="tokens", length=LENGTH)
 
@@ -208,6 +212,22 @@ def test_a_mixture_is_packed_and_ranks_share_it(tmp_path):
     assert counted(pieces_of(Loader(mixed, 8, pack_tokens=PACKING))) == {
         tuple(int(token) for token in piece): count for piece, count in wanted.items()
     }
+
+
+def test_documents_of_a_store_are_packed_and_named_by_its_root(tmp_path):
+    store = open_store(str(tmp_path / "store"), cache=tmp_path / "cache")
+    table = pa.table({"id": range(90), "tokens": pa.array(map(document, range(90)), pa.list_(pa.int32()))})
+    ref = write_table(store, table, scratch=tmp_path / "scratch", rows_per_shard=40)
+    loader = Loader(ref, 4, store=store, pack_tokens=PACKING)
+    assert counted(pieces_of(loader)) == counted(chain.from_iterable(cut(document(one)) for one in range(90)))
+    state = State.from_bytes(loader.state().to_bytes())
+    assert (state.epoch, len(state.to_bytes()) < 200) == (1, True)
+    assert rows_of(Loader.from_state(ref, state, 9, store=store, pack_tokens=PACKING)) == rows_of(loader)
+
+
+def test_places_in_rows_never_change_between_releases():
+    lengths = np.arange(1, 4_000) * 7_919 % 1_000 + 1
+    assert digest_bytes(best_fit(lengths, 2_048).tobytes()) == GOLDEN
 
 
 @pytest.mark.parametrize("kind", ["parquet", "fixed"])
