@@ -28,7 +28,7 @@ from resources.loader.token_rows import Pieces, TokenRows, documents_of, with_en
 from resources.loader.tokens import TokenPacking, check_token
 
 GROUP_BYTES = 4 * 2**20
-"""Bytes of the tokens of a group, about. Like the two numbers below it decides the order of the rows: it never changes."""
+"""Bytes of the tokens of a group, about. Like the two numbers below it is part of the order, which never changes."""
 _LEAST_DOCUMENTS, _MOST_DOCUMENTS = 16, 2**16
 _PLANNED_AT_ONCE = 2**18
 _KEPT_GROUPS = 2
