@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from resources.canonical import digest_value
 from resources.errors import LoaderError
@@ -18,6 +19,7 @@ from resources.loader.gather import Gathered, Gatherer
 from resources.loader.order import WIDE_BYTES, Epoch, OrderName, Span, words_of
 from resources.loader.picking import picked
 from resources.loader.projection import chosen
+from resources.loader.shards import Shard
 from resources.loader.slabs import Slab
 from resources.loader.sources import Dataset, Source, source_of
 from resources.loader.views import OPEN_SHARDS
@@ -44,7 +46,12 @@ class Feed(Protocol):
 
     @property
     def rows(self) -> int:
-        """Samples of one epoch."""
+        """Samples of one epoch, at most."""
+        ...
+
+    @property
+    def shards(self) -> Sequence[Shard]:
+        """All shards, of all datasets."""
         ...
 
     @property
@@ -65,6 +72,17 @@ class Feed(Protocol):
     @property
     def waits(self) -> bool:
         """Whether copying waits for memory more than it works, so that two threads are quicker than one."""
+        ...
+
+    def rows_of(self, epoch: int) -> int:
+        """Return how many samples an epoch has."""
+        ...
+
+    def places(self, epoch: int, start: int, stop: int) -> NDArray[np.int64]:
+        """Return the row of each sample from `start` to before `stop`, counted through all shards at rest.
+
+        The shape is ``(stop - start,)``.
+        """
         ...
 
     def fill(self, epoch: int, ranges: Ranges, slab: Slab, *, apart: bool) -> None:
@@ -121,6 +139,9 @@ class _Single:
         self.name = source.name
         self.root = layout.root
         self.rows = layout.total_rows
+        self.shards = source.shards
+        counts = np.array([shard.rows for shard in source.shards], np.int64)
+        self._firsts = np.cumsum(counts) - counts
         self.schema, self.columns = chosen(source.schema, columns)
         self.layouts = tuple(fixed(field.type) for field in self.schema)
         self.row_bytes = _row_bytes(self.layouts, layout.row_bytes)
@@ -138,6 +159,13 @@ class _Single:
         self._ahead = Ahead(self.gatherer.open) if source.is_stored and order != "exact" else None
         self._epoch = lru_cache(maxsize=2)(lambda number: Epoch(layout, order, seed=seed, number=number))
 
+    def rows_of(self, epoch: int) -> int:
+        return self.rows
+
+    def places(self, epoch: int, start: int, stop: int) -> NDArray[np.int64]:
+        shards, rows = self._epoch(epoch).samples(start, stop)
+        return self._firsts[shards] + self.gatherer.at_rest(shards, rows)
+
     def fill(self, epoch: int, ranges: Ranges, slab: Slab, *, apart: bool) -> None:
         gathered = Gathered(slab, self.columns, apart=apart)
         if self._ahead is not None:
@@ -148,10 +176,15 @@ class _Single:
 
     def spans(self, start: int, stop: int) -> Iterator[Span]:
         """Yield where the samples from `start` to before `stop` lie, counted through all epochs."""
+        for epoch, first, last in self.epochs(start, stop):
+            yield from self._epoch(epoch).spans(first, last)
+
+    def epochs(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """Yield the same stretch as epochs, each with its first sample and the one after its last."""
         while start < stop:
             number, within = divmod(start, self.rows)
             end = min(within + stop - start, self.rows)
-            yield from self._epoch(number).spans(within, end)
+            yield number, within, end
             start += end - within
 
 
@@ -174,9 +207,23 @@ class _Mixed:
         self._blend = Blend(weights, (*words_of(self.root), seed))
         self.name = " + ".join(feed.name for feed in feeds)
         self.rows = sum(feed.rows for feed in feeds)
+        self.shards = [shard for feed in feeds for shard in feed.shards]
         self.schema, self.layouts = first.schema, first.layouts
         self.row_bytes = max(feed.row_bytes for feed in feeds)
         self.waits = any(feed.waits for feed in feeds)
+
+    def rows_of(self, epoch: int) -> int:
+        return self.rows
+
+    def places(self, epoch: int, start: int, stop: int) -> NDArray[np.int64]:
+        first, last = epoch * self.rows + start, epoch * self.rows + stop
+        streams, found, before = self._blend.streams(first, last), np.empty(stop - start, np.int64), 0
+        bounds = zip(self._feeds, self._blend.counts(first), self._blend.counts(last), strict=True)
+        for number, (feed, begin, end) in enumerate(bounds):
+            parts = [feed.places(*part) for part in feed.epochs(begin, end)]
+            found[streams == number] = np.concatenate([np.empty(0, np.int64), *parts]) + before
+            before += feed.rows
+        return found
 
     def fill(self, epoch: int, ranges: Ranges, slab: Slab, *, apart: bool) -> None:
         gathered = Gathered(slab, self._feeds[0].columns, apart=apart)
@@ -194,6 +241,20 @@ class _Mixed:
             order.append(back)
         gathered.finish()
         _permute(slab, np.concatenate(order))
+
+
+def where(feed: Feed, epoch: int, position: int) -> str:
+    """Return what people know a sample by: its row and its shard."""
+    return name_of_row(feed.shards, int(feed.places(epoch, position, position + 1)[0]))
+
+
+def name_of_row(shards: Sequence[Shard], row: int) -> str:
+    """Return what people know a row by that is counted through all shards."""
+    for shard in shards:
+        if row < shard.rows:
+            return f"row {row:,} of {shard.name}"
+        row -= shard.rows
+    raise IndexError(row)
 
 
 def _permute(slab: Slab, order: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> None:

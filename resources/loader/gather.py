@@ -74,18 +74,15 @@ class Gathered:
             LoaderError: If their values are too long for their type.
         """
         for number, (column, picks) in enumerate(zip(self._columns, self.picks, strict=True)):
-            if picks:
-                self._put(number, column.kind, picks)
-
-    def _put(self, number: int, kind: pa.DataType, picks: Sequence[Picks]) -> None:
-        array = in_place(picks)
-        spots = None if array is not None else spots_of(picks, kind)
-        if spots is None:
-            self.slab.arrays[number] = taken(picks) if array is None else array
-        elif self._apart:
+            if not picks:
+                continue
+            array = in_place(picks)
+            spots = None if array is not None else spots_of(picks, column.kind)
             self.slab.spots[number] = spots
-        else:
-            self.slab.arrays[number] = spots.end_to_end(kind, self.slab.arena(number).of)
+            if spots is None:
+                self.slab.arrays[number] = taken(picks) if array is None else array
+        if not self._apart:
+            self.slab.join([column.kind for column in self._columns])
 
 
 class Gatherer:
@@ -198,6 +195,16 @@ class Gatherer:
                 several.copy(known, _valid_of(slab, number)[at : at + count])
             elif valid is not None:
                 valid[at : at + count] = True
+
+    def at_rest(self, shards: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which rows of their shards some rows are that the order counts, shape ``(rows,)`` like both."""
+        found = rows.copy()
+        for shard in () if self._chosen is None else np.unique(shards).tolist():
+            chosen = self._chosen_of(shard)
+            if chosen is not None:
+                mine = shards == shard
+                found[mine] = chosen[rows[mine]]
+        return found
 
     def _several(self, pool: Pool, places: NDArray[np.intp]) -> "_Several":
         """Return which rows of which shards are at some places of a pool."""

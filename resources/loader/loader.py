@@ -15,9 +15,8 @@ import pyarrow as pa
 
 from resources.errors import LoaderError
 from resources.loader.batch import Batch, Values, to_jax, to_torch
-from resources.loader.feed import feed_of, threads_for
+from resources.loader.composed import Transforms, composed
 from resources.loader.order import ORDERS, OrderName
-from resources.loader.pace import Pace
 from resources.loader.progress import Position, Progress, followed, stream_of
 from resources.loader.slabs import Ring, Slab
 from resources.loader.sources import Dataset
@@ -25,6 +24,8 @@ from resources.loader.state import State
 from resources.loader.stats import Clock, LoaderStats
 
 if TYPE_CHECKING:
+    from resources.loader.decode import Decoder
+    from resources.loader.tokens import TokenPacking
     from resources.loader.where import Filters
     from resources.storage.store import Store
 
@@ -68,10 +69,15 @@ class Loader:
         rank: Of this loader among `world_size`.
         world_size: How many loaders share the samples.
         drop_last: Whether to leave out the last step of an epoch where it has fewer samples than the others.
+        decode: Column of bytes to how it is decoded, such as `{"image": images(height=224, width=224)}`: see
+            `resources.loader.decode` and `resources.loader.images`. It becomes a tensor of the declared shape.
+        pack_tokens: How documents of tokens are packed into rows of one length; rows are the samples then, and their
+            columns `tokens`, `segments`, `positions` and `padding`: see `resources.loader.tokens`.
         copy: Whether each batch has memory of its own. Otherwise it lies in a slab with others, which all stay in
             memory while one of them is held.
         threads: How many copy ahead; 0 means that nothing is done ahead. By default one, or two where single rows are
-            fetched from all over memory, unless none is measured to be quicker.
+            fetched from all over memory, unless none is measured to be quicker; where columns are decoded, as many as
+            processors. As many processes run decoders in pure Python.
         progress: Whether a line on stderr tells how far the epoch is, if that is a terminal; or a text stream, which
             gets it whatever it is.
         store: Where datasets lie; by default that of the `PENSTOCK_*` settings.
@@ -93,6 +99,8 @@ class Loader:
         rank: int = 0,
         world_size: int = 1,
         drop_last: bool = False,
+        decode: "Mapping[str, Decoder] | None" = None,
+        pack_tokens: "TokenPacking | None" = None,
         copy: bool = False,
         threads: int | None = None,
         progress: Progress = False,
@@ -106,13 +114,16 @@ class Loader:
         _check("rank", rank, 0, world_size)
         if order not in tuple(ORDERS):
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
-        self._feed = feed_of(dataset, columns, order, seed, store=store, where=where)
+        self._clock = Clock()
+        transforms = Transforms(where=where, decode=decode, pack_tokens=pack_tokens)
+        self._feed, self._pace = composed(
+            dataset, columns, order, seed, store=store, transforms=transforms, threads=threads, clock=self._clock
+        )
         if drop_last and 0 < self._feed.rows < batch_size * world_size:
             raise LoaderError(
                 f"batch_size {batch_size:,} of {world_size:,} ranks takes {batch_size * world_size:,} samples a step, "
                 f"{self._feed.name} has {self._feed.rows:,}: drop_last leaves nothing; choose a smaller batch_size"
             )
-        self._pace = Pace(threads, threads_for(self._feed))
         self._batch_size = batch_size
         self._order: OrderName = order
         self._seed = seed
@@ -124,7 +135,6 @@ class Loader:
         self._epoch = epoch
         self._position = 0
         self._ring = Ring(self._feed.layouts, min(self._slab_batches() * batch_size, max(self._feed.rows, 1)))
-        self._clock = Clock()
 
     @classmethod
     def from_state(
@@ -164,8 +174,8 @@ class Loader:
 
     @property
     def rows(self) -> int:
-        """Samples of one epoch, of all ranks together."""
-        return self._feed.rows
+        """Samples of the current epoch, of all ranks together."""
+        return self._feed.rows_of(self._epoch)
 
     @property
     def epoch(self) -> int:
@@ -193,7 +203,9 @@ class Loader:
             batches=self._clock.batches,
             elapsed_s=self._clock.elapsed_s,
             waited_s=self._clock.waited_s,
-            gathered_s=self._clock.gathered_s,
+            gathered_s=max(self._clock.gathered_s, 0.0),
+            decoded_s=self._clock.decoded_s,
+            broken_rows=self._clock.broken_rows,
             first_batch_s=self._clock.first_batch_s,
             slabs_replaced=self._ring.replaced,
             threads=self._pace.threads,

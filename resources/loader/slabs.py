@@ -49,6 +49,20 @@ class Slab:
         """Return memory for the bytes of long values of a column."""
         return self._arenas.setdefault(column, Arena())
 
+    def join(self, kinds: Sequence[pa.DataType]) -> None:
+        """Put long values that lie apart end to end.
+
+        Args:
+            kinds: Type of each column.
+
+        Raises:
+            LoaderError: If they are too long for their type.
+        """
+        for number, spots in enumerate(self.spots):
+            if spots is not None:
+                self.arrays[number] = spots.end_to_end(kinds[number], self.arena(number).of)
+                self.spots[number] = None
+
     def is_idle(self) -> bool:
         """Return whether nobody else refers to its memory."""
         counts = [sys.getrefcount(root) for root in self._roots]

@@ -16,6 +16,8 @@ class LoaderStats:
         elapsed_s: From the first request for a batch to the last, in seconds.
         waited_s: Of these, how long the consumer waited for a batch.
         gathered_s: How long threads copied samples, all together.
+        decoded_s: How long threads decoded, or waited for processes that do, all together.
+        broken_rows: Values that could not be decoded and became null or zeros, also of batches made ahead.
         first_batch_s: From the start of an epoch's iteration to its first batch, for the latest.
         slabs_replaced: Slabs whose batches were still held when their turn came again, so that others were allocated.
         threads: How many copy ahead at present.
@@ -27,6 +29,8 @@ class LoaderStats:
     elapsed_s: float
     waited_s: float
     gathered_s: float
+    decoded_s: float
+    broken_rows: int
     first_batch_s: float
     slabs_replaced: int
     threads: int
@@ -55,6 +59,8 @@ class Clock:
         self.batches = 0
         self.waited_s = 0.0
         self.gathered_s = 0.0
+        self.decoded_s = 0.0
+        self.broken_rows = 0
         self.first_batch_s = 0.0
         self._lock = Lock()
         self._before_s = 0.0
@@ -75,6 +81,13 @@ class Clock:
         """Add what a thread spent on copying."""
         with self._lock:
             self.gathered_s += took_s
+
+    def decoded(self, took_s: float, broken_rows: int) -> None:
+        """Add what a thread spent on decoding; it is told before that thread's `gathered`, of which it is no part."""
+        with self._lock:
+            self.decoded_s += took_s
+            self.gathered_s -= took_s
+            self.broken_rows += broken_rows
 
     def end(self) -> None:
         """Stop counting: the consumer does something else."""

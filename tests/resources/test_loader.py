@@ -341,7 +341,7 @@ import sys
 from resources.loader import Loader
 for batch in Loader({str(folder)!r}, 64).numpy():
     pass
-heavy = {{"torch", "pandas", "dagster", "polars", "jax", "pyarrow.dataset"}} & set(sys.modules)
+heavy = {{"torch", "pandas", "dagster", "polars", "jax", "PIL", "sklearn", "pyarrow.dataset"}} & set(sys.modules)
 assert not heavy, heavy
 """
     done = subprocess.run(

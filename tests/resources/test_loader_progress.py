@@ -32,6 +32,9 @@ def position(rows: int, seconds: float, *, epoch: int = 3) -> Position:
         gathered_s=0.0,
         first_batch_s=0.0,
         slabs_replaced=0,
+        decoded_s=0.0,
+        broken_rows=0,
+        threads=0,
     )
     return Position(epoch=epoch, rows=rows, total=5_000_000, stats=stats)
 
