@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipelines.running import Outcome
     from pipelines.spec import Pipeline
 
-SPANS = {"bike_demand": ("2011-09", "2012-04")}
+SPANS = {"bike_demand": ("2011-09", "2012-04"), "synthetic_clicks": ("2025-01", "2025-03")}
 """Example to the partitions that show promotions and refusals."""
 LATEST = 6
 """Partitions of any other pipeline, the newest."""

@@ -112,7 +112,7 @@ class Loader:
         _check("threads", threads or 0, 0, MOST_THREADS + 1)
         _check("world_size", world_size, 1, 2**31)
         _check("rank", rank, 0, world_size)
-        if order not in tuple(ORDERS):
+        if order not in tuple(ORDERS):  # what cannot be hashed is none either
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
         self._clock = Clock()
         transforms = Transforms(where=where, decode=decode, pack_tokens=pack_tokens)
@@ -149,7 +149,7 @@ class Loader:
         Raises:
             LoaderError: If the state is of another dataset, or lies past its end.
         """
-        if not isinstance(state, State):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if type(state) is not State:
             raise LoaderError(
                 f"no state of a loader: {state!r}; give what state() returned, or State.from_bytes of its bytes"
             )

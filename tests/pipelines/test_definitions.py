@@ -31,13 +31,13 @@ def test_loading_the_code_location_prints_nothing():
     assert done.stdout + done.stderr == ""
 
 
-def test_both_examples_are_defined_and_valid():
+def test_all_examples_are_defined_and_valid():
     from pipelines.definitions import defs
 
     found = defs()
     dg.Definitions.validate_loadable(found)
     keys = {key.to_user_string() for key in found.resolve_all_asset_keys()}
-    stages = {f"{name}/{stage}" for name in ("bike_demand", "flight_delays") for stage in STAGES}
+    stages = {f"{name}/{stage}" for name in ("bike_demand", "flight_delays", "synthetic_clicks") for stage in STAGES}
     assert keys == stages | {"penstock/lifecycle"}
 
 
