@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 INDEX = "index.json"
 SUFFIXES = (".arrow", ".feather", ".ipc", ".parquet")
-Dataset: TypeAlias = "DatasetRef | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
+Dataset: TypeAlias = "DatasetRef | str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Source"
 _SCHEME = "penstock://"
 
 
@@ -51,12 +51,15 @@ def source_of(dataset: Dataset, store: "Store | None") -> Source:
 
     Args:
         dataset: A reference, `NAME@VERSION`, `penstock://NAME@VERSION` or a digest: a dataset of the store. Else a file
-            of Arrow or Parquet, a folder of such files or of MDS or LitData, or several, in the order of the rows.
+            of Arrow or Parquet, a folder of such files or of MDS or LitData, or several, in the order of the rows. Or
+            what this function returned.
         store: Where datasets lie; None means that of the `PENSTOCK_*` settings.
 
     Raises:
         LoaderError: If there is no such thing, it cannot be read, or its files have different schemas.
     """
+    if isinstance(dataset, Source):
+        return dataset
     given = _given(dataset)
     if not isinstance(given, list):
         from resources.loader.stored import stored_source
