@@ -184,7 +184,7 @@ def _arrow_shards(path: Path, mapped: Mapped) -> FileShards:
     reader = arrow_reader(path, mapped)
     try:
         rows = [reader.get_batch(number).num_rows for number in range(reader.num_record_batches)]
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from None
     shards = [ArrowShard(path=path, number=number, rows=count) for number, count in enumerate(rows)]
     return FileShards(schema=reader.schema, shards=shards, size_bytes=mapped.size_bytes)
@@ -227,7 +227,7 @@ def arrow_reader(path: Path, mapped: Mapped) -> pa.RecordBatchFileReader:
     """
     try:
         return pa.ipc.open_file(mapped.buffer)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from None
 
 
