@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.backtest import backtest
+from pipelines.cli.data.advise import advise as data_advise
 from pipelines.cli.data.diff import diff as data_diff
 from pipelines.cli.data.export import export as data_export
 from pipelines.cli.data.gc import gc as data_gc
@@ -65,6 +66,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "data show": data_show,
     "data diff": data_diff,
     "data verify": data_verify,
+    "data advise": data_advise,
     "data stats": data_stats,
     "data scrub": data_scrub,
     "data import": data_import,

@@ -37,7 +37,7 @@ _PURPOSE = 7  # tells this permutation from those of the orders
 
 
 def pack(
-    dataset: "Dataset | Source",
+    dataset: Dataset,
     *,
     store: Store,
     scratch: Path,
@@ -61,7 +61,7 @@ def pack(
         LoaderError: If the dataset cannot be read, or has no column named in `keep`.
         StoreError: If scratch or store cannot be written.
     """
-    source = dataset if isinstance(dataset, Source) else source_of(dataset, store)
+    source = source_of(dataset, store)
     schema = _decoded_schema(source.schema)
     for name in keep:
         if name not in schema.names:

@@ -13,6 +13,7 @@ from typing import TextIO, TypeAlias, TypeVar
 
 from resources.errors import LoaderError
 from resources.loader.stats import LoaderStats
+from resources.loader.wording import count
 
 Progress: TypeAlias = bool | TextIO
 EVERY_S = 0.25
@@ -122,7 +123,7 @@ def text_of(start: Position, now: Position, *, is_over: bool = False) -> str:
     parts = [
         f"epoch {start.epoch}",
         f"{_share(now.total if is_over else now.rows, now.total)} of {now.total:,} rows",
-        f"{_short((now.stats.rows - start.stats.rows) * per_s)} rows/s",
+        f"{count((now.stats.rows - start.stats.rows) * per_s)} rows/s",
         f"{(now.stats.size_bytes - start.stats.size_bytes) * per_s / 1e9:.3g} GB/s",
         f"{(now.stats.waited_s - start.stats.waited_s) * per_s:.0%} stalled",
         f"took {_duration(elapsed_s)}" if is_over else f"{_duration(rest_s)} left",
@@ -132,18 +133,6 @@ def text_of(start: Position, now: Position, *, is_over: bool = False) -> str:
 
 def _share(done: int, total: int) -> str:
     return f"{done / total:.0%}" if total else "100%"
-
-
-def _short(value: float) -> str:
-    """Return a rate with three digits and a unit.
-
-    >>> _short(999.4), _short(48_123_456), _short(1_500)
-    ('999', '48.1 M', '1.50 k')
-    """
-    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= limit:
-            return f"{value / limit:#.3g}".rstrip(".") + unit
-    return f"{value:.0f}"
 
 
 def _duration(value_s: float | None) -> str:

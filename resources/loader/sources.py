@@ -28,7 +28,9 @@ SUFFIXES = (".arrow", ".feather", ".ipc", ".parquet")
 Chosen: TypeAlias = NDArray[np.int32]
 """Rows of a shard that are wanted, in their order."""
 Ranges: TypeAlias = "Callable[[Sequence[str]], Sequence[Mapping[str, Range]]]"
-Dataset: TypeAlias = "DatasetRef | Sequence[DatasetRef] | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
+Dataset: TypeAlias = (
+    "DatasetRef | Sequence[DatasetRef] | str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Source"
+)
 _SCHEME = "penstock://"
 
 
@@ -61,12 +63,14 @@ def source_of(dataset: Dataset, store: "Store | None") -> Source:
     Args:
         dataset: A reference, `NAME@VERSION`, `penstock://NAME@VERSION` or a digest: a dataset of the store; or several
             references, whose rows follow each other. Else a file of Arrow or Parquet, a folder of such files or of MDS
-            or LitData, or several, in the order of the rows.
+            or LitData, or several, in the order of the rows. Or what this function returned.
         store: Where datasets lie; None means that of the `PENSTOCK_*` settings.
 
     Raises:
         LoaderError: If there is no such thing, it cannot be read, or its files have different schemas.
     """
+    if isinstance(dataset, Source):
+        return dataset
     given = _given(dataset)
     if not isinstance(given, list):
         from resources.loader.stored import stored_source

@@ -146,7 +146,7 @@ class Views:
     def _opened(self, shard: Shard) -> "_Open":
         opened = shard.open([column.name for column in self._columns])
         columns = [self._rows(shard, opened, column) for column in self._columns]
-        return _Open(columns, 0 if _is_mapped(opened) else opened.batch.nbytes)
+        return _Open(columns, 0 if is_mapped(opened) else opened.batch.nbytes)
 
     def _rows(self, shard: Shard, opened: Opened, column: Column) -> Rows:
         schema = opened.batch.schema
@@ -186,7 +186,7 @@ class _Open:
     decoded_bytes: int
 
 
-def _is_mapped(opened: Opened) -> bool:
+def is_mapped(opened: Opened) -> bool:
     """Return whether the rows lie in the file as they are, not decoded."""
     if opened.file is None:
         return False

@@ -1,4 +1,8 @@
-"""`penstock pack` of folders that other loaders wrote, in an installation in which nothing was run."""
+"""`penstock pack` of folders that other loaders wrote, and `penstock data advise`, where nothing was run."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tests.integration.shell import Shell
 from tests.resources.test_loader_moved import MOVED
@@ -18,3 +22,27 @@ def test_a_folder_that_is_damaged_is_named_and_nothing_is_stored(empty: Shell, t
     refused = empty("pack", tmp_path, "--as", "rows/packed@1")
     assert (refused.code, "format 'csv'" in refused.err, "Traceback" in refused.err) == (1, True, False)
     assert empty("data", "ls", "--json").json == []
+
+
+def test_advice_is_measured_and_told_in_words_and_as_json(empty: Shell, tmp_path):
+    table = pa.table({"x": np.arange(40_000.0), "y": np.random.default_rng(0).random(40_000)})
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=5_000)
+
+    done = empty("data", "advise", tmp_path / "rows.parquet", "--seconds", "0.3", "--batch-size", "256", "--json")
+    assert done.code == 0, done.err
+    told = done.json
+    assert told["facts"]["shards"] == 8
+    assert told["measured"]["orders"]["window"] > 0
+    assert {one["what"] for one in told["limits"]} >= {"order window"}
+    words = empty("data", "advise", tmp_path / "rows.parquet", "--seconds", "0.3").out
+    assert "order window" in words
+    assert "of what memory copies" in words
+
+
+def test_what_cannot_be_measured_is_named(empty: Shell, tmp_path):
+    refused = empty("data", "advise", tmp_path / "none.parquet")
+    assert (refused.code, "there is no" in refused.err, "Traceback" in refused.err) == (1, True, False)
+    (tmp_path / "odd.parquet").write_bytes(b"PAR1 and no more")
+    refused = empty("data", "advise", tmp_path / "odd.parquet")
+    assert (refused.code, "cannot read" in refused.err, "Traceback" in refused.err) == (1, True, False)
+    assert empty("data", "advise", tmp_path, "--seconds", "0").code == 2

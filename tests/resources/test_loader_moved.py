@@ -1,12 +1,14 @@
 """Folders in `moved` that mosaicml-streaming 0.13.0 and LitData 0.2.76 wrote, of five samples each."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from resources.errors import LoaderError
 from resources.loader import Loader
 from resources.loader.pack import pack
 from resources.loader.sources import source_of
@@ -124,3 +126,19 @@ def test_a_folder_is_packed_to_the_same_rows(tmp_path, name):
     packed = sorted(frame[key].to_list())
     assert packed == sorted(row[key] for row in expected)  # type: ignore[type-var]
     assert set(frame.columns) == set(expected[0])
+
+
+@pytest.mark.parametrize("name", ["litdata-arrow", "litdata-batch", "litdata-sample"])
+def test_every_byte_of_a_chunk_may_be_any_other(tmp_path, name):
+    """Whatever is read of a file that nothing vouches for, it is rows or a LoaderError."""
+    folder = shutil.copytree(MOVED / name, tmp_path / name)
+    chunk = folder / "chunk-0-1.bin"
+    whole = chunk.read_bytes()
+    refused = 0
+    for at in range(0, len(whole), 3):
+        chunk.write_bytes(whole[:at] + bytes([whole[at] ^ 0x81]) + whole[at + 1 :])
+        try:
+            rows_of(folder)
+        except LoaderError:
+            refused += 1
+    assert refused > 20

@@ -54,7 +54,12 @@ class LitDataShard:
     @property
     def name(self) -> str:
         """Path of the chunk."""
-        return str(self.file.path)
+        return str(self.path)
+
+    @property
+    def path(self) -> Path:
+        """The chunk."""
+        return self.file.path
 
     def open(self, columns: Sequence[str] | None) -> Opened:
         """Return the samples, decoded."""

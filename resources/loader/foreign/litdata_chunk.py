@@ -88,13 +88,14 @@ def arrow_table(file: ChunkFile, schema: pa.Schema) -> pa.Table:
     """
     try:
         table = _reader(file).read_all()
+        table.validate(full=True)  # nothing vouches for the bytes, and Arrow reads where offsets point
         columns = [
             table.column(field.name).cast(field.type)
             if field.name in table.column_names
             else pa.chunked_array([pa.nulls(table.num_rows, field.type)])
             for field in schema
         ]
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise damaged(str(file.path), str(error).partition("\n")[0]) from None
     if table.num_rows != file.rows:
         raise damaged(str(file.path), f"it holds {table.num_rows:,} samples, the index says {file.rows:,}")
@@ -110,9 +111,19 @@ def _reader(file: ChunkFile) -> pa.RecordBatchFileReader:
     if size > end:
         raise damaged(name, f"its Arrow has {size:,} bytes, the file has {data.size:,}")
     try:
-        return pa.ipc.open_file(data[end - size : end])
-    except pa.ArrowException as error:
+        reader = pa.ipc.open_file(data[end - size : end])
+        _names(list(reader.schema))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise damaged(name, str(error).partition("\n")[0]) from None
+    return reader
+
+
+def _names(fields: Sequence[pa.Field]) -> list[str]:
+    """Return the names of fields and of those within them; raises UnicodeDecodeError if one is no text."""
+    names = [field.name for field in fields]
+    for field in fields:
+        names += _names([field.type.field(number) for number in range(field.type.num_fields)])
+    return names
 
 
 def _of_samples(packed: Cells, codec: str) -> Cells:

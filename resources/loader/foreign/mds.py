@@ -79,7 +79,12 @@ class MdsShard:
     @property
     def name(self) -> str:
         """Path of the file that is read."""
-        return str(self._file.path)
+        return str(self.path)
+
+    @property
+    def path(self) -> Path:
+        """The file that is read."""
+        return self._file.path
 
     def open(self, columns: Sequence[str] | None) -> Opened:
         """Return the samples, decoded."""
