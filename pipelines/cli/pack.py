@@ -21,6 +21,10 @@ def pack(
         list[str] | None,
         typer.Option("--keep", metavar="COLUMN", help="A column that stays out of the matrices, such as the label."),
     ] = None,
+    fill_null: Annotated[
+        str | None,
+        typer.Option("--fill-null", metavar="VALUE", help="What takes the place of missing numbers: nan, or a number."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the order of the rows.")] = 0,
     shard_size: Annotated[str, typer.Option("--shard-size", metavar="SIZE", help="Bytes of a shard, about.")] = "64MiB",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was stored as JSON.")] = False,
@@ -35,6 +39,7 @@ def pack(
     from pipelines.cli.console import print_json, size
     from pipelines.cli.opened import workspace
     from pipelines.cli.stored_as import GivenName
+    from resources.loader.fill import fill_of
     from resources.loader.pack import pack as stored
     from resources.loader.sources import source_of
     from resources.settings import parse_bytes
@@ -47,12 +52,18 @@ def pack(
     source = source_of(data if len(data) > 1 else data[0], opened.store)
     shard_bytes = parse_bytes("--shard-size", shard_size)
     ref = stored(
-        source, store=opened.store, scratch=opened.scratch, keep=keep or (), seed=seed, shard_bytes=shard_bytes
+        source,
+        store=opened.store,
+        scratch=opened.scratch,
+        keep=keep or (),
+        seed=seed,
+        shard_bytes=shard_bytes,
+        fill_null=None if fill_null is None else fill_of(fill_null),
     )
     given.save(
         opened,
         ref,
-        parameters={"seed": seed, "keep": keep or [], "shard_bytes": shard_bytes},
+        parameters={"seed": seed, "keep": keep or [], "shard_bytes": shard_bytes, "fill_null": fill_null},
         parents=[Parent(kind="dataset" if source.is_stored else "source", name=source.name, digest=source.layout.root)],
     )
     made = read_manifest(opened.store, ref.digest)

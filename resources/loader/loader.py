@@ -56,9 +56,9 @@ class Loader:
 
     Args:
         dataset: A `DatasetRef`, `NAME@VERSION`, `penstock://NAME@VERSION`, a digest, or files or folders of Arrow or
-            Parquet, or folders of MDS or LitData. Or a mapping of several such to their weights: a mixture, whose
-            samples take turns by the weights and whose epoch has as many samples as all of them together; each begins
-            anew when it is through.
+            Parquet, or folders of MDS or LitData; or several `DatasetRef`s, whose rows follow each other. Or a mapping
+            of several such to their weights: a mixture, whose samples take turns by the weights and whose epoch has as
+            many samples as all of them together; each begins anew when it is through.
         batch_size: Rows of a batch of one rank.
         columns: Names of the columns to read, those packed in a matrix too; None means all.
         where: Which rows are wanted: a list of `(column, operator, value)` that must all hold, or a list of such lists

@@ -13,6 +13,7 @@ import pyarrow as pa
 from resources.errors import LoaderError, StoreError
 from resources.loader.bijection import Bijection
 from resources.loader.deal import Deal
+from resources.loader.fill import filled
 from resources.loader.order import words_of
 from resources.loader.packing import packed, packed_schema, unpacked
 from resources.loader.shard_file import write_shard
@@ -44,6 +45,7 @@ def pack(
     keep: Sequence[str] = (),
     seed: int = 0,
     shard_bytes: int = SHARD_BYTES,
+    fill_null: float | None = None,
 ) -> DatasetRef:
     """Store a dataset anew as shards for the loader, in a random order, and return the reference to it.
 
@@ -56,9 +58,11 @@ def pack(
         keep: Columns that are not packed into a matrix.
         seed: Of the order of the rows.
         shard_bytes: Bytes of a shard, about.
+        fill_null: What takes the place of nulls in columns of numbers, such as NaN, so that these are packed, too;
+            None leaves nulls as they are.
 
     Raises:
-        LoaderError: If the dataset cannot be read, or has no column named in `keep`.
+        LoaderError: If the dataset cannot be read, has no column named in `keep`, or `fill_null` does not fit one.
         StoreError: If scratch or store cannot be written.
     """
     source = source_of(dataset, store)
@@ -77,7 +81,8 @@ def pack(
         try:
             deal = Deal(folder.path, schema, permutation, rows_per_file=shards_per_file * shard_rows)
             for batch in _batches(source):
-                deal.add(_decoded(batch, schema))
+                rows_read = _decoded(batch, schema)
+                deal.add(rows_read if fill_null is None else filled(rows_read, fill_null, keep=keep))
             form = packed_schema(schema, keep=keep, holed=deal.counts.holed)
             for table in deal.in_order():
                 for start in range(0, max(table.num_rows, 1), shard_rows):

@@ -73,7 +73,8 @@ def write_shuffled(
     counts = Counts(rows.schema)
     counts.add(rows)
     shard_rows = shard_rows_of(_row_bytes(rows), shard_bytes)
-    order = np.argsort(_places(rows.num_rows))
+    order = np.empty(rows.num_rows, np.int64)
+    order[_places(rows.num_rows)] = np.arange(rows.num_rows)
     try:
         folder = ScratchFolder(scratch)
         try:

@@ -25,7 +25,7 @@ _SHARED = (
 )
 _OWN = {
     "lightgbm": ("resources.training.cursor", "resources.training.lightgbm", "resources.training.lightgbm_parameters"),
-    "sklearn": ("resources.training.sklearn", "resources.training.skops_file"),
+    "sklearn": ("resources.training.estimators", "resources.training.sklearn", "resources.training.skops_file"),
 }
 
 

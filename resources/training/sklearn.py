@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from resources.errors import TrainingError
-from resources.training.estimators import Estimator, check_estimator
+from resources.training.estimators import EPOCHS, Estimator, check_estimator
 from resources.training.importance import shares
 from resources.training.protocol import Parameters, Predictor, Samples, Task, check_label
 from resources.training.skops_file import read_skops, write_skops
@@ -25,7 +25,7 @@ _TAKES_NAN = ("HistGradientBoosting", "RandomForest")
 
 @dataclass(frozen=True, slots=True)
 class ScikitLearn:
-    """The trainer `sklearn`; its parameters are the estimator's own and `estimator`, its name."""
+    """The trainer `sklearn`; its parameters are the estimator's own, `estimator`, its name, and `epochs` for some."""
 
     name: str = "sklearn"
     file: str = "model.skops"
@@ -44,11 +44,10 @@ class ScikitLearn:
         estimator = check_estimator("parameters", parameters)
         name = str(parameters["estimator"])
         check_label(data, estimator.task)
-        matrix = data.matrix
-        _check_finite(name, matrix, data.feature_names)
         with _same_bits():
+            model = _build(estimator, parameters, seed)
             try:
-                fitted = _build(estimator, parameters, seed).fit(matrix, data.label)
+                fitted = _fitted(model, name, data, parameters.get(EPOCHS))
             except (ValueError, TypeError) as error:
                 raise TrainingError(f"{name} cannot fit {len(data.label)} rows: {error}; change `parameters`") from None
             return write_skops(fitted)
@@ -92,9 +91,23 @@ class _Estimator:
 
 def _build(estimator: Estimator, parameters: Parameters, seed: int) -> Any:  # Any: a scikit-learn estimator
     kind = getattr(importlib.import_module(estimator.module), str(parameters["estimator"]))
-    own = {name: value for name, value in sorted(parameters.items()) if name != "estimator"}
+    own = {name: value for name, value in sorted(parameters.items()) if name not in ("estimator", EPOCHS)}
     seeded = {"random_state": seed} if "random_state" in kind().get_params() else {}
-    return kind(**own, **seeded)
+    return kind(**{**estimator.defaults, **own}, **seeded)
+
+
+def _fitted(model: Any, name: str, data: Samples, epochs: int | None) -> Any:  # Any: a scikit-learn estimator
+    """Return `model` fitted on all rows at once, or batch by batch for a number of epochs."""
+    if epochs is None:
+        matrix = data.matrix
+        _check_finite(name, matrix, data.feature_names)
+        return model.fit(matrix, data.label)
+    classes = {"classes": [0.0, 1.0]} if check_estimator("parameters", {"estimator": name}).task == "binary" else {}
+    for epoch in range(epochs):
+        for matrix, label in data.shuffled(epoch):
+            _check_finite(name, matrix, data.feature_names)
+            model.partial_fit(matrix, label, **classes)
+    return model
 
 
 @contextmanager

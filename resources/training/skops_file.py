@@ -58,6 +58,8 @@ TRUSTED_TYPES = frozenset(
         "sklearn.linear_model._coordinate_descent.Lasso ObjectNode",
         "sklearn.linear_model._logistic.LogisticRegression ObjectNode",
         "sklearn.linear_model._ridge.Ridge ObjectNode",
+        "sklearn.linear_model._stochastic_gradient.SGDClassifier ObjectNode",
+        "sklearn.linear_model._stochastic_gradient.SGDRegressor ObjectNode",
         "sklearn.preprocessing._label.LabelEncoder ObjectNode",
         "sklearn.tree._classes.DecisionTreeClassifier ObjectNode",
         "sklearn.tree._classes.DecisionTreeRegressor ObjectNode",

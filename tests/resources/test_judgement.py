@@ -12,10 +12,12 @@ from quality.gate import Gate
 from resources.judgement import Case, Rules, judge_challenger
 from resources.refs import DatasetRef, GateReport
 from resources.settings import load_settings
-from resources.storage.datasets import write_table
+from resources.storage.datasets import read_frame, write_table
+from resources.training.bundle import read_bundle
 from resources.training.recipe import TrainingRecipe
 from resources.training.train import train
 from resources.transform.preprocess import LABEL, Recipe, preprocess
+from resources.transform.split import BUCKETS, buckets
 from resources.workspace import Workspace, open_workspace
 
 RULES = Rules(
@@ -72,3 +74,29 @@ def test_rows_without_a_slice_are_a_slice_of_their_own(workspace: Workspace):
 
     assert [part["value"] for part in slices] == ["missing", "up"]
     assert sum(part["rows"] for part in slices) == 400
+
+
+@pytest.mark.parametrize("event_time", ["at", None])
+def test_each_score_stands_beside_the_label_of_its_own_row_though_features_are_shuffled(
+    workspace: Workspace, event_time: str | None
+):
+    recipe = Recipe(columns={"x": "x"}, label="late", event_time=event_time)
+    source = raw(workspace, 2)
+    features = preprocess(workspace, recipe, [source], partition=None)
+    declared = TrainingRecipe(
+        pipeline="lates", columns={"x": "x"}, label=LABEL, contract={"columns": {"x": "float64"}},
+        parameters={"objective": "binary", "num_iterations": 10},
+    )  # fmt: skip
+    model, _ = train(workspace, declared, {"": features})
+    case = Case(
+        pipeline="lates", partition="", raw={"": source}, features=features, challenger=model, champion=None,
+        event_time=event_time,
+    )  # fmt: skip
+    found = judge_challenger(workspace, RULES, case).measurements["evaluation"]["overall"]["metrics"]["challenger"]
+
+    rows = read_frame(workspace.store, source.digest)
+    held = np.ones(400, bool) if event_time else buckets(rows, rows.columns) < 0.2 * BUCKETS
+    scores = read_bundle(workspace.store, model.digest).predict_raw(rows.lazy())[held]
+    late = rows["late"].to_numpy()[held]
+    expected = -np.log(np.where(late == 1, scores, 1 - scores)).mean()
+    assert found["log_loss"]["value"] == pytest.approx(expected, rel=1e-9)

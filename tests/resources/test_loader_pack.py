@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from resources.errors import LoaderError, StoreError
 from resources.loader import Loader
 from resources.loader.columns import arrow, fixed, matrix
+from resources.loader.fill import fill_of
 from resources.loader.pack import pack
 from resources.loader.packing import packed, packed_schema, unpacked
 from resources.loader.shard_file import write_shard
@@ -155,3 +156,54 @@ def test_scratch_that_cannot_be_written_is_an_error_and_nothing_is_left(tmp_path
         pack(files, store=store, scratch=tmp_path / "file")
     pack(files, store=store, scratch=tmp_path / "s")
     assert list((tmp_path / "s").iterdir()) == []
+
+
+def holed_rows() -> pa.Table:
+    return pa.table(
+        {
+            "a": pa.array([1.0, None, 3.0], pa.float64()),
+            "b": pa.array([None, 2.0, 3.0], pa.float64()),
+            "half": pa.array([None, 2.0, 3.0], pa.float32()),
+            "n": pa.array([1, None, 3], pa.int8()),
+            "text": pa.array(["x", None, "z"]),
+        }
+    )
+
+
+def packed_holed(store, tmp_path, value, keep=("half", "n")):
+    pl.DataFrame(holed_rows()).write_parquet(tmp_path / "holed.parquet")
+    return pack(tmp_path / "holed.parquet", store=store, scratch=tmp_path / "scratch", keep=keep, fill_null=value)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(float("nan"), "nan"), (-1, "-1.0"), (0.5, "0.5")])
+def test_nulls_of_numbers_are_filled_where_asked_so_that_these_are_packed(store, tmp_path, value, expected):
+    digest = packed_holed(store, tmp_path, value).digest
+    made = read_manifest(store, digest)
+    assert made.schema.names[0] == "float64"
+    assert made.statistics["a"].nulls == 0
+    assert made.statistics["half"].nulls == made.statistics["text"].nulls == made.statistics["n"].nulls == 1
+    back = read_frame(store, digest)
+    assert sorted(map(str, back["a"])) == sorted(["1.0", "3.0", expected])
+    assert back["text"].null_count() == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "keep", "column"),
+    [
+        (float("nan"), (), "n"),
+        (0.5, (), "n"),
+        (300, (), "n"),
+        (float("inf"), (), "n"),
+        (1e300, ("n",), "half"),
+    ],
+)
+def test_a_value_that_a_column_has_no_place_for_is_refused_by_name(store, tmp_path, value, keep, column):
+    with pytest.raises(LoaderError, match=rf"fill_null is .*'{column}'.*keep the column out"):
+        packed_holed(store, tmp_path, value, keep)
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "none", "1,5", "0x10"])
+def test_a_text_that_is_no_number_fills_nothing(text):
+    with pytest.raises(LoaderError, match="give a number, or nan"):
+        fill_of(text)

@@ -1,10 +1,20 @@
 """Preprocessing: raw rows in, features with their label out, the same bits in any partition."""
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from resources.errors import ContractError
-from resources.transform.preprocess import LABEL, Recipe, rows
+from resources.loader import Loader
+from resources.loader.shuffled import read_in_order
+from resources.settings import load_settings
+from resources.storage.datasets import read_frame, write_table
+from resources.storage.manifest import read_manifest
+from resources.transform.preprocess import LABEL, Recipe, preprocess, rows
+from resources.workspace import open_workspace
 
 
 def test_the_label_of_a_row_has_the_same_bits_in_any_partition():
@@ -20,3 +30,30 @@ def test_a_label_that_cannot_be_computed_is_told_in_plain_words():
     raw = pl.DataFrame({"at": [1], "cnt": ["many"]})
     with pytest.raises(ContractError, match="many"):
         rows(Recipe(columns={"n": "at"}, label="CAST(cnt AS DOUBLE)", event_time="at"), raw)
+
+
+def test_features_are_stored_for_the_loader_the_same_each_time_and_read_back_in_the_order_of_raw(tmp_path: Path):
+    workspace = open_workspace(load_settings({"PENSTOCK_HOME": str(tmp_path)}))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    raw = pl.DataFrame(
+        {
+            "at": [start + timedelta(hours=hour) for hour in range(500)],
+            "cnt": [float(number) for number in range(500)],
+            "sky": ["clear" if number % 3 else None for number in range(500)],
+        }
+    )
+    columns = {"half": "cnt / 2", "before": "LAG(cnt, 1) OVER (ORDER BY at)", "odd": "cnt / (cnt - 7)", "sky": "sky"}
+    recipe = Recipe(columns=columns, label="cnt", event_time="at")
+    source = write_table(workspace.store, raw, scratch=workspace.scratch)
+
+    refs = [preprocess(workspace, recipe, [source], partition="2026-01") for _ in range(2)]
+
+    assert refs[0] == refs[1]
+    made = read_manifest(workspace.store, refs[0].digest)
+    assert made.encoding == "arrow"
+    assert made.schema.names[0] == "float64"
+    expected = rows(recipe, raw)
+    assert_frame_equal(read_in_order(workspace.store, refs[0].digest).select(expected.columns), expected)
+    assert read_frame(workspace.store, refs[0].digest)["at"].is_sorted() is False
+    assert Loader(refs, 100, columns=["half", "before"], store=workspace.store).rows == 1000
+    assert list(workspace.scratch.glob("snapshot-*")) == []

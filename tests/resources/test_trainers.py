@@ -191,7 +191,8 @@ def test_aliases_mean_the_same_model():
 def test_the_table_of_estimators_is_the_installed_librarys(name: str):
     import importlib
 
-    estimator = getattr(importlib.import_module(ESTIMATORS[name].module), name)()
+    estimator = getattr(importlib.import_module(ESTIMATORS[name].module), name)(**ESTIMATORS[name].defaults)
+    assert ESTIMATORS[name].in_batches == hasattr(estimator, "partial_fit")
     assert estimator.get_params().keys() - REFUSED_BY_SKLEARN.keys() == ESTIMATORS[name].parameters
     assert (ESTIMATORS[name].task == "binary") == hasattr(estimator, "predict_proba")
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from resources.errors import LoaderError, TrainingError
+from resources.errors import DeclarationError, LoaderError, TrainingError
 from resources.loader import Loader
 from resources.loader.shuffled import write_shuffled
 from resources.refs import DatasetRef
@@ -23,6 +23,7 @@ from resources.training.train import train
 from resources.training.window import Window
 from resources.transform.expressions import apply_columns
 from resources.transform.fitted import fit_transform
+from resources.transform.steps import Impute, Standardize
 from resources.workspace import Workspace
 from tests.resources.test_bundle import COLUMNS, STEPS, opened, raw_rows, recipe, window
 
@@ -134,6 +135,54 @@ def test_lightgbm_learns_from_batches_what_the_library_learns_from_the_matrix(mo
         matrix, label=given["label"], feature_name=["a", "b", "c"], categorical_feature=[1], params=settings
     )
     assert lightgbm.train(settings, known, num_boost_round=8).model_to_string().encode() == model
+
+
+@pytest.mark.parametrize("estimator", ["SGDRegressor", "SGDClassifier"])
+def test_epochs_fit_an_estimator_batch_by_batch_to_the_same_bits(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, estimator: str
+):
+    monkeypatch.setattr(window_module, "BATCH_ROWS", (100, 100))
+    refs = packed_window(workspace)
+    task = "label" if estimator == "SGDRegressor" else "rush"
+    columns = {name: text for name, text in COLUMNS.items() if name != task}
+    steps = (Impute(columns=("warmth", "share")), Standardize(columns=("hr", "warmth", "share")), *STEPS[3:])
+    declared = recipe(
+        trainer="sklearn", parameters={"estimator": estimator, "epochs": 3}, columns=columns, steps=steps, label=task
+    )
+    ref, facts = train(workspace, declared, refs)
+    assert facts["loading"]["passes"] == 3
+    assert reproduce(workspace, ref.digest).equal
+    bundle = read_bundle(workspace.store, ref.digest)
+    assert np.isfinite(bundle.predict_raw(raw_rows(seed=9).lazy())).all()
+    assert train(workspace, declared.model_copy(update={"seed": 6}), refs)[0].digest != ref.digest
+
+
+def test_more_epochs_learn_more():
+    draw = np.random.default_rng(1)
+    matrix = draw.normal(size=(4000, 2))
+    data = TrainingSet(matrix=matrix, label=3 * matrix[:, 0] - matrix[:, 1], feature_names=("a", "b"))
+    trainer = trainer_named("sklearn")
+
+    def error(epochs: int) -> float:
+        file = trainer.fit(data, {"estimator": "SGDRegressor", "epochs": epochs, "eta0": 0.0001}, 0)
+        return float(np.abs(trainer.load(file).predict(matrix) - data.label).mean())
+
+    assert error(8) < error(2) < error(1)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"estimator": "Ridge", "epochs": 2}, "Ridge learns from all rows at once: .*SGDClassifier, SGDRegressor"),
+        ({"estimator": "SGDRegressor", "epochs": 0}, "at least 1, got 0"),
+        ({"estimator": "SGDRegressor", "epochs": True}, "at least 1, got True"),
+        ({"estimator": "SGDRegressor", "epochs": 2, "max_iter": 5}, "max_iter: epochs says when training ends"),
+        ({"estimator": "SGDClassifier", "loss": "hinge"}, "'hinge' gives no probability"),
+    ],
+)
+def test_epochs_that_cannot_be_trained_for_are_refused(parameters: dict[str, object], words: str):
+    with pytest.raises(DeclarationError, match=words):
+        trainer_named("sklearn").check("train.parameters", parameters)
 
 
 def test_a_model_of_packed_features_is_signed_and_scores(workspace: Workspace):
