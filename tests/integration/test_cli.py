@@ -73,6 +73,7 @@ def test_an_error_is_one_plain_line_without_a_traceback(empty: Shell):
 @slow
 def test_what_was_not_run_yet_is_refused_with_the_nearest_pipeline_or_the_command_that_runs_it(empty: Shell):
     assert "did you mean 'bike_demand'?" in empty("summary", "bike_deman").err
+    assert "name one by --partition, it is generated then" in empty("run", "synthetic_clicks").err
     for command in ("summary", "lineage", "models", "verify"):
         assert "run it first: penstock run bike_demand" in empty(command, "bike_demand").err
 

@@ -105,6 +105,8 @@ def test_going_on_from_a_state_is_as_if_nobody_had_stopped(datasets, uninterrupt
 
 
 @pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.timeout(1_800)
 @settings(max_examples=1_000)
 @given(**POINT)
 def test_going_on_from_a_thousand_states_is_as_if_nobody_had_stopped(datasets, uninterrupted, **point):
