@@ -82,7 +82,7 @@ def raw(digest: str, folder: Path) -> Told:
     def fetch(part: tuple[str, int, int]) -> int:
         return len(obstore.get_range(behind, part[0], start=part[1], end=part[2]))
 
-    fetch(parts[0][:1] + (0, 1))  # a connection, as the loader has one by its manifest
+    fetch((*parts[0][:1], 0, 1))  # a connection, as the loader has one by its manifest
 
     def batches() -> Iterator[int]:
         with ThreadPoolExecutor(THREADS) as pool:
@@ -96,7 +96,7 @@ def raw(digest: str, folder: Path) -> Told:
 def pyarrow(digest: str, folder: Path) -> Told:
     """Read the same rows by pyarrow.dataset, in their order."""
     import pyarrow.dataset as ds
-    import pyarrow.fs as fs
+    from pyarrow import fs
 
     remote = fs.S3FileSystem(
         endpoint_override=os.environ["AWS_ENDPOINT_URL"].removeprefix("http://"), scheme="http", region="us-east-1"

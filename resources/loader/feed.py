@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
-from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from resources.canonical import digest_value
 from resources.errors import LoaderError
-from resources.loader.ahead import Ahead
 from resources.loader.blend import Blend, check_weights
 from resources.loader.columns import Fixed, fixed
 from resources.loader.gather import Gathered, Gatherer
 from resources.loader.order import WIDE_BYTES, Epoch, OrderName, Span, words_of
+from resources.loader.prefetch import MOST_AHEAD, Prefetch
 from resources.loader.projection import chosen
 from resources.loader.ragged import picked
 from resources.loader.slabs import Slab
@@ -88,7 +88,7 @@ def feed_of(
         LoaderError: If one cannot be read, or they cannot be mixed.
     """
     if not isinstance(dataset, Mapping):
-        return _Single(source_of(dataset, store), columns, order, seed)
+        return _Single(source_of(dataset, store), columns, order, seed, passes=True)
     if not dataset:
         raise LoaderError("a mixture of no datasets: give at least one, with its weight")
     feeds = [_Single(source_of(one, store), columns, order, seed) for one in dataset]
@@ -96,9 +96,14 @@ def feed_of(
 
 
 class _Single:
-    """One dataset."""
+    """One dataset.
 
-    def __init__(self, source: Source, columns: Sequence[str] | None, order: OrderName, seed: int) -> None:
+    `passes` tells whether shards of an object store go through memory: alone, not in a mixture of many.
+    """
+
+    def __init__(
+        self, source: Source, columns: Sequence[str] | None, order: OrderName, seed: int, *, passes: bool = False
+    ) -> None:
         layout = source.layout
         self.name = source.name
         self.root = layout.root
@@ -107,24 +112,30 @@ class _Single:
         self.layouts = tuple(fixed(field.type) for field in self.schema)
         self.row_bytes = _row_bytes(self.layouts, layout.row_bytes)
         self.waits = order == "exact" or layout.row_bytes >= WIDE_BYTES
-        together = 2 * layout.window_shards if order == "window" else 2
-        self._together = together
+        self._epoch = lru_cache(maxsize=2)(lambda number: Epoch(layout, order, seed=seed, number=number))
+        window = layout.window_shards if order == "window" else 1
+        passing = source.passing if passes and order != "exact" else None
         self.gatherer = Gatherer(
-            source.shards,
+            source.shards if passing is None else passing,
             self.columns,
             row_bytes=self.row_bytes,
-            together=together,
-            most=2 * together if source.is_stored and order != "exact" else OPEN_SHARDS,
+            together=2 * window if passing is None else window + MOST_AHEAD,
+            most=OPEN_SHARDS if source.passing is None or order == "exact" else 4 * window,
         )
-        self._ahead = Ahead(self.gatherer.open) if source.is_stored and order != "exact" else None
-        self._epoch = lru_cache(maxsize=2)(lambda number: Epoch(layout, order, seed=seed, number=number))
+        self._prefetch = None
+        if passing is not None:
+            self._prefetch = Prefetch(
+                self.gatherer.views,
+                [shard.size_bytes for shard in passing],
+                lambda epoch, position: self._epoch(epoch).shards_from(position),
+                together=window,
+            )
 
     def fill(self, epoch: int, ranges: Ranges, slab: Slab) -> None:
         gathered = Gathered(slab, self.columns)
-        if self._ahead is not None:
-            self._ahead.want(epoch, islice(self._epoch(epoch).shards_from(ranges[0][0]), self._together))
-        for start, stop in _joined(ranges):
-            self.gatherer.gather(self._epoch(epoch).spans(start, stop), gathered)
+        with self._prefetch.reading(epoch, ranges[0][0]) if self._prefetch else nullcontext():
+            for start, stop in _joined(ranges):
+                self.gatherer.gather(self._epoch(epoch).spans(start, stop), gathered)
         gathered.finish()
 
     def spans(self, start: int, stop: int) -> Iterator[Span]:

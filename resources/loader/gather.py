@@ -84,6 +84,9 @@ class Gatherer:
         row_bytes: Mean bytes of a row of these columns.
         together: How many shards the order reads at a time.
         most: How many shards stay open at most.
+
+    Attributes:
+        views: The shards that are open.
     """
 
     def __init__(
@@ -91,17 +94,9 @@ class Gatherer:
     ) -> None:
         self._columns = columns
         self._row_bytes = row_bytes
-        self._views = Views(shards, columns, together=together, most=most)
+        self.views = Views(shards, columns, together=together, most=most)
         self._staged: OrderedDict[Pool, _Staged] = OrderedDict()
         self._lock = Lock()
-
-    def open(self, shard: int) -> None:
-        """Open a shard before its turn.
-
-        Raises:
-            PenstockError: If that fails.
-        """
-        self._views.of(shard)
 
     def gather(self, spans: Iterable[Span], gathered: "Gathered") -> None:
         """Copy the samples of `spans`, one after the other, behind what was gathered before.
@@ -117,7 +112,7 @@ class Gatherer:
         pool = span.pool
         if len(pool.pieces) == 1 and len(pool.pieces[0].firsts) == 1:
             (piece,) = pool.pieces
-            rows = self._views.of(piece.shard)
+            rows = self.views.of(piece.shard)
             first, last = int(piece.firsts[0]), int(piece.firsts[0]) + piece.rows
             cut = [Rows(one.values[first:last], None if one.valid is None else one.valid[first:last]) for one in rows]
             self._from_one(span, cut, slab, at, picks)
@@ -159,14 +154,14 @@ class Gatherer:
         several = _Several([span.pool.pieces[piece].shard for piece in used.tolist()], numbers[owners], rows)
         count = span.stop - span.start
         for number, column in enumerate(self._columns):
-            sources = [self._views.of(shard)[number] for shard in several.shards]
+            sources = [self.views.of(shard)[number] for shard in several.shards]
             target = slab.values[number]
             if target is None or column.layout is None:
                 picks[number].append(Picks([one.values for one in sources], several.owners, rows))
                 continue
             out = target[at : at + count]
             direct = out if column.picked is None else np.empty((count, *column.layout.shape), column.layout.dtype)
-            together = self._views.side_by_side(number, several.shards)
+            together = self.views.side_by_side(number, several.shards)
             if together is None:
                 several.copy([one.values for one in sources], direct)
             else:
@@ -211,7 +206,7 @@ class Gatherer:
     def _side_by_side(self, pool: Pool, memory: list[NDArray[np.uint8] | None]) -> list[Rows]:
         pieces = pool.pieces
         starts = np.cumsum([0, *(piece.total_rows for piece in pieces)]).tolist()
-        opened = {piece.shard: self._views.of(piece.shard) for piece in pieces}
+        opened = {piece.shard: self.views.of(piece.shard) for piece in pieces}
         made: list[Rows] = []
         for number, column in enumerate(self._columns):
             sources = [opened[piece.shard][number] for piece in pieces]

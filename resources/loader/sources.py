@@ -18,6 +18,7 @@ from resources.loader.order import Layout
 from resources.loader.shards import FileShards, Shard, shards_of
 
 if TYPE_CHECKING:
+    from resources.loader.passing import PassingShard
     from resources.refs import DatasetRef
     from resources.storage.store import Store
 
@@ -35,14 +36,14 @@ class Source:
         schema: Of every shard.
         layout: What decides the order of the samples.
         shards: In the order of the rows.
-        is_stored: Whether it is a dataset of a store, whose digest `layout.root` is.
+        passing: The same shards for who reads each for a while and lets go of it; None where each is at hand.
     """
 
     name: str
     schema: pa.Schema
     layout: Layout
     shards: Sequence[Shard]
-    is_stored: bool = False
+    passing: "Sequence[PassingShard] | None" = None
 
 
 def source_of(dataset: Dataset, store: "Store | None") -> Source:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from resources.errors import LoaderError
 from resources.loader.shards import Opened, read_whole
@@ -13,7 +14,11 @@ from resources.storage.files import borrowed
 from resources.storage.manifest import read_manifest
 from resources.storage.naming import digest_at, parse
 from resources.storage.store import Store
+from resources.storage.whole import remotes_of
 from resources.workspace import store_of
+
+if TYPE_CHECKING:
+    from resources.loader.passing import PassingShard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +51,20 @@ class StoredShard:
         """
         with borrowed(self.store, [self.file]) as (path,):  # what is mapped stays readable afterwards
             found = read_whole(path, columns)
-        if found.batch.num_rows != self.rows:
-            raise LoaderError(
-                f"{self.name} has {found.batch.num_rows:,} rows, the manifest says {self.rows:,}: "
-                "make the dataset again"
-            )
-        return found
+        return checked(self, found)
+
+
+def checked(shard: StoredShard, found: Opened) -> Opened:
+    """Return what was found of a shard.
+
+    Raises:
+        LoaderError: If it has not as many rows as the manifest says.
+    """
+    if found.batch.num_rows != shard.rows:
+        raise LoaderError(
+            f"{shard.name} has {found.batch.num_rows:,} rows, the manifest says {shard.rows:,}: make the dataset again"
+        )
+    return found
 
 
 def stored_source(dataset: DatasetRef | str, store: Store | None) -> Source:
@@ -75,8 +88,18 @@ def stored_source(dataset: DatasetRef | str, store: Store | None) -> Source:
         schema=manifest.schema,
         layout=layout_of(digest, manifest.shards.rows, manifest.size_bytes),
         shards=shards,
-        is_stored=True,
+        passing=_passing(digest, store, shards),
     )
+
+
+def _passing(root: str, store: Store, shards: Sequence[StoredShard]) -> "Sequence[PassingShard] | None":
+    remotes = remotes_of(store)
+    if remotes is None:
+        return None
+    from resources.loader.passing import PassingShard, Tier
+
+    tier = Tier(root, remotes, shards)
+    return [PassingShard(shard=shard, tier=tier) for shard in shards]
 
 
 def _digest(store: Store, registry: str, text: str) -> str:

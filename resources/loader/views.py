@@ -1,7 +1,8 @@
 """Owns the shards that are open: each column as the rows of a matrix, or as an Arrow array, without a copy."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
 
@@ -72,6 +73,7 @@ class Views:
         self._together = together
         self._most = most
         self._open: OrderedDict[int, _Open] = OrderedDict()
+        self._opening: dict[int, Future[None]] = {}
         self._decoded_bytes = 0
         self._spaces: dict[int, Space | None] = {}
         self._lock = Lock()
@@ -82,19 +84,44 @@ class Views:
         Raises:
             LoaderError: If it is not what it was said to be.
         """
+        while True:
+            with self._lock:
+                found = self._open.get(shard)
+                if found is not None:
+                    self._open.move_to_end(shard)
+                    return found.columns
+                other = self._opening.get(shard)
+                if other is None:
+                    mine = self._opening[shard] = Future[None]()
+                    break
+            other.result()  # if it failed, this thread tells why
+        try:
+            made = self._opened(self._shards[shard])
+            self._add(shard, made)
+        finally:
+            with self._lock:
+                del self._opening[shard]
+            mine.set_result(None)
+        return made.columns
+
+    def has(self, shard: int) -> bool:
+        """Return whether a shard is open, or about to be."""
         with self._lock:
-            found = self._open.get(shard)
-            if found is not None:
-                self._open.move_to_end(shard)
-                return found.columns
-        made = self._opened(self._shards[shard])
+            return shard in self._open or shard in self._opening
+
+    def retain(self, shards: Iterable[int]) -> None:
+        """Let go of all shards but these; who uses one keeps it meanwhile."""
+        kept = frozenset(shards)
         with self._lock:
-            if shard not in self._open:  # or another thread was first
-                self._open[shard] = made
-                self._decoded_bytes += made.decoded_bytes
+            for shard in [shard for shard in self._open if shard not in kept]:
+                self._decoded_bytes -= self._open.pop(shard).decoded_bytes
+
+    def _add(self, shard: int, made: "_Open") -> None:
+        with self._lock:
+            self._open[shard] = made
+            self._decoded_bytes += made.decoded_bytes
             while len(self._open) > self._together and self._is_too_much():
                 self._decoded_bytes -= self._open.popitem(last=False)[1].decoded_bytes
-        return made.columns
 
     def _is_too_much(self) -> bool:
         return len(self._open) > self._most or self._decoded_bytes > DECODED_BYTES
