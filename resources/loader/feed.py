@@ -119,7 +119,7 @@ class _Single:
             source.shards if passing is None else passing,
             self.columns,
             row_bytes=self.row_bytes,
-            together=2 * window if passing is None else window + MOST_AHEAD,
+            together=2 * window if passing is None else 2 * window + MOST_AHEAD,
             most=OPEN_SHARDS if source.passing is None or order == "exact" else 4 * window,
         )
         self._prefetch = None

@@ -11,11 +11,11 @@ from typing import Protocol
 from resources.errors import PenstockError
 from resources.storage.background import in_background
 
-AHEAD_BYTES = 128 * 2**20
-"""Least bytes that are fetched ahead of those in use, if there are as many."""
+AHEAD_BYTES = 96 * 2**20
+"""Least bytes that are fetched ahead of those in use, if there are as many; and as many shards as are in use."""
 MOST_AHEAD = 256
-"""Most shards ahead, however small."""
-IN_FLIGHT_BYTES = 160 * 2**20
+"""Most shards ahead, however small, unless more are in use."""
+IN_FLIGHT_BYTES = 256 * 2**20
 """Bytes of shards that are being fetched from which on no other begins."""
 MOST_IN_FLIGHT = 16
 
@@ -60,6 +60,7 @@ class Prefetch:
         self._lock = Lock()
         self._readers: list[tuple[int, int]] = []
         self._todo: list[int] = []
+        self._needed: frozenset[int] = frozenset()
         self._in_flight: set[int] = set()
         self._failed: set[int] = set()
 
@@ -69,6 +70,7 @@ class Prefetch:
         with self._lock:
             self._readers.append((epoch, position))
             wanted = self._wanted(*min(self._readers))
+            self._needed = frozenset(wanted[: self._together])
             self._opened.retain(wanted)
             self._todo = [shard for shard in wanted if shard not in self._failed and not self._opened.has(shard)]
             begun = self._begun()
@@ -82,24 +84,27 @@ class Prefetch:
     def _wanted(self, epoch: int, position: int) -> list[int]:
         wanted, ahead_bytes = list[int](), 0
         for shard in self._shards_from(epoch, position):
-            if len(wanted) >= self._together:
-                if ahead_bytes >= AHEAD_BYTES or len(wanted) >= self._together + MOST_AHEAD:
-                    break
-                ahead_bytes += self._sizes_bytes[shard]
+            ahead = len(wanted) - self._together
+            if ahead >= self._together and (ahead_bytes >= AHEAD_BYTES or ahead >= MOST_AHEAD):
+                break
+            ahead_bytes += self._sizes_bytes[shard] if ahead >= 0 else 0
             wanted.append(shard)
         return wanted
 
     def _begun(self) -> list[int]:
         """Return what is to be opened at once: some of what is to be done, which counts as in flight now."""
         begun = list[int]()
-        while self._todo and self._has_room():
+        while self._todo and self._may_begin(self._todo[0]):
             shard = self._todo.pop(0)
             if shard not in self._in_flight:
                 self._in_flight.add(shard)
                 begun.append(shard)
         return begun
 
-    def _has_room(self) -> bool:
+    def _may_begin(self, shard: int) -> bool:
+        """Return whether there is room; what is not needed yet takes none of what somebody waits for."""
+        if shard not in self._needed and not self._needed.isdisjoint(self._in_flight):
+            return False
         flying_bytes = sum(self._sizes_bytes[shard] for shard in self._in_flight)
         return flying_bytes < IN_FLIGHT_BYTES and len(self._in_flight) < MOST_IN_FLIGHT
 
