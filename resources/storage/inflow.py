@@ -54,8 +54,8 @@ def fetch_into(flow: Flow, target: memoryview, hedging: Policy) -> Answer[str]:
     ranges = [
         _Range(flow, target, start, min(start + RANGE_BYTES, size_bytes)) for start in range(0, size_bytes, RANGE_BYTES)
     ]
-    if len(ranges) == 1:
-        answers = [ranges[0].finish(hedging)]
+    if len(ranges) <= 1:
+        answers = [one.finish(hedging) for one in ranges]
     else:
         with ThreadPoolExecutor(min(len(ranges), CONCURRENT_RANGES), thread_name_prefix="penstock-inflow") as pool:
             work = [pool.submit(one.finish, hedging) for one in ranges]
