@@ -81,7 +81,7 @@ def test_an_epoch_through_a_fault_has_the_rows_of_the_dataset_or_ends_with_an_er
         with FaultProxy(seaweed.endpoint, hit) as proxy:
             with suppress(StoreError), reached_by(proxy.endpoint, cache) as store:
                 for number in epoch(digest, store):
-                    seen.append(number)  # noqa: PERF402
+                    seen.append(number)
             struck += proxy.struck
         assert seen == whole[: len(seen)]
         with reached_by(seaweed.endpoint, cache) as store:
