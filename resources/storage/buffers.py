@@ -1,7 +1,8 @@
 """Owns memory for whole files that are fetched one after the other: pages that were touched once are used again.
 
 A buffer that nobody refers to any more goes back to its pool. What a process has not used yet, the kernel has to find
-and to clear first, which in a virtual machine may take longer than the network takes to fill it.
+and to clear first, which in a virtual machine may take longer than the network takes to fill it. Huge pages are not
+asked for: those a virtual machine has given back to its host meanwhile, which made the first use thrice as slow.
 """
 
 import mmap
@@ -10,7 +11,6 @@ from collections import deque
 
 PAGE = mmap.PAGESIZE
 _STEP = 4 * 2**20
-_HUGE = getattr(mmap, "MADV_HUGEPAGE", None)  # not on macOS
 
 
 class Buffer:
@@ -56,7 +56,5 @@ class Buffers:
 
     def _made(self, size_bytes: int) -> memoryview:
         memory = mmap.mmap(-1, max(-(-size_bytes // _STEP), 1) * _STEP, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if _HUGE is not None:
-            memory.madvise(_HUGE)
         self.made_bytes += len(memory)
         return memoryview(memory)
