@@ -14,6 +14,7 @@ from resources.errors import LoaderError
 from resources.loader.blend import Blend, check_weights
 from resources.loader.columns import Fixed, fixed
 from resources.loader.gather import Gathered, Gatherer
+from resources.loader.losses import OnError
 from resources.loader.order import WIDE_BYTES, Epoch, OrderName, Span, words_of
 from resources.loader.prefetch import MOST_AHEAD, Prefetch
 from resources.loader.projection import chosen
@@ -81,6 +82,8 @@ def feed_of(
     columns: Sequence[str] | None,
     order: OrderName,
     seed: int,
+    *,
+    on_error: OnError,
 ) -> Feed:
     """Return what fills slabs with a dataset, or with several by their weights.
 
@@ -88,10 +91,10 @@ def feed_of(
         LoaderError: If one cannot be read, or they cannot be mixed.
     """
     if not isinstance(dataset, Mapping):
-        return _Single(source_of(dataset, store), columns, order, seed, passes=True)
+        return _Single(source_of(dataset, store), columns, order, seed, on_error=on_error, passes=True)
     if not dataset:
         raise LoaderError("a mixture of no datasets: give at least one, with its weight")
-    feeds = [_Single(source_of(one, store), columns, order, seed) for one in dataset]
+    feeds = [_Single(source_of(one, store), columns, order, seed, on_error=on_error) for one in dataset]
     return feeds[0] if len(feeds) == 1 else _Mixed(feeds, list(dataset.values()), seed)
 
 
@@ -102,7 +105,14 @@ class _Single:
     """
 
     def __init__(
-        self, source: Source, columns: Sequence[str] | None, order: OrderName, seed: int, *, passes: bool = False
+        self,
+        source: Source,
+        columns: Sequence[str] | None,
+        order: OrderName,
+        seed: int,
+        *,
+        on_error: OnError,
+        passes: bool = False,
     ) -> None:
         layout = source.layout
         self.name = source.name
@@ -121,6 +131,7 @@ class _Single:
             row_bytes=self.row_bytes,
             together=2 * window if passing is None else 2 * window + MOST_AHEAD,
             most=OPEN_SHARDS if source.passing is None or order == "exact" else 4 * window,
+            on_error=on_error,
         )
         self._prefetch = None
         if passing is not None:
@@ -137,6 +148,7 @@ class _Single:
             for start, stop in _joined(ranges):
                 self.gatherer.gather(self._epoch(epoch).spans(start, stop), gathered)
         gathered.finish()
+        _close_up(slab)
 
     def spans(self, start: int, stop: int) -> Iterator[Span]:
         """Yield where the samples from `start` to before `stop` lie, counted through all epochs."""
@@ -186,6 +198,16 @@ class _Mixed:
             order.append(back)
         gathered.finish()
         _permute(slab, np.concatenate(order))
+        _close_up(slab)
+
+
+def _close_up(slab: Slab) -> None:
+    """Move the samples together where some are left out."""
+    if slab.kept is not None:
+        places = np.flatnonzero(slab.kept)
+        kept, slab.kept = slab.kept, None
+        _permute(slab, places)
+        slab.kept = kept
 
 
 def _permute(slab: Slab, order: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> None:
@@ -197,6 +219,8 @@ def _permute(slab: Slab, order: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> 
             valid[: len(order)] = valid[order]
         if array is not None:
             slab.arrays[number] = picked(array, order)
+    if slab.kept is not None:
+        slab.kept = slab.kept[order]
 
 
 def _joined(ranges: Ranges) -> Iterator[tuple[int, int]]:

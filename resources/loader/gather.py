@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from resources.loader.columns import Matrix
+from resources.loader.losses import Losses, OnError
 from resources.loader.order import Piece, Pool, Span
 from resources.loader.ragged import Picks, assembled
 from resources.loader.shards import Shard
@@ -63,9 +64,16 @@ class Gathered:
         self.rows = 0
         self.picks: list[list[Picks]] = [[] for _ in columns]
         self._columns = columns
+        self._lost: list[tuple[int, NDArray[np.bool_]]] = []
+
+    def add(self, rows: int, kept: NDArray[np.bool_] | None) -> None:
+        """Count more samples, of which those that are not kept are of shards that are left out."""
+        if kept is not None:
+            self._lost.append((self.rows, kept))
+        self.rows += rows
 
     def finish(self) -> None:
-        """Copy the columns of no fixed width.
+        """Copy the columns of no fixed width, and tell the slab which samples are there.
 
         Raises:
             LoaderError: If their values are too long for their type.
@@ -73,6 +81,10 @@ class Gathered:
         for number, (column, picks) in enumerate(zip(self._columns, self.picks, strict=True)):
             if picks:
                 self.slab.arrays[number] = assembled(picks, column.kind, self.slab.arena(number).of)
+        if self._lost:
+            self.slab.kept = np.ones(self.rows, np.bool_)
+            for start, kept in self._lost:
+                self.slab.kept[start : start + len(kept)] = kept
 
 
 class Gatherer:
@@ -84,17 +96,26 @@ class Gatherer:
         row_bytes: Mean bytes of a row of these columns.
         together: How many shards the order reads at a time.
         most: How many shards stay open at most.
+        on_error: What becomes of damaged shards.
 
     Attributes:
         views: The shards that are open.
     """
 
     def __init__(
-        self, shards: Sequence[Shard], columns: Sequence[Column], *, row_bytes: float, together: int, most: int
+        self,
+        shards: Sequence[Shard],
+        columns: Sequence[Column],
+        *,
+        row_bytes: float,
+        together: int,
+        most: int,
+        on_error: OnError,
     ) -> None:
+        self._losses = Losses(on_error)
         self._columns = columns
         self._row_bytes = row_bytes
-        self.views = Views(shards, columns, together=together, most=most)
+        self.views = Views(shards, columns, together=together, most=most, losses=self._losses)
         self._staged: OrderedDict[Pool, _Staged] = OrderedDict()
         self._lock = Lock()
 
@@ -106,7 +127,7 @@ class Gatherer:
         """
         for span in spans:
             self._gather(span, gathered.slab, gathered.rows, gathered.picks)
-            gathered.rows += span.stop - span.start
+            gathered.add(span.stop - span.start, self._losses.kept(span))
 
     def _gather(self, span: Span, slab: Slab, at: int, picks: list[list[Picks]]) -> None:
         pool = span.pool

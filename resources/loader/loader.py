@@ -16,6 +16,7 @@ import pyarrow as pa
 from resources.errors import LoaderError
 from resources.loader.batch import Batch, Values, to_jax, to_torch
 from resources.loader.feed import feed_of, threads_for
+from resources.loader.losses import POLICIES, OnError
 from resources.loader.order import ORDERS, OrderName
 from resources.loader.slabs import Ring, Slab
 from resources.loader.sources import Dataset
@@ -67,6 +68,10 @@ class Loader:
         threads: How many copy ahead; 0 means that nothing is done ahead. By default one, two where single rows are
             fetched from all over memory, none on a machine with one processor.
         store: Where datasets lie; by default that of the `PENSTOCK_*` settings.
+        on_error: What to do about a shard that is missing, or damaged when it was fetched again, too: `raise` an error
+            that names it, or `skip` its rows. They are positions still, so that order and state stay what they are, but
+            their batches are shorter, or left out where none of their rows is left; `stats` counts them, and the log
+            names the shard.
 
     Raises:
         LoaderError: If the dataset cannot be read, or an argument is out of range, naming it.
@@ -87,6 +92,7 @@ class Loader:
         copy: bool = False,
         threads: int | None = None,
         store: "Store | None" = None,
+        on_error: OnError = "raise",
     ) -> None:
         _check("batch_size", batch_size, 1, 2**31)
         _check("seed", seed, 0, 2**63)
@@ -96,7 +102,9 @@ class Loader:
         _check("rank", rank, 0, world_size)
         if order not in ORDERS:
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
-        self._feed = feed_of(dataset, store, columns, order, seed)
+        if on_error not in POLICIES:
+            raise LoaderError(f"on_error is {on_error!r}: choose one of {', '.join(POLICIES)}")
+        self._feed = feed_of(dataset, store, columns, order, seed, on_error=on_error)
         self._threads = threads_for(self._feed) if threads is None else threads
         self._batch_size = batch_size
         self._order: OrderName = order
@@ -176,6 +184,7 @@ class Loader:
             gathered_s=self._clock.gathered_s,
             first_batch_s=self._clock.first_batch_s,
             slabs_replaced=self._ring.replaced,
+            rows_skipped=self._clock.skipped,
         )
 
     def __len__(self) -> int:
@@ -217,9 +226,11 @@ class Loader:
             with closing(self._slabs(epoch)) as slabs:
                 for slab, parts in slabs:
                     at = 0
-                    for part in parts:
-                        size = part.stop - part.start
+                    for part, size in _kept_sizes(slab, parts):
                         self._position = part.after
+                        self._clock.skipped += part.stop - part.start - size
+                        if not size:
+                            continue
                         self._clock.rows += size
                         self._clock.batches += 1
                         if is_first:
@@ -319,6 +330,15 @@ class Batches(Generic[_T]):
 
     def __iter__(self) -> Iterator[_T]:
         return self._begin()
+
+
+def _kept_sizes(slab: Slab, parts: Sequence[_Part]) -> Iterator[tuple[_Part, int]]:
+    """Yield each batch of a slab, and how many of its samples are there."""
+    start = 0
+    for part in parts:
+        size = part.stop - part.start
+        yield part, size if slab.kept is None else int(slab.kept[start : start + size].sum())
+        start += size
 
 
 def _dealt(rest: int, rank: int, world_size: int) -> int:

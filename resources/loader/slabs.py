@@ -30,15 +30,17 @@ class Slab:
         values: Matrix of each column of fixed width, shape ``(rows, *layout.shape)``; None for each other.
         valid: Which rows of each column have a value; None where all have.
         arrays: Arrow array of each column of no fixed width, once filled.
+        kept: Which of the samples that were asked for are there, one after the other; None where all are.
     """
 
-    __slots__ = ("_arenas", "_idle_references", "_roots", "arrays", "valid", "values")
+    __slots__ = ("_arenas", "_idle_references", "_roots", "arrays", "kept", "valid", "values")
 
     def __init__(self, columns: Sequence[Fixed | None], rows: int) -> None:
         self._roots: list[NDArray[np.uint8]] = []
         self.values: list[Matrix | None] = [layout and self._matrix(layout, rows) for layout in columns]
         self.valid: list[NDArray[np.bool_] | None] = [None] * len(columns)
         self.arrays: list[pa.Array | None] = [None] * len(columns)
+        self.kept: NDArray[np.bool_] | None = None
         self._arenas: dict[int, Arena] = {}
         self._idle_references = [sys.getrefcount(root) for root in self._roots]
 
@@ -55,6 +57,7 @@ class Slab:
         """Let go of what the last use left."""
         self.arrays = [None] * len(self.arrays)
         self.valid = [None] * len(self.valid)
+        self.kept = None
 
     def _matrix(self, layout: Fixed, rows: int) -> Matrix:
         memory = aligned(rows * layout.row_bytes)

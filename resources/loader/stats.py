@@ -18,6 +18,7 @@ class LoaderStats:
         gathered_s: How long threads copied samples, all together.
         first_batch_s: From the start of an epoch's iteration to its first batch, for the latest.
         slabs_replaced: Slabs whose batches were still held when their turn came again, so that others were allocated.
+        rows_skipped: Rows of shards that are left out by `on_error="skip"`.
     """
 
     rows: int
@@ -28,6 +29,7 @@ class LoaderStats:
     gathered_s: float
     first_batch_s: float
     slabs_replaced: int
+    rows_skipped: int = 0
 
     @property
     def rows_per_s(self) -> float:
@@ -51,6 +53,7 @@ class Clock:
     def __init__(self) -> None:
         self.rows = 0
         self.batches = 0
+        self.skipped = 0
         self.waited_s = 0.0
         self.gathered_s = 0.0
         self.first_batch_s = 0.0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from resources.errors import LoaderError
 from resources.loader.columns import Fixed, Matrix, matrix
+from resources.loader.losses import Losses, nothing
 from resources.loader.mapping import Mapped
 from resources.loader.shards import Opened, Shard
 from resources.loader.space import Space
@@ -65,9 +66,13 @@ class Views:
         columns: What is read of each.
         together: How many are read at a time; so many stay open, however large.
         most: How many stay open at most: what is mapped keeps its place on the disk, even if it was evicted there.
+        losses: The shards that are left out; of these nothing is read.
     """
 
-    def __init__(self, shards: Sequence[Shard], columns: Sequence[Column], *, together: int, most: int) -> None:
+    def __init__(
+        self, shards: Sequence[Shard], columns: Sequence[Column], *, together: int, most: int, losses: Losses
+    ) -> None:
+        self._losses = losses
         self._shards = shards
         self._columns = columns
         self._together = together
@@ -96,7 +101,8 @@ class Views:
                     break
             other.result()  # if it failed, this thread tells why
         try:
-            made = self._opened(self._shards[shard])
+            made = self._losses.opened(shard, self._shards[shard], lambda: self._opened(self._shards[shard]))
+            made = made or self._empty(self._shards[shard].rows)
             self._add(shard, made)
         finally:
             with self._lock:
@@ -172,6 +178,16 @@ class Views:
         opened = shard.open([column.name for column in self._columns])
         columns = [self._rows(shard, opened, column) for column in self._columns]
         return _Open(columns, 0 if _is_mapped(opened) else opened.batch.nbytes)
+
+    def _empty(self, rows: int) -> "_Open":
+        """Return what stands in for a shard that is left out."""
+        columns = [
+            Rows(nothing(rows, column.kind))
+            if column.layout is None
+            else Rows(np.zeros((rows, *column.layout.shape), column.layout.dtype))
+            for column in self._columns
+        ]
+        return _Open(columns, 0)
 
     def _rows(self, shard: Shard, opened: Opened, column: Column) -> Rows:
         schema = opened.batch.schema

@@ -19,7 +19,7 @@ from resources.storage.cache.layout import Layout
 from resources.storage.cache.room import Room
 from resources.storage.verified import trust
 
-MOST_BEHIND_BYTES = 256 * 2**20
+MOST_BEHIND_BYTES = 128 * 2**20
 """Most bytes that wait to be written; beyond that whoever brings more waits."""
 _WRITE_BYTES = 16 * 2**20
 _REFUSED = (errno.EINVAL, errno.EOPNOTSUPP)
