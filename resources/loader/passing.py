@@ -89,7 +89,7 @@ def _bytes_of(data: Buffer, size_bytes: int) -> pa.Buffer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PassingShard:
+class ShardInMemory:
     """One shard of a dataset in an object store, for who reads it for a while.
 
     Attributes:

@@ -56,6 +56,15 @@ class Shard(Protocol):
         ...
 
 
+class PassingShard(Shard, Protocol):
+    """One shard that has to be brought here, for who reads it for a while and lets go of it."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes have to be brought."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrowShard:
     """One record batch of an Arrow file.

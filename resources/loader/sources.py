@@ -15,10 +15,9 @@ import pyarrow as pa
 from resources.canonical import digest_value
 from resources.errors import LoaderError
 from resources.loader.order import Layout
-from resources.loader.shards import FileShards, Shard, shards_of
+from resources.loader.shards import FileShards, PassingShard, Shard, shards_of
 
 if TYPE_CHECKING:
-    from resources.loader.passing import PassingShard
     from resources.refs import DatasetRef
     from resources.storage.store import Store
 
@@ -36,14 +35,14 @@ class Source:
         schema: Of every shard.
         layout: What decides the order of the samples.
         shards: In the order of the rows.
-        passing: The same shards for who reads each for a while and lets go of it; None where each is at hand.
+        passing: The same shards for who reads each for a while and lets go of it; None for plain files.
     """
 
     name: str
     schema: pa.Schema
     layout: Layout
     shards: Sequence[Shard]
-    passing: "Sequence[PassingShard] | None" = None
+    passing: Sequence[PassingShard] | None = None
 
 
 def source_of(dataset: Dataset, store: "Store | None") -> Source:

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from resources.errors import LoaderError
-from resources.loader.shards import Opened, read_whole
+from resources.loader.shards import Opened, PassingShard, read_whole
 from resources.loader.sources import Source, layout_of
 from resources.refs import DatasetRef
 from resources.settings import load_settings
@@ -16,9 +15,6 @@ from resources.storage.naming import digest_at, parse
 from resources.storage.store import Store
 from resources.storage.whole import remotes_of
 from resources.workspace import store_of
-
-if TYPE_CHECKING:
-    from resources.loader.passing import PassingShard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +37,11 @@ class StoredShard:
     def name(self) -> str:
         """Its number, and the digest of its bytes."""
         return f"shard {self.number:05d} ({self.file.digest[:12]})"
+
+    @property
+    def size_bytes(self) -> int:
+        """How long its file is."""
+        return self.file.size_bytes
 
     def open(self, columns: Sequence[str] | None) -> Opened:
         """Return its rows.
@@ -92,14 +93,14 @@ def stored_source(dataset: DatasetRef | str, store: Store | None) -> Source:
     )
 
 
-def _passing(root: str, store: Store, shards: Sequence[StoredShard]) -> "Sequence[PassingShard] | None":
+def _passing(root: str, store: Store, shards: Sequence[StoredShard]) -> Sequence[PassingShard]:
     remotes = remotes_of(store)
-    if remotes is None:
-        return None
-    from resources.loader.passing import PassingShard, Tier
+    if remotes is None:  # what lies in a folder is mapped there, and what is encrypted goes through memory anyway
+        return shards
+    from resources.loader.passing import ShardInMemory, Tier
 
     tier = Tier(root, remotes, shards)
-    return [PassingShard(shard=shard, tier=tier) for shard in shards]
+    return [ShardInMemory(shard=shard, tier=tier) for shard in shards]
 
 
 def _digest(store: Store, registry: str, text: str) -> str:

@@ -1,5 +1,6 @@
 """Owns the shards that are open: each column as the rows of a matrix, or as an Arrow array, without a copy."""
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
@@ -79,6 +80,7 @@ class Views:
         self._most = most
         self._open: OrderedDict[int, _Open] = OrderedDict()
         self._opening: dict[int, Future[None]] = {}
+        self._process_id = os.getpid()
         self._decoded_bytes = 0
         self._spaces: dict[int, Space | None] = {}
         self._lock = Lock()
@@ -91,6 +93,8 @@ class Views:
         """
         while True:
             with self._lock:
+                if self._process_id != os.getpid():  # a fork has none of the threads that were opening shards
+                    self._process_id, self._opening = os.getpid(), {}
                 found = self._open.get(shard)
                 if found is not None:
                     self._open.move_to_end(shard)
