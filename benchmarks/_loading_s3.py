@@ -71,21 +71,13 @@ def raw(digest: str, folder: Path) -> Told:
 
 
 def proved(digest: str, folder: Path) -> Told:
-    """Do the same, hash the bytes as their digest wants it, and copy them once."""
+    """Do the same, hash the bytes as their digest wants it, and copy them once, which one thread does, as consumers."""
     from resources.storage.content import block_digests
 
-    stages = threading.local()
-
-    def use(data: memoryview) -> None:
-        block_digests(data)
-        if not hasattr(stages, "stage"):
-            stages.stage = Stage()
-        stages.stage.copy(data)
-
-    return _ranged(digest, folder, use)
+    return _ranged(digest, folder, block_digests, Stage())
 
 
-def _ranged(digest: str, folder: Path, use: Callable[[memoryview], object]) -> Told:
+def _ranged(digest: str, folder: Path, use: Callable[[memoryview], object], stage: Stage | None = None) -> Told:
     import obstore
 
     from resources.storage.manifest import read_manifest
@@ -98,15 +90,21 @@ def _ranged(digest: str, folder: Path, use: Callable[[memoryview], object]) -> T
         for start in range(0, file.size_bytes, RANGE_BYTES)
     ]
 
-    def fetch(part: tuple[str, int, int]) -> int:
+    def fetch(part: tuple[str, int, int]) -> memoryview | int:
         data = memoryview(obstore.get_range(behind, part[0], start=part[1], end=part[2]))
         use(data)
-        return len(data)
+        return len(data) if stage is None else data
+
+    def consumed(answer: memoryview | int) -> int:
+        if stage is None or isinstance(answer, int):
+            return int(answer)
+        stage.copy(answer)
+        return len(answer)
 
     fetch((*parts[0][:1], 0, 1))  # a connection, as the loader has one by its manifest
     used = _Usage()
     with ThreadPoolExecutor(THREADS) as pool:
-        size_bytes = sum(pool.map(fetch, parts))
+        size_bytes = sum(map(consumed, pool.map(fetch, parts)))
     return used.told() | {"size_bytes": size_bytes}
 
 

@@ -11,8 +11,11 @@ from resources.loader import Loader
 from resources.loader.keeping import kept
 from resources.loader.pack import pack
 from resources.storage.content import StoredFile
+from resources.storage.data_key import make_user_key
+from resources.storage.encrypted import EncryptedStore
 from resources.storage.manifest import Manifest, read_manifest
 from resources.storage.object_store import ObjectStore
+from resources.storage.store import Store, open_store
 from tests.resources.loading import ids, write_parquet
 
 ROWS = 2_000
@@ -141,6 +144,35 @@ def test_a_store_that_cannot_be_reached_is_no_damage(digest, store, tmp_path):
     away = Away(store.url, cache=tmp_path / "empty", cache_bytes=10**8)
     with pytest.raises(StoreError, match="nobody answers"):
         ids(Loader(digest, 50, store=away, columns=["id"], on_error="skip"))
+
+
+@pytest.mark.parametrize("kind", ["folder", "encrypted folder", "encrypted memory"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_stores_whose_shards_are_at_hand_or_decrypted_give_the_same_rows(kind, order, digest, store, tmp_path):
+    key = tmp_path / "key"
+    make_user_key(key)
+    url = str(tmp_path / "other") if kind.endswith("folder") else f"memory://{tmp_path}/other"
+    other = open_store(
+        url, cache=tmp_path / "c", cache_bytes=10**8, encryption_key=key if kind.startswith("encrypted") else None
+    )
+    files = write_parquet(tmp_path / "files", (ROWS,), group_rows=500)
+    again = pack(files, store=other, scratch=tmp_path / "scratch", keep=["id"], shard_bytes=2**18).digest
+    lost = read_manifest(other, again).shards[1]
+
+    whole = ids(Loader(again, 50, store=other, columns=["id"], order=order, seed=3))
+    other.delete(lost.file.key)
+    rest = Loader(
+        again, 50, store=fresh_twin(other, key, tmp_path), columns=["id"], order=order, seed=3, on_error="skip"
+    )
+
+    assert again == digest
+    assert whole == ids(Loader(digest, 50, store=store, columns=["id"], order=order, seed=3))
+    assert len(ids(rest)) == ROWS - lost.rows
+
+
+def fresh_twin(store: Store, key: Path, tmp_path: Path) -> Store:
+    encrypted = isinstance(store, EncryptedStore)
+    return open_store(store.url, cache=tmp_path / "d", cache_bytes=10**8, encryption_key=key if encrypted else None)
 
 
 def test_a_policy_that_nobody_knows_is_refused(digest, store):
