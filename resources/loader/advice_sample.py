@@ -93,7 +93,7 @@ def sample_of(source: Source, *, most_bytes: int) -> Sample:
             schema=source.schema,
             layout=layout_of(source.layout.root, [shard.rows for shard in shards], size_bytes),
             shards=shards,
-            is_stored=source.is_stored,
+            passing=source.passing and [source.passing[int(full[place])] for place in places],
         ),
         batches=[unpacked(one.batch) for one in opened],
         size_bytes=size_bytes,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from resources.errors import LoaderError
 from resources.loader.feed import Feed, feed_of, threads_for
+from resources.loader.losses import OnError
 from resources.loader.order import OrderName
 from resources.loader.pace import Pace
 from resources.loader.sources import Dataset
@@ -26,6 +27,7 @@ class Transforms:
         where: Which of them are wanted; None means all.
         decode: Column of bytes to how it is decoded.
         pack_tokens: How documents become rows; None leaves them.
+        on_error: What becomes of damaged shards.
 
     Raises:
         LoaderError: If one of them is of another kind.
@@ -34,6 +36,7 @@ class Transforms:
     where: "Filters | None"
     decode: "Mapping[str, Decoder] | None"
     pack_tokens: "TokenPacking | None"
+    on_error: OnError
 
     def __post_init__(self) -> None:
         from resources.loader.tokens import TokenPacking
@@ -42,6 +45,10 @@ class Transforms:
         _check("pack_tokens", self.pack_tokens, TokenPacking, "a TokenPacking")
         if self.pack_tokens is not None and self.decode:
             raise LoaderError("rows of packed tokens hold nothing to decode: leave out decode, or pack_tokens")
+        if self.pack_tokens is not None and self.on_error == "skip":
+            raise LoaderError(
+                "rows of packed tokens are planned from all documents: leave out on_error, or pack_tokens"
+            )
 
 
 def composed(
@@ -61,14 +68,15 @@ def composed(
         LoaderError: If the dataset cannot be read, or not so.
     """
     packing, decode = transforms.pack_tokens, transforms.decode
+    where, on_error = transforms.where, transforms.on_error
     if packing is not None:
         from resources.loader.packed_tokens import PackedTokens
 
         columns = _alone(packing, columns)
-        documents = feed_of(dataset, columns, order, seed, store=store, where=transforms.where)
+        documents = feed_of(dataset, columns, order, seed, store=store, where=where, on_error=on_error)
         feed = PackedTokens(documents, packing, seed)
         return feed, Pace(threads, threads_for(feed))
-    feed = feed_of(dataset, columns, order, seed, store=store, where=transforms.where)
+    feed = feed_of(dataset, columns, order, seed, store=store, where=where, on_error=on_error)
     if not decode:
         return feed, Pace(threads, threads_for(feed))
     from resources.loader.decoded import Decoded, threads_to_decode

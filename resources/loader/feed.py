@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
-from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from resources.canonical import digest_value
 from resources.errors import LoaderError
-from resources.loader.ahead import Ahead
 from resources.loader.blend import Blend, check_weights
 from resources.loader.columns import Fixed, fixed
 from resources.loader.gather import Gathered, Gatherer
+from resources.loader.losses import OnError
 from resources.loader.order import WIDE_BYTES, Epoch, OrderName, Span, words_of
 from resources.loader.picking import picked
+from resources.loader.prefetch import MOST_AHEAD, Prefetch
 from resources.loader.projection import chosen
 from resources.loader.shards import Shard
 from resources.loader.slabs import Slab
@@ -108,6 +109,7 @@ def feed_of(
     *,
     store: "Store | None",
     where: "Filters | None",
+    on_error: OnError,
 ) -> Feed:
     """Return what fills slabs with a dataset, or with several by their weights.
 
@@ -115,10 +117,11 @@ def feed_of(
         LoaderError: If one cannot be read, or they cannot be mixed.
     """
     if not isinstance(dataset, Mapping):
-        return _Single(_source(dataset, store, where), columns, order, seed)
+        source = _source(dataset, store, where)
+        return _Single(source, columns, order, seed, on_error=on_error, passes=True)
     if not dataset:
         raise LoaderError("a mixture of no datasets: give at least one, with its weight")
-    feeds = [_Single(_source(one, store, where), columns, order, seed) for one in dataset]
+    feeds = [_Single(_source(one, store, where), columns, order, seed, on_error=on_error) for one in dataset]
     return feeds[0] if len(feeds) == 1 else _Mixed(feeds, list(dataset.values()), seed)
 
 
@@ -132,9 +135,21 @@ def _source(dataset: Dataset, store: "Store | None", where: "Filters | None") ->
 
 
 class _Single:
-    """One dataset."""
+    """One dataset.
 
-    def __init__(self, source: Source, columns: Sequence[str] | None, order: OrderName, seed: int) -> None:
+    `passes` tells whether shards of an object store go through memory: alone, not in a mixture of many.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        columns: Sequence[str] | None,
+        order: OrderName,
+        seed: int,
+        *,
+        on_error: OnError,
+        passes: bool = False,
+    ) -> None:
         layout = source.layout
         self.name = source.name
         self.root = layout.root
@@ -146,18 +161,26 @@ class _Single:
         self.layouts = tuple(fixed(field.type) for field in self.schema)
         self.row_bytes = _row_bytes(self.layouts, layout.row_bytes)
         self.waits = order == "exact" or layout.row_bytes >= WIDE_BYTES
-        together = 2 * layout.window_shards if order == "window" else 2
-        self._together = together
+        self._epoch = lru_cache(maxsize=2)(lambda number: Epoch(layout, order, seed=seed, number=number))
+        window = layout.window_shards if order == "window" else 1
+        passing = source.passing if passes and order != "exact" else None
         self.gatherer = Gatherer(
-            source.shards,
+            source.shards if passing is None else passing,
             self.columns,
             row_bytes=self.row_bytes,
-            together=together,
             chosen=source.chosen,
-            most=2 * together if source.is_stored and order != "exact" else OPEN_SHARDS,
+            together=2 * window if passing is None else 2 * window + MOST_AHEAD,
+            most=OPEN_SHARDS if source.passing is None or order == "exact" else 4 * window,
+            on_error=on_error,
         )
-        self._ahead = Ahead(self.gatherer.open) if source.is_stored and order != "exact" else None
-        self._epoch = lru_cache(maxsize=2)(lambda number: Epoch(layout, order, seed=seed, number=number))
+        self._prefetch = None
+        if passing is not None:
+            self._prefetch = Prefetch(
+                self.gatherer.views,
+                [shard.size_bytes for shard in passing],
+                lambda epoch, position: self._epoch(epoch).shards_from(position),
+                together=window,
+            )
 
     def rows_of(self, epoch: int) -> int:
         return self.rows
@@ -168,11 +191,11 @@ class _Single:
 
     def fill(self, epoch: int, ranges: Ranges, slab: Slab, *, apart: bool) -> None:
         gathered = Gathered(slab, self.columns, apart=apart)
-        if self._ahead is not None:
-            self._ahead.want(epoch, islice(self._epoch(epoch).shards_from(ranges[0][0]), self._together))
-        for start, stop in _joined(ranges):
-            self.gatherer.gather(self._epoch(epoch).spans(start, stop), gathered)
+        with self._prefetch.reading(epoch, ranges[0][0]) if self._prefetch else nullcontext():
+            for start, stop in _joined(ranges):
+                self.gatherer.gather(self._epoch(epoch).spans(start, stop), gathered)
         gathered.finish()
+        _close_up(slab)
 
     def spans(self, start: int, stop: int) -> Iterator[Span]:
         """Yield where the samples from `start` to before `stop` lie, counted through all epochs."""
@@ -241,6 +264,16 @@ class _Mixed:
             order.append(back)
         gathered.finish()
         _permute(slab, np.concatenate(order))
+        _close_up(slab)
+
+
+def _close_up(slab: Slab) -> None:
+    """Move the samples together where some are left out."""
+    if slab.kept is not None:
+        places = np.flatnonzero(slab.kept)
+        kept, slab.kept = slab.kept, None
+        _permute(slab, places)
+        slab.kept = kept
 
 
 def where(feed: Feed, epoch: int, position: int) -> str:
@@ -268,6 +301,8 @@ def _permute(slab: Slab, order: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> 
             slab.arrays[number] = picked(array, order)
         if spots is not None:
             slab.spots[number] = spots.permuted(order)
+    if slab.kept is not None:
+        slab.kept = slab.kept[order]
 
 
 def _joined(ranges: Ranges) -> Iterator[tuple[int, int]]:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from resources.loader.columns import Matrix
+from resources.loader.losses import Losses, OnError
 from resources.loader.order import Piece, Pool, Span
 from resources.loader.picking import Picks, in_place, picked, spots_of, taken
 from resources.loader.shards import Shard
@@ -66,9 +67,16 @@ class Gathered:
         self.rows = 0
         self.picks: list[list[Picks]] = [[] for _ in columns]
         self._columns = columns
+        self._lost: list[tuple[int, NDArray[np.bool_]]] = []
+
+    def add(self, rows: int, kept: NDArray[np.bool_] | None) -> None:
+        """Count more samples, of which those that are not kept are of shards that are left out."""
+        if kept is not None:
+            self._lost.append((self.rows, kept))
+        self.rows += rows
 
     def finish(self) -> None:
-        """Give the slab its columns of no fixed width.
+        """Give the slab its columns of no fixed width, and tell it which samples are there.
 
         Raises:
             LoaderError: If their values are too long for their type.
@@ -83,6 +91,10 @@ class Gathered:
                 self.slab.arrays[number] = taken(picks) if array is None else array
         if not self._apart:
             self.slab.join([column.kind for column in self._columns])
+        if self._lost:
+            self.slab.kept = np.ones(self.rows, np.bool_)
+            for start, kept in self._lost:
+                self.slab.kept[start : start + len(kept)] = kept
 
 
 class Gatherer:
@@ -95,6 +107,10 @@ class Gatherer:
         together: How many shards the order reads at a time.
         chosen: Rows of each shard that there are for the order; None means all of it, or of all shards.
         most: How many shards stay open at most.
+        on_error: What becomes of damaged shards.
+
+    Attributes:
+        views: The shards that are open.
     """
 
     def __init__(
@@ -106,21 +122,15 @@ class Gatherer:
         together: int,
         chosen: Sequence[Chosen | None] | None,
         most: int,
+        on_error: OnError,
     ) -> None:
+        self._losses = Losses(on_error)
         self._columns = columns
         self._chosen = chosen
         self._row_bytes = row_bytes
-        self._views = Views(shards, columns, together=together, most=most)
+        self.views = Views(shards, columns, together=together, most=most, losses=self._losses)
         self._staged: OrderedDict[Pool, _Staged] = OrderedDict()
         self._lock = Lock()
-
-    def open(self, shard: int) -> None:
-        """Open a shard before its turn.
-
-        Raises:
-            PenstockError: If that fails.
-        """
-        self._views.of(shard)
 
     def gather(self, spans: Iterable[Span], gathered: "Gathered") -> None:
         """Copy the samples of `spans`, one after the other, behind what was gathered before.
@@ -130,13 +140,13 @@ class Gatherer:
         """
         for span in spans:
             self._gather(span, gathered.slab, gathered.rows, gathered.picks)
-            gathered.rows += span.stop - span.start
+            gathered.add(span.stop - span.start, self._losses.kept(span))
 
     def _gather(self, span: Span, slab: Slab, at: int, picks: list[list[Picks]]) -> None:
         pool = span.pool
         if self._chosen is None and len(pool.pieces) == 1 and len(pool.pieces[0].firsts) == 1:
             (piece,) = pool.pieces
-            rows = self._views.of(piece.shard)
+            rows = self.views.of(piece.shard)
             first, last = int(piece.firsts[0]), int(piece.firsts[0]) + piece.rows
             cut = [Rows(one.values[first:last], None if one.valid is None else one.valid[first:last]) for one in rows]
             self._from_one(span, cut, slab, at, picks)
@@ -182,7 +192,7 @@ class Gatherer:
             if out is not None and is_plain and self._picked_together(number, pool, places, blocks, out):
                 continue
             several = several or self._several(pool, places)
-            sources = [self._views.of(shard)[number] for shard in several.shards]
+            sources = [self.views.of(shard)[number] for shard in several.shards]
             if out is None or column.layout is None:
                 picks[number].append(Picks([one.values for one in sources], several.owners, several.rows))
                 continue
@@ -223,7 +233,7 @@ class Gatherer:
         self, number: int, pool: Pool, places: NDArray[np.intp], blocks: NDArray[np.intp], out: Matrix
     ) -> bool:
         """Pick rows of a column by one call for all shards; return whether they lie so that this is possible."""
-        spread = self._views.spread(number, pool)
+        spread = self.views.spread(number, pool)
         rows = None if spread is None else spread.rows(places, blocks)
         if spread is None or rows is None:
             return False
@@ -265,7 +275,7 @@ class Gatherer:
     def _side_by_side(self, pool: Pool, memory: list[NDArray[np.uint8] | None]) -> list[Rows]:
         pieces = pool.pieces
         starts = np.cumsum([0, *(piece.total_rows for piece in pieces)]).tolist()
-        opened = {piece.shard: self._views.of(piece.shard) for piece in pieces}
+        opened = {piece.shard: self.views.of(piece.shard) for piece in pieces}
         made: list[Rows] = []
         chosen = [_chosen_rows(piece, self._chosen_of(piece.shard)) for piece in pieces]
         for number, column in enumerate(self._columns):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from resources.canonical import digest_value
 from resources.errors import LoaderError
 from resources.loader.sources import Source, layout_of
-from resources.loader.stored import stored_source
+from resources.loader.stored import StoredShard, passing_of, stored_source
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,18 +33,19 @@ def joined_source(refs: "Sequence[DatasetRef]", store: "Store | None") -> Source
                 f"{part.name} {_difference(first.schema, part.schema)} {first.name}: datasets that are loaded together "
                 "need one schema; make them again by the same declaration and version"
             )
-    shards = [shard for part in parts for shard in part.shards if shard.rows]
+    shards = [shard for part in parts for shard in part.shards if isinstance(shard, StoredShard) and shard.rows]
+    root = digest_value({"roots": [part.layout.root for part in parts]})
     size_bytes = sum(part.layout.row_bytes * part.layout.total_rows for part in parts)
     return Source(
         name=f"{len(parts)} datasets from {first.name}",
         schema=first.schema,
         layout=layout_of(
-            digest_value({"roots": [part.layout.root for part in parts]}),
+            root,
             [shard.rows for shard in shards],
             int(size_bytes),
         ),
         shards=shards,
-        is_stored=True,
+        passing=passing_of(root, shards),
         ranges=lambda columns: [
             known
             for part in parts

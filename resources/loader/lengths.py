@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from resources.errors import LoaderError
 from resources.loader.columns import fixed
+from resources.loader.losses import Losses
 from resources.loader.shards import Shard
 from resources.loader.views import Column, Rows, Views
 
@@ -24,7 +25,8 @@ def lengths_of(shards: Sequence[Shard], field: pa.Field) -> NDArray[np.int32]:
     Raises:
         LoaderError: If the column holds nulls or a list of 2**31 elements, or a shard cannot be read.
     """
-    views = Views(shards, [Column(name=field.name, kind=field.type, layout=fixed(field.type))], together=1, most=1)
+    column = Column(name=field.name, kind=field.type, layout=fixed(field.type))
+    views = Views(shards, [column], together=1, most=1, losses=Losses("raise"))
     parts = [np.empty(0, np.int32)]
     for number, shard in enumerate(shards):
         (rows,) = views.of(number)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from resources.errors import LoaderError
 from resources.loader.batch import Batch, Values, to_jax, to_torch
 from resources.loader.composed import Transforms, composed
+from resources.loader.losses import POLICIES, OnError
 from resources.loader.order import ORDERS, OrderName
 from resources.loader.progress import Position, Progress, followed, stream_of
 from resources.loader.slabs import Ring, Slab
@@ -81,6 +82,10 @@ class Loader:
         progress: Whether a line on stderr tells how far the epoch is, if that is a terminal; or a text stream, which
             gets it whatever it is.
         store: Where datasets lie; by default that of the `PENSTOCK_*` settings.
+        on_error: What to do about a shard that is missing, or damaged when it was fetched again, too: `raise` an error
+            that names it, or `skip` its rows. They are positions still, so that order and state stay what they are, but
+            their batches are shorter, or left out where none of their rows is left; `stats` counts them, and the log
+            names the shard.
 
     Raises:
         LoaderError: If the dataset cannot be read, or an argument is out of range, naming it.
@@ -105,6 +110,7 @@ class Loader:
         threads: int | None = None,
         progress: Progress = False,
         store: "Store | None" = None,
+        on_error: OnError = "raise",
     ) -> None:
         _check("batch_size", batch_size, 1, 2**31)
         _check("seed", seed, 0, 2**63)
@@ -114,8 +120,10 @@ class Loader:
         _check("rank", rank, 0, world_size)
         if order not in tuple(ORDERS):  # what cannot be hashed is none either
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
+        if on_error not in POLICIES:
+            raise LoaderError(f"on_error is {on_error!r}: choose one of {', '.join(POLICIES)}")
         self._clock = Clock()
-        transforms = Transforms(where=where, decode=decode, pack_tokens=pack_tokens)
+        transforms = Transforms(where=where, decode=decode, pack_tokens=pack_tokens, on_error=on_error)
         self._feed, self._pace = composed(
             dataset, columns, order, seed, store=store, transforms=transforms, threads=threads, clock=self._clock
         )
@@ -209,6 +217,7 @@ class Loader:
             first_batch_s=self._clock.first_batch_s,
             slabs_replaced=self._ring.replaced,
             threads=self._pace.threads,
+            rows_skipped=self._clock.skipped,
         )
 
     def __len__(self) -> int:
@@ -257,9 +266,11 @@ class Loader:
             with closing(self._slabs(epoch, apart)) as slabs:
                 for slab, parts in slabs:
                     at = 0
-                    for part in parts:
-                        size = part.stop - part.start
+                    for part, size in _kept_sizes(slab, parts):
                         self._position = part.after
+                        self._clock.skipped += part.stop - part.start - size
+                        if not size:
+                            continue
                         self._clock.rows += size
                         self._clock.batches += 1
                         if is_first:
@@ -361,6 +372,15 @@ class Batches(Generic[_T]):
 
     def __iter__(self) -> Iterator[_T]:
         return self._begin()
+
+
+def _kept_sizes(slab: Slab, parts: Sequence[_Part]) -> Iterator[tuple[_Part, int]]:
+    """Yield each batch of a slab, and how many of its samples are there."""
+    start = 0
+    for part in parts:
+        size = part.stop - part.start
+        yield part, size if slab.kept is None else int(slab.kept[start : start + size].sum())
+        start += size
 
 
 def _dealt(rest: int, rank: int, world_size: int) -> int:

@@ -47,6 +47,14 @@ class Mapped:
         finally:
             os.close(descriptor)
 
+    def resident_share(self) -> float:
+        """Return which share of it the page cache holds, from 0 to 1."""
+        pages = -(-self.size_bytes // PAGE)
+        seen = (ctypes.c_ubyte * pages)()
+        if not pages or _libc().mincore(self.address, self.size_bytes, seen):
+            return 0.0
+        return sum(page & 1 for page in bytes(seen)) / pages
+
     @property
     def buffer(self) -> pa.Buffer:
         """Its bytes, which keep it mapped."""
@@ -104,5 +112,6 @@ def _libc() -> ctypes.CDLL:
         ctypes.c_int,
         ctypes.c_long,
     ]
+    libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
     return libc

@@ -20,7 +20,7 @@ OrderName = Literal["sequential", "run", "window", "exact"]
 RUN_ROWS = 64
 """Rows of one run: long enough to be copied at the speed of memory."""
 WINDOW_BYTES = 128 * 2**20
-"""Least bytes of the shards whose rows one window mixes; at least two shards, where there are two."""
+"""Bytes of the shards whose rows one window mixes, to the nearest shard; at least two shards, where there are two."""
 POOL_BYTES = 3 * 2**20
 """Bytes of the blocks whose rows are permuted one by one: what caches of processors hold."""
 POOL_BLOCKS = 64
@@ -61,7 +61,7 @@ class Layout:
     def window_shards(self) -> int:
         """Shards of one window."""
         mean_bytes = self.total_rows * self.row_bytes / max(len(self.rows), 1)
-        return max(2, -int(-WINDOW_BYTES // max(mean_bytes, 1.0)))
+        return max(2, round(WINDOW_BYTES / max(mean_bytes, 1.0)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,15 @@ class Shard(Protocol):
         ...
 
 
+class PassingShard(Shard, Protocol):
+    """One shard that has to be brought here, for who reads it for a while and lets go of it."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes have to be brought."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrowShard:
     """One record batch of an Arrow file.
@@ -168,6 +177,32 @@ def read_whole(path: Path, columns: Sequence[str] | None) -> Opened:
     parts = [shard.open(columns).batch for shard in found.shards]
     schema = parts[0].schema if parts else found.schema.remove_metadata()
     return Opened(batch=in_one(pa.Table.from_batches(parts, schema=schema)))
+
+
+def read_memory(name: str, data: pa.Buffer, columns: Sequence[str] | None) -> Opened:
+    """Return all rows of a file whose bytes are in memory as one shard: where they lie, unless they must be decoded.
+
+    Args:
+        name: What people know it by.
+        data: Its bytes.
+        columns: Which columns are needed.
+
+    Raises:
+        LoaderError: If it is neither Arrow nor Parquet.
+    """
+    try:
+        if data[: len(_ARROW_MAGIC)].to_pybytes() == _ARROW_MAGIC:
+            reader = pa.ipc.open_file(data)
+            if reader.num_record_batches == 1:
+                return Opened(batch=reader.get_batch(0))
+            return Opened(batch=in_one(reader.read_all()))
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            return Opened(batch=in_one(file.read(columns=columns, use_threads=False)))
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise LoaderError(f"cannot read {name}: {reason}; make the dataset again") from None
 
 
 def _unchanged(shard: Shard, opened: Opened) -> Opened:

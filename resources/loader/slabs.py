@@ -32,9 +32,10 @@ class Slab:
         valid: Which rows of each column have a value; None where all have.
         arrays: Arrow array of each column of no fixed width, once filled.
         spots: Instead of it, where the values lie.
+        kept: Which of the samples that were asked for are there, one after the other; None where all are.
     """
 
-    __slots__ = ("_arenas", "_idle_references", "_roots", "arrays", "spots", "valid", "values")
+    __slots__ = ("_arenas", "_idle_references", "_roots", "arrays", "kept", "spots", "valid", "values")
 
     def __init__(self, columns: Sequence[Fixed | None], rows: int) -> None:
         self._roots: list[NDArray[np.uint8]] = []
@@ -42,6 +43,7 @@ class Slab:
         self.valid: list[NDArray[np.bool_] | None] = [None] * len(columns)
         self.arrays: list[pa.Array | None] = [None] * len(columns)
         self.spots: list[Spots | None] = [None] * len(columns)
+        self.kept: NDArray[np.bool_] | None = None
         self._arenas: dict[int, Arena] = {}
         self._idle_references = [sys.getrefcount(root) for root in self._roots]
 
@@ -73,6 +75,7 @@ class Slab:
         self.arrays = [None] * len(self.arrays)
         self.spots = [None] * len(self.spots)
         self.valid = [None] * len(self.valid)
+        self.kept = None
 
     def _matrix(self, layout: Fixed, rows: int) -> Matrix:
         memory = aligned(rows * layout.row_bytes)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from resources.canonical import digest_value
 from resources.errors import LoaderError
 from resources.loader.order import Layout
-from resources.loader.shards import FileShards, Shard, shards_of
+from resources.loader.shards import FileShards, PassingShard, Shard, shards_of
 
 if TYPE_CHECKING:
     from resources.loader.where import Range
@@ -43,7 +43,7 @@ class Source:
         schema: Of every shard.
         layout: What decides the order of the samples.
         shards: In the order of the rows.
-        is_stored: Whether it is a dataset of a store, whose digest `layout.root` is.
+        passing: The same shards for who reads each for a while and lets go of it; None for plain files.
         chosen: Rows of each shard that are wanted, which `layout` counts; None means all of it, or of all shards.
         ranges: Returns what is known of columns of each shard before any is read; None where nothing is.
     """
@@ -52,9 +52,14 @@ class Source:
     schema: pa.Schema
     layout: Layout
     shards: Sequence[Shard]
-    is_stored: bool = False
+    passing: Sequence[PassingShard] | None = None
     chosen: Sequence[Chosen | None] | None = None
     ranges: "Ranges | None" = None
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it is a dataset of a store, whose digest `layout.root` is."""
+        return self.passing is not None
 
 
 def source_of(dataset: Dataset, store: "Store | None") -> Source:

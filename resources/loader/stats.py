@@ -21,6 +21,7 @@ class LoaderStats:
         first_batch_s: From the start of an epoch's iteration to its first batch, for the latest.
         slabs_replaced: Slabs whose batches were still held when their turn came again, so that others were allocated.
         threads: How many copy ahead at present.
+        rows_skipped: Rows of shards that are left out by `on_error="skip"`.
     """
 
     rows: int
@@ -34,6 +35,7 @@ class LoaderStats:
     first_batch_s: float
     slabs_replaced: int
     threads: int
+    rows_skipped: int = 0
 
     @property
     def rows_per_s(self) -> float:
@@ -57,6 +59,7 @@ class Clock:
     def __init__(self) -> None:
         self.rows = 0
         self.batches = 0
+        self.skipped = 0
         self.waited_s = 0.0
         self.gathered_s = 0.0
         self.decoded_s = 0.0

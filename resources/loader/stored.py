@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from resources.errors import LoaderError
 from resources.loader.footers import ranges_of, stored_footers
 from resources.loader.scalars import scalar_of
-from resources.loader.shards import Opened, read_whole
+from resources.loader.shards import Opened, PassingShard, read_whole
 from resources.loader.sources import Source, layout_of
 from resources.loader.where import Range
 from resources.refs import DatasetRef
@@ -17,6 +17,7 @@ from resources.storage.manifest import Manifest, read_manifest
 from resources.storage.matrices import named_schema
 from resources.storage.naming import digest_at, parse
 from resources.storage.store import Store
+from resources.storage.whole import remotes_of
 from resources.workspace import store_of
 
 
@@ -41,6 +42,11 @@ class StoredShard:
         """Its number, and the digest of its bytes."""
         return f"shard {self.number:05d} ({self.file.digest[:12]})"
 
+    @property
+    def size_bytes(self) -> int:
+        """How long its file is."""
+        return self.file.size_bytes
+
     def open(self, columns: Sequence[str] | None) -> Opened:
         """Return its rows.
 
@@ -50,12 +56,20 @@ class StoredShard:
         """
         with borrowed(self.store, [self.file]) as (path,):  # what is mapped stays readable afterwards
             found = read_whole(path, columns)
-        if found.batch.num_rows != self.rows:
-            raise LoaderError(
-                f"{self.name} has {found.batch.num_rows:,} rows, the manifest says {self.rows:,}: "
-                "make the dataset again"
-            )
-        return found
+        return checked(self, found)
+
+
+def checked(shard: StoredShard, found: Opened) -> Opened:
+    """Return what was found of a shard.
+
+    Raises:
+        LoaderError: If it has not as many rows as the manifest says.
+    """
+    if found.batch.num_rows != shard.rows:
+        raise LoaderError(
+            f"{shard.name} has {found.batch.num_rows:,} rows, the manifest says {shard.rows:,}: make the dataset again"
+        )
+    return found
 
 
 def stored_source(dataset: DatasetRef | str, store: Store | None) -> Source:
@@ -79,7 +93,7 @@ def stored_source(dataset: DatasetRef | str, store: Store | None) -> Source:
         schema=manifest.schema,
         layout=layout_of(digest, manifest.shards.rows, manifest.size_bytes),
         shards=shards,
-        is_stored=True,
+        passing=passing_of(digest, shards),
         ranges=lambda columns: _ranges(store, manifest, columns),
     )
 
@@ -102,6 +116,17 @@ def _range(manifest: Manifest, column: str) -> Range | None:
     kind = named_schema(manifest.schema).field(column).type
     low, high = (scalar_of(value, kind) for value in (found.low, found.high))
     return Range(low=low, high=high, has_nulls=bool(found.nulls))
+
+
+def passing_of(root: str, shards: Sequence[StoredShard]) -> Sequence[PassingShard]:
+    """Return the shards of the dataset `root`, each for who reads it for a while."""
+    remotes = remotes_of(shards[0].store) if shards else None
+    if remotes is None:  # what lies in a folder is mapped there, and what is encrypted goes through memory anyway
+        return shards
+    from resources.loader.passing import ShardInMemory, Tier
+
+    tier = Tier(root, remotes, shards)
+    return [ShardInMemory(shard=shard, tier=tier) for shard in shards]
 
 
 def _digest(store: Store, registry: str, text: str) -> str:

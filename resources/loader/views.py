@@ -1,7 +1,9 @@
 """Owns the shards that are open: each column as the rows of a matrix, or as an Arrow array, without a copy."""
 
+import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
 from weakref import WeakKeyDictionary
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from resources.errors import LoaderError
 from resources.loader.columns import Fixed, Matrix, matrix
+from resources.loader.losses import Losses, nothing
 from resources.loader.mapping import Mapped
 from resources.loader.order import Pool
 from resources.loader.shards import Opened, Shard
@@ -67,14 +70,20 @@ class Views:
         columns: What is read of each.
         together: How many are read at a time; so many stay open, however large.
         most: How many stay open at most: what is mapped keeps its place on the disk, even if it was evicted there.
+        losses: The shards that are left out; of these nothing is read.
     """
 
-    def __init__(self, shards: Sequence[Shard], columns: Sequence[Column], *, together: int, most: int) -> None:
+    def __init__(
+        self, shards: Sequence[Shard], columns: Sequence[Column], *, together: int, most: int, losses: Losses
+    ) -> None:
+        self._losses = losses
         self._shards = shards
         self._columns = columns
         self._together = together
         self._most = most
         self._open: OrderedDict[int, _Open] = OrderedDict()
+        self._opening: dict[int, Future[None]] = {}
+        self._process_id = os.getpid()
         self._decoded_bytes = 0
         self._spaces: dict[int, Space | None] = {}
         self._spreads: WeakKeyDictionary[Pool, dict[int, Spread]] = WeakKeyDictionary()
@@ -86,19 +95,47 @@ class Views:
         Raises:
             LoaderError: If it is not what it was said to be.
         """
+        while True:
+            with self._lock:
+                if self._process_id != os.getpid():  # a fork has none of the threads that were opening shards
+                    self._process_id, self._opening = os.getpid(), {}
+                found = self._open.get(shard)
+                if found is not None:
+                    self._open.move_to_end(shard)
+                    return found.columns
+                other = self._opening.get(shard)
+                if other is None:
+                    mine = self._opening[shard] = Future[None]()
+                    break
+            other.result()  # if it failed, this thread tells why
+        try:
+            made = self._losses.opened(shard, self._shards[shard], lambda: self._opened(self._shards[shard]))
+            made = made or self._empty(self._shards[shard].rows)
+            self._add(shard, made)
+        finally:
+            with self._lock:
+                del self._opening[shard]
+            mine.set_result(None)
+        return made.columns
+
+    def has(self, shard: int) -> bool:
+        """Return whether a shard is open, or about to be."""
         with self._lock:
-            found = self._open.get(shard)
-            if found is not None:
-                self._open.move_to_end(shard)
-                return found.columns
-        made = self._opened(self._shards[shard])
+            return shard in self._open or shard in self._opening
+
+    def retain(self, shards: Iterable[int]) -> None:
+        """Let go of all shards but these; who uses one keeps it meanwhile."""
+        kept = frozenset(shards)
         with self._lock:
-            if shard not in self._open:  # or another thread was first
-                self._open[shard] = made
-                self._decoded_bytes += made.decoded_bytes
+            for shard in [shard for shard in self._open if shard not in kept]:
+                self._decoded_bytes -= self._open.pop(shard).decoded_bytes
+
+    def _add(self, shard: int, made: "_Open") -> None:
+        with self._lock:
+            self._open[shard] = made
+            self._decoded_bytes += made.decoded_bytes
             while len(self._open) > self._together and self._is_too_much():
                 self._decoded_bytes -= self._open.popitem(last=False)[1].decoded_bytes
-        return made.columns
 
     def _is_too_much(self) -> bool:
         return len(self._open) > self._most or self._decoded_bytes > DECODED_BYTES
@@ -147,6 +184,16 @@ class Views:
         opened = shard.open([column.name for column in self._columns])
         columns = [self._rows(shard, opened, column) for column in self._columns]
         return _Open(columns, 0 if is_mapped(opened) else opened.batch.nbytes)
+
+    def _empty(self, rows: int) -> "_Open":
+        """Return what stands in for a shard that is left out."""
+        columns = [
+            Rows(nothing(rows, column.kind))
+            if column.layout is None
+            else Rows(np.zeros((rows, *column.layout.shape), column.layout.dtype))
+            for column in self._columns
+        ]
+        return _Open(columns, 0)
 
     def _rows(self, shard: Shard, opened: Opened, column: Column) -> Rows:
         schema = opened.batch.schema

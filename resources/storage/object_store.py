@@ -4,7 +4,7 @@ Every call is bounded: a frozen server is an error after about two minutes, neve
 per name and process, for tests. Local copies are the cache's: `resources.storage.cache`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache as once
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +17,7 @@ from resources.storage.cache.cache import HostCache
 from resources.storage.clients import MOST_TIMEOUTS, first_line, memory, remedy, s3
 from resources.storage.content import StoredFile
 from resources.storage.hedging import HEDGED_BYTES, hedged
+from resources.storage.inflow import Flow
 from resources.storage.store import ENCRYPTION, check_key, encrypted_error, redact
 
 if TYPE_CHECKING:
@@ -192,6 +193,29 @@ class ObjectStore:
         """Do the same for the cache, which counts what it fetches, and asks again for what comes late, itself."""
         return self._done("fetch", key, lambda client: self._range(client, key, start, end))
 
+    def flow(self, file: StoredFile) -> Flow:
+        """Return `file` as it is fetched into memory."""
+        return _Remote(self, file)
+
+    def stream(
+        self, file: StoredFile, land: Callable[[int, Iterator[memoryview]], None], landed: Callable[[], int], end: int
+    ) -> None:
+        """Give `land` the pieces of `file` from the byte `landed()` on, until that is `end`; see `Flow`."""
+        import obstore
+
+        def send(client: "Client") -> None:
+            start = landed()
+            if start >= end:  # another stream was quicker
+                return
+            found = obstore.get(client, self._key(file.key), options={"range": (start, end)})
+            if found.meta["size"] != file.size_bytes:
+                raise _cut(self, file, found.meta["size"])
+            land(start, (memoryview(piece) for piece in found.stream(min_chunk_size=1)))
+            if landed() < end:
+                raise ConnectionError(f"the answer ended at byte {landed():,}, expected {end:,}")
+
+        self._done("fetch", file.key, send, passes=_may_pass_or_go_on)
+
     def local(self, file: StoredFile) -> Path:
         """Return the host's copy of `file`, fetched on first use and leased to this process."""
         return self._cache.lease(file.digest, _Remote(self, file))
@@ -340,11 +364,18 @@ class _Remote:
     def read(self, start: int, end: int) -> memoryview:
         data = self._store.fetch(self._file.key, start, end)
         if len(data) != end - start and (found := self._store.size_bytes(self._file.key)) != self._file.size_bytes:
-            raise IntegrityError(
-                f"{self.name} was altered: it has {found:,} bytes there, its manifest says {self._file.size_bytes:,}; "
-                f"delete {self._file.key} there and make it again, or restore it from a backup"
-            )
+            raise _cut(self._store, self._file, found)
         return data
+
+    def stream(self, land: Callable[[int, Iterator[memoryview]], None], landed: Callable[[], int], end: int) -> None:
+        self._store.stream(self._file, land, landed, end)
+
+
+def _cut(store: ObjectStore, file: StoredFile, found_bytes: int) -> IntegrityError:
+    return IntegrityError(
+        f"file {file.digest} in store {store.url} was altered: it has {found_bytes:,} bytes there, its manifest says "
+        f"{file.size_bytes:,}; delete {file.key} there and make it again, or restore it from a backup"
+    )
 
 
 def _any_generic(error: Exception) -> bool:
@@ -352,6 +383,10 @@ def _any_generic(error: Exception) -> bool:
     from obstore.exceptions import GenericError
 
     return isinstance(error, GenericError)
+
+
+def _may_pass_or_go_on(error: Exception) -> bool:
+    return isinstance(error, ConnectionError) or _may_pass(error)
 
 
 def _may_pass(error: Exception) -> bool:

@@ -73,7 +73,11 @@ def may_be_torn(status: os.stat_result, digest: str) -> bool:
 
 def trust(path: Path, digest: str) -> None:
     """Remember that the file, as it is now, was hashed on the way to its place."""
-    status = path.stat()
+    trust_status(path.stat(), digest)
+
+
+def trust_status(status: os.stat_result, digest: str) -> None:
+    """Do so for the file with this status."""
     _verified[_key(status, digest)] = _stamp(status)
 
 

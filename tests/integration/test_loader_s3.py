@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from resources.errors import ObjectMissing
@@ -14,6 +15,7 @@ from resources.loader import Loader
 from resources.loader.pack import pack
 from resources.settings import PROJECT_ROOT
 from resources.storage.cache.cache import HostCache
+from resources.storage.cache.intake import behind
 from resources.storage.manifest import read_manifest
 from resources.storage.store import open_store
 from tests.resources.loading import ids, write_parquet
@@ -74,6 +76,32 @@ def test_a_cache_smaller_than_the_dataset_never_holds_more_and_gives_the_same_ro
         assert sorted(seen) == list(range(ROWS))
         gc.collect()
         assert still_mapped(tmp_path / "cache") <= 6 * max(made.shards.sizes_bytes)
+
+
+@pytest.mark.parametrize("order", ["run", "window"])
+def test_with_a_cache_of_half_the_dataset_each_further_epoch_fetches_half_of_it(
+    s3_url: str, tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("resources.loader.order.WINDOW_BYTES", 4 * 2**20)  # or it holds all of so few bytes
+    monkeypatch.setattr("resources.loader.prefetch.AHEAD_BYTES", 2 * 2**20)
+    files = write_parquet(tmp_path / "files", (ROWS,), group_rows=4_000)
+    maker = open_store(s3_url, cache=tmp_path / "maker")
+    digest = pack(files, store=maker, scratch=tmp_path / "scratch", keep=["id"], shard_bytes=2**19).digest
+    size_bytes = read_manifest(maker, digest).size_bytes
+    store = open_store(s3_url, cache=tmp_path / "cache", cache_bytes=size_bytes // 2)
+    loader = Loader(digest, 500, store=store, columns=["id", "long"], order=order)
+    fetched = [HostCache(tmp_path / "cache").host_stats().fetched_bytes]
+    for _ in range(4):
+        assert sorted(ids(loader)) == list(range(ROWS))
+        behind().flush()
+        stats = HostCache(tmp_path / "cache").host_stats()
+        assert stats.held_bytes <= size_bytes // 2
+        fetched.append(stats.fetched_bytes)
+    first, *further = np.diff(fetched)
+    assert first == size_bytes
+    assert max(further) <= 0.52 * size_bytes
+    assert min(further) >= 0.3 * size_bytes  # what the last window of an epoch left in memory is not fetched again
+    assert HostCache(tmp_path / "cache").host_stats().unkept == 0
 
 
 def still_mapped(cache: Path) -> int:

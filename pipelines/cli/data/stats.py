@@ -49,6 +49,7 @@ def _rows(found: "CacheStats") -> list[tuple[str, str]]:
         ("damaged copies found", f"{found.damaged:,}"),
         ("reads past the cache, of parts of files", f"{found.range_reads:,}"),
         ("bytes of these", size(found.range_bytes)),
+        ("files read whole that could not be kept", f"{found.unkept:,}"),
         ("requests sent again after a failure", f"{found.retries:,}"),
         ("second requests for slow reads", f"{found.hedges:,}"),
         ("answered before the first", f"{found.hedges_won:,}"),

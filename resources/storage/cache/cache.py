@@ -6,7 +6,7 @@ It knows no store: what is fetched is a `Remote`. A hit opens no connection, wai
 import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from resources.storage.cache.counters import Counters, host_counts
 from resources.storage.cache.download import Remote
 from resources.storage.cache.fetch import FULL, Fetcher
 from resources.storage.cache.hits import Hits
+from resources.storage.cache.intake import Place
 from resources.storage.cache.landing import landed
 from resources.storage.cache.layout import Layout, spare_name
 from resources.storage.cache.leases import leases_in
@@ -73,6 +74,10 @@ class HostCache:
         except OSError as error:
             raise self._told(remote.name, error) from error
 
+    def path_of(self, name: str) -> Path:
+        """Return where the copy of `name` lies, if there is one."""
+        return self._layout.final(name)
+
     def open(self, name: str, size_bytes: int) -> int | None:
         """Return a descriptor of the copy of `name`, or None where there is none; the caller closes it.
 
@@ -98,6 +103,65 @@ class HostCache:
             return landed(self._layout, name, size_bytes, start, end)
         except OSError as error:
             raise self._told(name, error) from error
+
+    def take_in(self, name: str, what: str, size_bytes: int) -> Place | None:
+        """Return the place for bytes that are written behind, kept for this process; None if there is a copy by now.
+
+        What is taken in is meant to be read again and again: of the rest of the cache, what was not goes first.
+
+        Args:
+            name: Digest of the bytes.
+            what: What they are, for people.
+            size_bytes: How many.
+
+        Raises:
+            StoreError: If there is no room at once, the disk fails, or another process hangs.
+        """
+        held = ExitStack()
+        with self._explained(what):
+            try:
+                self._leases.take(name)
+                held.callback(self._leases.release, name)
+                if not held.enter_context(self._turn(name)) or self._layout.final(name).exists():
+                    held.close()
+                    return None
+                evicted = self._room.reserve(name, what, size_bytes, patience_s=0, comes_back=True)
+                self._layout.journal(name).unlink(missing_ok=True)
+            except BaseException:
+                held.close()
+                raise
+        self._counters.add(misses=1, evictions=evicted)
+        return Place(self._layout, self._room, name, size_bytes, held)
+
+    def budget_bytes(self) -> int:
+        """Return the most bytes that it may hold now.
+
+        Raises:
+            StoreError: If the folder cannot be used.
+        """
+        with self._explained("its index"):
+            self._layout.make()
+            return self._room.budget_bytes()
+
+    def join(self, group: str) -> None:
+        """Be one of those who read what `group`, a digest, names, until `leave` or the end of this process.
+
+        Raises:
+            StoreError: If the folder cannot be used.
+        """
+        with self._explained(group):
+            self._leases.take(group)
+
+    def leave(self, group: str) -> None:
+        """Be none of them any more."""
+        self._leases.release(group)
+
+    def has_company(self, group: str) -> bool:
+        """Return whether another process of this host has joined the group as well."""
+        try:
+            return self._leases.has_others(group)
+        except OSError:
+            return False
 
     def release(self, name: str) -> None:
         """Give back one lease; the file may then be evicted, but stays valid where it is open or mapped."""

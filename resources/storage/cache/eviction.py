@@ -53,10 +53,11 @@ class Counts(Protocol):
         ...
 
 
-def admit(queues: Queues, counts: Counts, name: str, size_bytes: int) -> None:
-    """Append a new entry to the queue where it belongs."""
-    queues.append("main" if queues.take_ghost(name) else "small", name, size_bytes)
-    counts.set(name, 0)
+def admit(queues: Queues, counts: Counts, name: str, size_bytes: int, *, comes_back: bool = False) -> None:
+    """Append a new entry to the queue where it belongs: the main one if it is known to be read again and again."""
+    is_ghost = queues.take_ghost(name)
+    queues.append("main" if is_ghost or comes_back else "small", name, size_bytes)
+    counts.set(name, 1 if comes_back else 0)
 
 
 def make_room(

@@ -62,8 +62,8 @@ class Fetcher:
                 self._counters.add(retries=1)
                 found = self._download(remote, part, journal)
             if found != name:
-                raise _altered(remote, found)
-            _publish(part, path)
+                raise altered(remote.name, found)
+            publish(part, path)
         except (OSError, IntegrityError, ObjectMissing) as error:
             if not isinstance(error, OSError) or error.errno in FULL:
                 self._room.forget(entry)
@@ -77,7 +77,7 @@ class Fetcher:
         return done.digest
 
 
-def _publish(part: Path, path: Path) -> None:
+def publish(part: Path, path: Path) -> None:
     """Give a verified file its final name; what a loss of power may do to it, its next reader finds by the digest."""
     flush = is_bound_to_flush()
     if flush:
@@ -90,8 +90,9 @@ def _publish(part: Path, path: Path) -> None:
             sync(folder)
 
 
-def _altered(remote: Remote, found: str) -> IntegrityError:
+def altered(what: str, found: str) -> IntegrityError:
+    """Return the error of a file in a store whose bytes have the digest `found`, again and again."""
     return IntegrityError(
-        f"{remote.name} was altered: its bytes, fetched twice, have digest {found}; "
+        f"{what} was altered: its bytes, fetched twice, have digest {found}; "
         "delete it there and make it again, or restore it from a backup"
     )

@@ -68,6 +68,14 @@ class Leases:
         with self._mutex:
             return frozenset(self._held)
 
+    def has_others(self, name: str) -> bool:
+        """Return whether another process leases `name` beside this one."""
+        with self._mutex:
+            if not self._exclude(name):
+                return True
+            self._lock(fcntl.LOCK_SH if name in self._held else fcntl.LOCK_UN, name)
+            return False
+
     @contextmanager
     def idle(self, name: str) -> Generator[bool]:
         """Yield whether nobody leases `name`; if so nobody can begin to, until the end of the block."""

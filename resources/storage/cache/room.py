@@ -37,7 +37,9 @@ class Room:
         self._patience_s = patience_s
         self._index = Index(layout, patience_s=patience_s)
 
-    def reserve(self, name: str, what: str, size_bytes: int, *, patience_s: float | None = None) -> int:
+    def reserve(
+        self, name: str, what: str, size_bytes: int, *, patience_s: float | None = None, comes_back: bool = False
+    ) -> int:
         """Reserve room for `name` and return how many entries were evicted for it.
 
         The caller holds lock and lease of `name`. What a killed process reserved for the same is taken over.
@@ -47,6 +49,7 @@ class Room:
             what: What it is, for people.
             size_bytes: Bytes to reserve.
             patience_s: Longest wait for others, in seconds; None means that of all waits.
+            comes_back: Whether it is known to be read again and again, so that it goes after what may not be.
 
         Raises:
             StoreError: If it can never fit, or others use all the rest for too long.
@@ -54,7 +57,7 @@ class Room:
         deadline, evicted = time.monotonic() + (self._patience_s if patience_s is None else patience_s), 0
         while True:
             with self._index.opened() as table:
-                reserved, more = self._attempt(table, name, what, size_bytes)
+                reserved, more = self._attempt(table, name, what, size_bytes, comes_back)
             evicted += more
             if reserved:
                 return evicted
@@ -81,7 +84,12 @@ class Room:
         with self._index.opened() as table:
             return _held(table)
 
-    def _attempt(self, table: Table, name: str, what: str, size_bytes: int) -> tuple[bool, int]:
+    def budget_bytes(self) -> int:
+        """Return the most bytes that may be held now."""
+        with self._index.opened() as table:
+            return self._budget(table)
+
+    def _attempt(self, table: Table, name: str, what: str, size_bytes: int, comes_back: bool) -> tuple[bool, int]:
         budget_bytes = self._budget(table)
         if size_bytes > budget_bytes:
             raise self._none(what, size_bytes, f"it may hold {budget_bytes:,} bytes in all")
@@ -98,7 +106,7 @@ class Room:
         if fits:
             self._layout.journal(name).unlink(missing_ok=True)
             self._layout.part(name, size_bytes).touch()
-            admit(table, self._hits, name, size_bytes)
+            admit(table, self._hits, name, size_bytes, comes_back=comes_back)
         return fits, evicted
 
     def _budget(self, table: Table) -> int:

@@ -26,6 +26,8 @@ class CacheStats:
         hedges_won: Those of them whose second request was answered first.
         range_reads: Reads of parts of files, and of whole ones to verify them, that went past the cache.
         range_bytes: Bytes of these.
+        unkept: Files that were fetched whole into memory and should have been kept, but found no room, or a disk that
+            could not be written.
         held_bytes: Bytes that all processes hold and have reserved; 0 if nobody has asked the folder.
     """
 
@@ -45,6 +47,7 @@ class CacheStats:
     hedges_won: int = 0
     range_reads: int = 0
     range_bytes: int = 0
+    unkept: int = 0
     held_bytes: int = 0
 
 

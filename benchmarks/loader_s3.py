@@ -1,0 +1,177 @@
+"""The loader over a dataset in an S3 store against raw reads of the same objects, on a real server on loopback.
+
+Every subject runs in a process of its own, in turns; of several runs the quickest counts. Server and client share the
+processors. A batch is copied once to a staging buffer, whoever made it. Raw reads are ranged GETs of obstore, whose
+bytes nobody looks at: the limit of the network. The same bytes hashed and copied to the staging buffer are the limit of
+what may be handed over; these neither shuffle nor keep anything.
+
+    python benchmarks/loader_s3.py [--quick] [--json FILE] [--scratch FOLDER]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from _report import Row, compared, measured, parser, report
+from _usage import READY_BYTES, ready_memory
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT))
+
+OURS, RAW, PYARROW = "penstock window", "raw ranged GETs", "pyarrow.dataset, unshuffled"
+PROVED = "raw ranged GETs, hashed and staged"
+FULL_ROWS, QUICK_ROWS = 40_000, 4_000
+FULL_SHARD_BYTES, QUICK_SHARD_BYTES = 64 * 2**20, 12 * 2**20
+REPEATS = 5
+RANKS = 4
+LEAST_OF_RAW, MOST_CPU, MOST_FIRST_S = 0.85, 1.4, 0.25
+MOST_AGAIN, LEAST_FASTER = 0.52, 1.8
+
+Told = dict[str, float]
+
+
+def main() -> None:
+    """Run the comparison and print it."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--scratch", type=Path, help="folder for server and files, four times the data free")
+    arguments.add_argument("--repeats", type=int, help="runs of each subject")
+    options = arguments.parse_args()
+    report(_rows(options), options.json)
+
+
+def _rows(options: argparse.Namespace) -> list[Row]:
+    from _loading_s3 import store_dataset
+
+    from tests.integration.seaweed import run_seaweed
+
+    rows, shard_bytes, repeats = FULL_ROWS, FULL_SHARD_BYTES, options.repeats or REPEATS
+    if options.quick:
+        rows, shard_bytes, repeats = QUICK_ROWS, QUICK_SHARD_BYTES, options.repeats or 1
+    with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+        scratch = Path(folder)
+        server = run_seaweed(scratch / "server")
+        os.environ.update(next(server).env())
+        os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+        try:
+            digest, size_bytes = store_dataset(scratch, rows, shard_bytes)
+            runs = Runs(scratch, digest, size_bytes, 0 if options.quick else READY_BYTES)
+            return [*_cold(runs, repeats), *_again(runs, repeats), *_together(runs)]
+        finally:
+            server.close()
+
+
+class Runs:
+    """Runs subjects over the dataset, each with a cache of its own."""
+
+    def __init__(self, scratch: Path, digest: str, size_bytes: int, ready_bytes: int) -> None:
+        self._scratch = scratch
+        self._digest = digest
+        self._ready_bytes = ready_bytes
+        self.size_bytes = size_bytes
+
+    def best(self, subjects: Sequence[str], repeats: int) -> dict[str, list[Told]]:
+        """Return the runs of each subject, the quickest first."""
+        runs: dict[str, list[Told]] = {subject: [] for subject in subjects}
+        for turn in range(repeats):
+            for subject in (*subjects[turn % len(subjects) :], *subjects[: turn % len(subjects)]):
+                with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
+                    runs[subject].append(self.one(subject, Path(folder)))
+        return {subject: sorted(found, key=lambda told: told["wall_s"]) for subject, found in runs.items()}
+
+    def one(self, subject: str, cache: Path) -> Told:
+        """Return what one run took."""
+        ready_memory(self._ready_bytes)
+        return json.loads(subprocess.run(self._command(subject, cache), check=True, stdout=subprocess.PIPE).stdout)
+
+    def together(self, cache: Path) -> list[Any]:  # Any: JSON
+        """Return what ranks took that read at once with one cache."""
+        ranks = [
+            subprocess.Popen([*self._command("rank", cache), str(rank), str(RANKS)], stdout=subprocess.PIPE)
+            for rank in range(RANKS)
+        ]
+        return [json.loads(rank.communicate()[0]) for rank in ranks]
+
+    def _command(self, subject: str, cache: Path) -> list[str]:
+        return [sys.executable, str(HERE / "_loading_s3.py"), subject, self._digest, str(cache)]
+
+
+def _cold(runs: Runs, repeats: int) -> list[Row]:
+    found = runs.best(("raw", "proved", "cold", "pyarrow"), repeats)
+    raw, proved, ours, arrow = (found[subject][0] for subject in ("raw", "proved", "cold", "pyarrow"))
+    work = f"cold epoch of {runs.size_bytes / 1e9:.2f} GB of blobs of 50 KB"
+    cpu = {subject: min(told["cpu_s"] for told in found[subject]) for subject in found}
+    first_s = min(told["first_s"] for told in found["cold"])
+    return [
+        _faster(f"{work}, MB/s", ours, RAW, raw, least=LEAST_OF_RAW),
+        _faster(f"{work}, MB/s", ours, PROVED, proved),
+        _faster(f"{work}, MB/s", ours, PYARROW, arrow, least=1.0),
+        compared(f"{work}, CPU", OURS, cpu["cold"], "s", peer=RAW, peer_value=cpu["raw"], most_ratio=MOST_CPU),
+        compared(f"{work}, CPU", OURS, cpu["cold"], "s", peer=PROVED, peer_value=cpu["proved"]),
+        compared(f"{work}, CPU", OURS, cpu["cold"], "s", peer=PYARROW, peer_value=cpu["pyarrow"]),
+        measured(f"{work}, first batch", OURS, first_s, "s", most=MOST_FIRST_S),
+        measured(f"{work}, private memory", OURS, max(told["private_mb"] for told in found["cold"]), "MB"),
+        measured(f"{work}, private memory", PYARROW, max(told["private_mb"] for told in found["pyarrow"]), "MB"),
+        measured(f"{work}, fetched", OURS, ours["fetched_bytes"] / runs.size_bytes, "share of the dataset", most=1.0),
+    ]
+
+
+def _faster(work: str, ours: Told, peer: str, theirs: Told, *, least: float | None = None) -> Row:
+    mine, other = (told["size_bytes"] / told["wall_s"] / 1e6 for told in (ours, theirs))
+    ratio = mine / other
+    return Row(
+        work=work,
+        subject=OURS,
+        value=mine,
+        unit="MB/s",
+        peer=peer,
+        peer_value=other,
+        ratio=ratio,
+        target="" if least is None else f">= {least:g}x",
+        met=None if least is None else ratio >= least,
+    )
+
+
+def _again(runs: Runs, repeats: int) -> list[Row]:
+    found = runs.best(("second",), repeats)["second"]
+    best = max(found, key=lambda told: told["first_epoch_s"] / told["wall_s"])
+    share = max(told["fetched_bytes"] for told in found) / runs.size_bytes
+    ratio = best["first_epoch_s"] / best["wall_s"]
+    work = "second epoch, cache of half the data"
+    return [
+        measured(f"{work}, fetched", OURS, share, "share of the dataset", most=MOST_AGAIN),
+        Row(
+            work=f"{work}, speed",
+            subject=OURS,
+            value=runs.size_bytes / best["wall_s"] / 1e6,
+            unit="MB/s",
+            peer="its first epoch",
+            peer_value=runs.size_bytes / best["first_epoch_s"] / 1e6,
+            ratio=ratio,
+            target=f">= {LEAST_FASTER:g}x",
+            met=ratio >= LEAST_FASTER,
+        ),
+    ]
+
+
+def _together(runs: Runs) -> list[Row]:
+    from resources.storage.cache.cache import HostCache
+
+    with tempfile.TemporaryDirectory(dir=runs._scratch) as folder:
+        told = runs.together(Path(folder))
+        fetched_bytes = HostCache(Path(folder) / "cache").host_stats().fetched_bytes
+    work = f"{RANKS} processes, one cache"
+    return [
+        measured(f"{work}, fetched", OURS, fetched_bytes / runs.size_bytes, "share of the dataset", most=1.0),
+        measured(f"{work}, the last is through after", OURS, max(one["wall_s"] for one in told), "s"),
+    ]
+
+
+if __name__ == "__main__":
+    main()
