@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 
+from resources.errors import StoreError
 from resources.loader.advice import Facts, Measured
 from resources.loader.advice_facts import facts_of
 from resources.loader.advice_probe import cold, decoding, file_bytes, memcpy, opening
@@ -101,7 +102,13 @@ def _drain(loader: Loader) -> int:
 
 def _packed(sample: Sample, most_bytes: int, scratch: Path, batch_size: int, for_s: float) -> dict[str, float]:
     """Return rows a second of the sample once it is packed, by order."""
-    folder = ScratchFolder(scratch, prefix=_PREFIX)
+    try:
+        folder = ScratchFolder(scratch, prefix=_PREFIX)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {error.filename or scratch}: {error.strerror or error}; choose another folder "
+            "(PENSTOCK_SCRATCH)"
+        ) from error
     try:
         store = open_store(str(folder.path / "store"), cache=folder.path / "cache")
         ref = pack(sample.held(most_bytes), store=store, scratch=folder.path / "scratch")

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.errors import LoaderError
+from resources.errors import LoaderError, StoreError
 from resources.loader.advice import ColumnFacts, Facts, Measured
 from resources.loader.advice_facts import facts_of
 from resources.loader.advice_measure import examine
@@ -193,6 +193,14 @@ def test_holes_in_a_sorted_column_leave_its_measure_a_number(tmp_path):
     _, measured = examine(source_of(tmp_path, None), scratch=tmp_path / "s", seconds=0.2, batch_size=100)
     assert np.isfinite(list(measured.spread.values())).all()
     assert measured.spread["run"] > 2
+
+
+def test_scratch_that_cannot_be_written_is_named(tmp_path, table):
+    pq.write_table(table, tmp_path / "rows.parquet")
+    (tmp_path / "file").write_text("no folder")
+    source = source_of(tmp_path / "rows.parquet", None)
+    with pytest.raises(StoreError, match="PENSTOCK_SCRATCH"):
+        examine(source, scratch=tmp_path / "file", seconds=0.1, batch_size=2_000)
 
 
 def test_data_without_rows_are_named(tmp_path):
