@@ -137,11 +137,9 @@ def test_shards_of_a_store_that_cannot_match_are_not_fetched(tmp_path):
     store = open_store(str(tmp_path / "store"), cache=tmp_path / "cache")
     table = pa.table({"id": np.arange(1000), "half": np.arange(1000) / 2})
     ref = write_table(store, table, scratch=tmp_path / "scratch", rows_per_shard=100)
-    shards = sorted((tmp_path / "store").rglob("files/md5/*/*"), key=lambda path: path.stat().st_mtime_ns)
-    assert len(shards) >= 10
     loader = Loader(ref, 50, where=[("id", "in", [5, 250, 251])], order="sequential", store=store)
     assert ids(loader) == [5, 250, 251]
-    assert loader._feed.gatherer._views._open.keys() == {0, 2}
+    assert [shard for shard in range(10) if loader._feed.gatherer.views.has(shard)] == [0, 2]
 
 
 def test_nan_meets_no_comparison_but_differs_from_every_value(tmp_path):
