@@ -1,5 +1,8 @@
 """`penstock data` over a store that a pipeline has filled."""
 
+from pathlib import Path
+
+import polars as pl
 import pytest
 
 from resources.storage.cache.cache import HostCache
@@ -102,6 +105,16 @@ def test_a_dataset_is_packed_for_the_loader_under_a_name(shell: Shell):
     refused = shell("pack", name, "--as", f"{NAME}/other", "--keep", "labl")
     assert (refused.code, "did you mean 'label'" in refused.err) == (1, True)
     assert shell("data", "ls", f"{NAME}/other").code == 1
+
+
+def test_missing_numbers_are_filled_on_request_when_packed(shell: Shell, tmp_path: Path):
+    pl.DataFrame({"a": [1.0, None], "b": [None, 2.0], "n": [None, 1]}).write_parquet(tmp_path / "holed.parquet")
+    given = ("pack", tmp_path / "holed.parquet", "--as", f"{NAME}/holed@1", "--json")
+    assert shell(*given).json["matrices"] == {}
+    assert shell(*given, "--fill-null", "-1").json["matrices"] == {"float64": ["a", "b"]}
+    for value, words in (("nan", "column 'n' of type int64 has no place"), ("none", "give a number, or nan")):
+        refused = shell(*given, "--fill-null", value)
+        assert (refused.code, words in refused.err) == (1, True)
 
 
 def test_verify_finds_every_version_whole_and_then_names_what_is_not(shell: Shell):
