@@ -23,8 +23,8 @@ MOST_IN_FLIGHT = 16
 class Open(Protocol):
     """Holds shards that are open."""
 
-    def of(self, shard: int) -> object:
-        """Open a shard."""
+    def open(self, shard: int) -> None:
+        """Open a shard, unless it is open, or another thread is about it."""
         ...
 
     def has(self, shard: int) -> bool:
@@ -118,7 +118,7 @@ class Prefetch:
         failed = True
         try:
             if shard in self._wanted_now:  # or its reader was quicker, and has left it by now
-                self._opened.of(shard)
+                self._opened.open(shard)
             failed = False
         except PenstockError:  # told by who reads it
             pass
