@@ -1,13 +1,17 @@
 """Owns the way of shards through memory: read out of an object store, used where they landed, and let go of.
 
 A shard that the host has in its page cache is mapped, and so is every shard while another process of the host reads the
-dataset, too: then they share one copy. Any other is read into memory that is used again and again.
+dataset, too: then they share one copy. Any other is read into memory that is used again and again. A copy on the disk
+that is read so a second time is mapped from then on, if the page cache has room for the dataset: the epochs that follow
+read no disk.
 """
 
 import weakref
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +43,8 @@ class Tier:
         self.remotes = remotes
         self.buffers = Buffers()
         self._shards = shards
+        self._size_bytes = sum(shard.file.size_bytes for shard in shards)
+        self._reads = Counter[int]()
         self._cache = remotes[0].cache
         self._group = digest_bytes(f"readers of {root}".encode())
 
@@ -49,7 +55,7 @@ class Tier:
             StoreError: If it is missing or was altered, or cannot be fetched.
             LoaderError: If it is not what the manifest says.
         """
-        if self._is_shared or self._is_resident(shard):
+        if self._is_shared or self._is_to_be_mapped(shard):
             return shard.open(columns)
         data = read_whole(self.remotes, shard.file, self.buffers, keep=shard.file.digest in self._kept)
         return checked(shard, read_memory(shard.name, _bytes_of(data, shard.file.size_bytes), columns))
@@ -75,12 +81,24 @@ class Tier:
         except StoreError:  # who writes there is told why it cannot be used
             return frozenset(file.digest for file in files)
 
-    def _is_resident(self, shard: StoredShard) -> bool:
+    def _is_to_be_mapped(self, shard: StoredShard) -> bool:
         path = self._cache.path_of(shard.file.digest)
         try:
-            return Mapped(path).resident_share() >= _MOSTLY
+            if Mapped(path).resident_share() >= _MOSTLY:
+                return True
         except OSError:  # there is none
             return False
+        self._reads[shard.number] += 1
+        return self._reads[shard.number] > 1 and _free_bytes() >= 2 * self._size_bytes
+
+
+def _free_bytes() -> int:
+    """Return the memory that the page cache may take; 0 where the kernel does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return 0
 
 
 def _bytes_of(data: Buffer, size_bytes: int) -> pa.Buffer:

@@ -23,8 +23,8 @@ MOST_IN_FLIGHT = 16
 class Open(Protocol):
     """Holds shards that are open."""
 
-    def of(self, shard: int) -> object:
-        """Open a shard."""
+    def open(self, shard: int) -> None:
+        """Open a shard, unless it is open, or another thread is about it."""
         ...
 
     def has(self, shard: int) -> bool:
@@ -61,6 +61,7 @@ class Prefetch:
         self._readers: list[tuple[int, int]] = []
         self._todo: list[int] = []
         self._needed: frozenset[int] = frozenset()
+        self._wanted_now: frozenset[int] = frozenset()
         self._in_flight: set[int] = set()
         self._failed: set[int] = set()
 
@@ -71,6 +72,7 @@ class Prefetch:
             self._readers.append((epoch, position))
             wanted = self._wanted(*min(self._readers))
             self._needed = frozenset(wanted[: self._together])
+            self._wanted_now = frozenset(wanted)
             self._opened.retain(wanted)
             self._todo = [shard for shard in wanted if shard not in self._failed and not self._opened.has(shard)]
             begun = self._begun()
@@ -115,7 +117,8 @@ class Prefetch:
     def _open(self, shard: int) -> None:
         failed = True
         try:
-            self._opened.of(shard)
+            if shard in self._wanted_now:  # or its reader was quicker, and has left it by now
+                self._opened.open(shard)
             failed = False
         except PenstockError:  # told by who reads it
             pass

@@ -96,18 +96,32 @@ class Views:
             LoaderError: If it is not what it was said to be.
         """
         while True:
-            with self._lock:
-                if self._process_id != os.getpid():  # a fork has none of the threads that were opening shards
-                    self._process_id, self._opening = os.getpid(), {}
-                found = self._open.get(shard)
-                if found is not None:
-                    self._open.move_to_end(shard)
-                    return found.columns
-                other = self._opening.get(shard)
-                if other is None:
-                    mine = self._opening[shard] = Future[None]()
-                    break
-            other.result()  # if it failed, this thread tells why
+            columns, other = self._open_or_other(shard)
+            if columns is not None:
+                return columns
+            if other is not None:
+                other.result()  # if it failed, this thread tells why
+
+    def open(self, shard: int) -> None:
+        """Open a shard before its turn, unless it is open, or another thread is about it.
+
+        Raises:
+            PenstockError: If that fails.
+        """
+        self._open_or_other(shard)
+
+    def _open_or_other(self, shard: int) -> "tuple[list[Rows] | None, Future[None] | None]":
+        """Return the columns of a shard, or what another thread tells that it has opened it."""
+        with self._lock:
+            if self._process_id != os.getpid():  # a fork has none of the threads that were opening shards
+                self._process_id, self._opening = os.getpid(), {}
+            found, other = self._open.get(shard), self._opening.get(shard)
+            if found is not None:
+                self._open.move_to_end(shard)
+                return found.columns, None
+            if other is not None:
+                return None, other
+            mine = self._opening[shard] = Future[None]()
         try:
             made = self._losses.opened(shard, self._shards[shard], lambda: self._opened(self._shards[shard]))
             made = made or self._empty(self._shards[shard].rows)
@@ -116,7 +130,7 @@ class Views:
             with self._lock:
                 del self._opening[shard]
             mine.set_result(None)
-        return made.columns
+        return made.columns, None
 
     def has(self, shard: int) -> bool:
         """Return whether a shard is open, or about to be."""

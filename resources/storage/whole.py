@@ -80,12 +80,11 @@ def _read(remote: ObjectStore, file: StoredFile, data: Buffer, keep: bool) -> Bu
             place.leave()
         raise
     if place is not None:
-        written = behind().write(place, data, file.size_bytes)
-        written.add_done_callback(lambda done: _not_kept(cache, error) if (error := done.exception()) else None)
+        behind().write(place, data, file.size_bytes, lambda error: _not_kept(cache, error))
     return data
 
 
-def _not_kept(cache: HostCache, error: BaseException) -> None:
+def _not_kept(cache: HostCache, error: Exception) -> None:
     cache.count(unkept=1)
     _LOG.warning("a file is read without being kept in the cache %s: %s", cache.root, error)
 

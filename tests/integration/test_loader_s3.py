@@ -12,6 +12,7 @@ import pytest
 
 from resources.errors import ObjectMissing
 from resources.loader import Loader
+from resources.loader.mapping import Mapped
 from resources.loader.pack import pack
 from resources.settings import PROJECT_ROOT
 from resources.storage.cache.cache import HostCache
@@ -102,6 +103,19 @@ def test_with_a_cache_of_half_the_dataset_each_further_epoch_fetches_half_of_it(
     assert max(further) <= 0.52 * size_bytes
     assert min(further) >= 0.3 * size_bytes  # what the last window of an epoch left in memory is not fetched again
     assert HostCache(tmp_path / "cache").host_stats().unkept == 0
+
+
+def test_copies_that_are_read_again_and_again_come_to_the_page_cache(packed: str, s3_url: str, tmp_path: Path):
+    store = open_store(s3_url, cache=tmp_path / "cache", cache_bytes=10**9)
+    loader = Loader(packed, 500, store=store, order="run")
+    first = sorted(ids(loader))
+    behind().flush()
+    for _ in range(3):
+        assert sorted(ids(loader)) == first
+    copies = list((tmp_path / "cache" / "objects").rglob("*/*"))
+    assert len(copies) == len(read_manifest(store, packed).shards)
+    assert min(Mapped(copy).resident_share() for copy in copies) > 0.9
+    assert HostCache(tmp_path / "cache").host_stats().fetched_bytes <= read_manifest(store, packed).size_bytes
 
 
 def still_mapped(cache: Path) -> int:

@@ -7,12 +7,14 @@ network. Who holds a place holds the lock of the file: others wait for what is w
 import errno
 import fcntl
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from threading import Condition
 
+from resources.errors import StoreError
 from resources.storage.buffers import PAGE, Buffer
 from resources.storage.cache.fetch import publish
 from resources.storage.cache.layout import Layout
@@ -74,12 +76,19 @@ class Behind:
         self._waiting_bytes = 0
         self._changed = Condition()
 
-    def write(self, place: Place, data: Buffer, size_bytes: int) -> "Future[None]":
-        """Write `data` to its place soon; return once no more than `MOST_BEHIND_BYTES` wait."""
+    def write(self, place: Place, data: Buffer, size_bytes: int, failed: Callable[[Exception], None]) -> None:
+        """Write `data` to its place soon; return once no more than `MOST_BEHIND_BYTES` wait.
+
+        Args:
+            place: Where it goes.
+            data: Verified bytes.
+            size_bytes: How many.
+            failed: Is told why it was not written.
+        """
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting_bytes or self._fits(size_bytes))
             self._waiting_bytes += size_bytes
-        return self._pool.submit(self._written, place, data, size_bytes)
+        self._pool.submit(self._written, place, data, size_bytes, failed)
 
     def flush(self) -> None:
         """Return once all is written."""
@@ -89,9 +98,11 @@ class Behind:
     def _fits(self, size_bytes: int) -> bool:
         return self._waiting_bytes + size_bytes <= MOST_BEHIND_BYTES
 
-    def _written(self, place: Place, data: Buffer, size_bytes: int) -> None:
+    def _written(self, place: Place, data: Buffer, size_bytes: int, failed: Callable[[Exception], None]) -> None:
         try:
             place.write(data)
+        except (OSError, StoreError) as error:
+            failed(error)
         finally:
             with self._changed:
                 self._waiting_bytes -= size_bytes
