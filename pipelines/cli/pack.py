@@ -52,7 +52,11 @@ def pack(
         opened,
         ref,
         parameters={"seed": seed, "keep": keep or [], "shard_bytes": shard_bytes},
-        parents=[Parent(kind="dataset" if source.is_stored else "source", name=source.name, digest=source.layout.root)],
+        parents=[
+            Parent(
+                kind="dataset" if source.passing is not None else "source", name=source.name, digest=source.layout.root
+            )
+        ],
     )
     made = read_manifest(opened.store, ref.digest)
     matrices = packed_names(made.schema)
