@@ -17,7 +17,7 @@ FITS: tuple[Fit, ...] = ("stretch", "crop")
 FORMATS = ("JPEG", "PNG", "WEBP")
 MOST_PIXELS = 2**26
 """Of one image, as it is decoded: a small file may claim to hold any number."""
-_DEEP = ("I", "F")  # modes of more than 8 bits a channel, which Pillow would cut to white
+_DEEP = ("I", "F")  # grey of more than 8 bits, of which Pillow would make white
 
 
 def images(*, height: int, width: int, fit: Fit = "stretch", broken: Broken = "raise") -> Decoder:
@@ -81,9 +81,7 @@ class _Decode:
         if image.width * image.height > MOST_PIXELS:
             raise ValueError(f"{image.width:,} x {image.height:,} pixels, at most {MOST_PIXELS:,} are decoded")
         if image.mode.startswith(_DEEP):
-            raise ValueError(
-                f"an image of mode {image.mode} has more than 8 bits a channel, which RGB has no place for"
-            )
+            raise ValueError(f"an image of mode {image.mode} has more than 8 bits a pixel, which RGB has no place for")
         plain = _rgb(image)
         if self.fit == "crop":
             return ImageOps.fit(plain, size, Image.Resampling.BILINEAR)

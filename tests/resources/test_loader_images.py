@@ -108,7 +108,7 @@ def test_a_damaged_image_is_broken_or_of_the_size(places):
 
 def test_what_is_no_image_is_named_or_becomes_zeros(tmp_path):
     deep = pytest.importorskip("PIL.Image", reason=NO_PILLOW).fromarray(np.zeros((9, 9), np.uint16))
-    bad = {"no JPEG, PNG or WebP in 3 bytes": b"abc", "mode I;16 has more than 8 bits": encoded(deep)}
+    bad = {"no JPEG, PNG or WebP in 3 bytes": b"abc", "mode I;16 has more than 8 bits a pixel": encoded(deep)}
     for number, (reason, data) in enumerate(bad.items()):
         file = write_images(tmp_path / f"{number}.arrow", [encoded(picture(5)), data])
         with pytest.raises(LoaderError, match=rf"column 'image' of row 1 of .*{number}\.arrow cannot be .*{reason}"):

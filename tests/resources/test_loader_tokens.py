@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.canonical import digest_bytes
@@ -158,11 +158,12 @@ def test_rows_are_the_same_for_any_number_of_threads_and_ranks(folder, order):
         assert [row.tolist() for step in steps for batch in step for row in batch["tokens"]] == alone
 
 
+@settings(max_examples=30)
 @given(
     order=st.sampled_from(ORDERS),
     share=st.floats(0, 1),
     size=st.integers(1, 30),
-    world=st.sampled_from([1, 2, 5, 8]),
+    world=st.sampled_from([1, 3, 8]),
     epoch=st.integers(0, 1),
 )
 def test_going_on_anywhere_with_another_world_gives_what_would_have_come(folder, order, share, size, world, epoch):
