@@ -3,6 +3,7 @@
 What is where is asked of the order, copied by the gatherer, and lies in the ring; here is only whose turn it is.
 """
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -82,6 +83,8 @@ class Loader:
         progress: Whether a line on stderr tells how far the epoch is, if that is a terminal; or a text stream, which
             gets it whatever it is.
         store: Where datasets lie; by default that of the `PENSTOCK_*` settings.
+        cache: Folder for this host's copies of what a remote store holds, instead of `PENSTOCK_CACHE`; with a store of
+            your own, open it with its cache.
         on_error: What to do about a shard that is missing, or damaged when it was fetched again, too: `raise` an error
             that names it, or `skip` its rows. They are positions still, so that order and state stay what they are, but
             their batches are shorter, or left out where none of their rows is left; `stats` counts them, and the log
@@ -110,6 +113,7 @@ class Loader:
         threads: int | None = None,
         progress: Progress = False,
         store: "Store | None" = None,
+        cache: "str | os.PathLike[str] | None" = None,
         on_error: OnError = "raise",
     ) -> None:
         _check("batch_size", batch_size, 1, 2**31)
@@ -122,6 +126,10 @@ class Loader:
             raise LoaderError(f"order is {order!r}: choose one of {', '.join(ORDERS)}")
         if on_error not in POLICIES:
             raise LoaderError(f"on_error is {on_error!r}: choose one of {', '.join(POLICIES)}")
+        if cache is not None:
+            from resources.loader.stored import store_with_cache
+
+            store = store_with_cache(cache, store)
         self._clock = Clock()
         transforms = Transforms(where=where, decode=decode, pack_tokens=pack_tokens, on_error=on_error)
         self._feed, self._pace = composed(

@@ -1,7 +1,9 @@
 """Owns datasets of a store as sources of shards: named by the manifest, verified, and read from this host's copy."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from resources.errors import LoaderError
 from resources.loader.footers import ranges_of, stored_footers
@@ -116,6 +118,20 @@ def _range(manifest: Manifest, column: str) -> Range | None:
     kind = named_schema(manifest.schema).field(column).type
     low, high = (scalar_of(value, kind) for value in (found.low, found.high))
     return Range(low=low, high=high, has_nulls=bool(found.nulls))
+
+
+def store_with_cache(cache: str | os.PathLike[str], store: Store | None) -> Store:
+    """Return the store of the settings, with its local copies in the folder `cache`.
+
+    Raises:
+        LoaderError: If a store was given, which has its own, or `cache` is no folder.
+    """
+    if store is not None:
+        raise LoaderError(f"cache is {cache!r} and a store was given, which has its own: leave out one of them")
+    folder = Path(cache)
+    if folder.exists() and not folder.is_dir():
+        raise LoaderError(f"cache is {str(folder)!r}, which is no folder: give one, or a path where one can be made")
+    return store_of(load_settings().model_copy(update={"cache": folder}))
 
 
 def passing_of(root: str, shards: Sequence[StoredShard]) -> Sequence[PassingShard]:

@@ -1,6 +1,7 @@
 """The loader as a hostile user sees it: whatever is given, the rows are right or an error names value and remedy."""
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -219,6 +220,27 @@ def remote(tmp_path: Path, cache: Path):
     path = write(tmp_path / "data.arrow", table)
     ref = pack(path, store=ObjectStore(name, cache=tmp_path / "maker"), scratch=tmp_path / "scratch")
     return ref, ObjectStore(name, cache=cache)
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_copies_go_to_the_cache_that_was_asked_for(tmp_path, monkeypatch):
+    ref, store = remote(tmp_path, tmp_path / "unused")
+    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PENSTOCK_STORE", store.url)
+    assert len(ids(Loader(ref, 1_000, cache=tmp_path / "here"))) == 250_000
+    until = time.monotonic() + 30  # they are written behind
+    while size_of(tmp_path / "here") < 2_000_000 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert size_of(tmp_path / "here") > 2_000_000
+    assert not (tmp_path / "home").exists()
+    with pytest.raises(LoaderError, match="a store was given, which has its own"):
+        Loader(ref, 1_000, cache=tmp_path / "here", store=store)
+    (tmp_path / "file").touch()
+    with pytest.raises(LoaderError, match="file', which is no folder"):
+        Loader(ref, 1_000, cache=tmp_path / "file")
 
 
 def test_a_cache_on_a_full_disk_is_done_without(tmp_path, tiny_disk):
