@@ -17,7 +17,7 @@ from resources.loader import Loader
 from resources.loader.images import images
 
 HEIGHT, WIDTH = 24, 32
-NO_PILLOW = "not here: Pillow is an extra (penstock[images]) and not among the locked packages"
+NO_PILLOW = "not here: Pillow (penstock[images])"
 
 
 def picture(seed: int, *, size=(WIDTH, HEIGHT), mode="RGB"):
