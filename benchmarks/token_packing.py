@@ -58,7 +58,7 @@ def cut_in_two(lengths: Numbers, length: int) -> float:
 def measure(folder: Path, lengths: Numbers, length: int, median: int) -> list[Row]:
     """Pack the documents of `folder` and compare."""
     from resources.loader import Loader
-    from resources.loader.tokens import TokenPacking
+    from resources.loader.tokens.packing import TokenPacking
 
     def plan() -> None:
         loaders.append(Loader(folder, 64, pack_tokens=TokenPacking(column="tokens", length=length)))

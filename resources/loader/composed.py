@@ -13,8 +13,8 @@ from resources.loader.sources import Dataset
 from resources.loader.stats import Clock
 
 if TYPE_CHECKING:
-    from resources.loader.decode import Decoder
-    from resources.loader.tokens import TokenPacking
+    from resources.loader.decoding.decoder import Decoder
+    from resources.loader.tokens.packing import TokenPacking
     from resources.loader.where import Filters
     from resources.storage.store import Store
 
@@ -39,7 +39,7 @@ class Transforms:
     on_error: OnError
 
     def __post_init__(self) -> None:
-        from resources.loader.tokens import TokenPacking
+        from resources.loader.tokens.packing import TokenPacking
 
         _check("decode", self.decode, Mapping, "a mapping of columns to decoders")
         _check("pack_tokens", self.pack_tokens, TokenPacking, "a TokenPacking")
@@ -70,7 +70,7 @@ def composed(
     packing, decode = transforms.pack_tokens, transforms.decode
     where, on_error = transforms.where, transforms.on_error
     if packing is not None:
-        from resources.loader.packed_tokens import PackedTokens
+        from resources.loader.tokens.packed import PackedTokens
 
         columns = _alone(packing, columns)
         documents = feed_of(dataset, columns, order, seed, store=store, where=where, on_error=on_error)
@@ -79,7 +79,7 @@ def composed(
     feed = feed_of(dataset, columns, order, seed, store=store, where=where, on_error=on_error)
     if not decode:
         return feed, Pace(threads, threads_for(feed))
-    from resources.loader.decoded import Decoded, threads_to_decode
+    from resources.loader.decoding.decoded import Decoded, threads_to_decode
 
     threads = threads_to_decode() if threads is None else threads
     return Decoded(feed, decode, clock, processes=threads), Pace(threads, threads)

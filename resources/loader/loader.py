@@ -26,8 +26,8 @@ from resources.loader.state import State
 from resources.loader.stats import Clock, LoaderStats
 
 if TYPE_CHECKING:
-    from resources.loader.decode import Decoder
-    from resources.loader.tokens import TokenPacking
+    from resources.loader.decoding.decoder import Decoder
+    from resources.loader.tokens.packing import TokenPacking
     from resources.loader.where import Filters
     from resources.storage.store import Store
 
@@ -72,9 +72,9 @@ class Loader:
         world_size: How many loaders share the samples.
         drop_last: Whether to leave out the last step of an epoch where it has fewer samples than the others.
         decode: Column of bytes to how it is decoded, such as `{"image": images(height=224, width=224)}`: see
-            `resources.loader.decode` and `resources.loader.images`. It becomes a tensor of the declared shape.
+            `resources.loader.decoding`. It becomes a tensor of the declared shape.
         pack_tokens: How documents of tokens are packed into rows of one length; rows are the samples then, and their
-            columns `tokens`, `segments`, `positions` and `padding`: see `resources.loader.tokens`.
+            columns `tokens`, `segments`, `positions` and `padding`: see `resources.loader.tokens.packing`.
         copy: Whether each batch has memory of its own. Otherwise it lies in a slab with others, which all stay in
             memory while one of them is held.
         threads: How many copy ahead; 0 means that nothing is done ahead. By default one, or two where single rows are

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from resources.loader.decode import Decoder
+from resources.loader.decoding.decoder import Decoder
 
 SHAPE = (2, 3)
 BROKEN, KILL, FAULT = b"broken", b"kill", b"fault"

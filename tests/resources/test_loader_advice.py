@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from resources.errors import LoaderError, StoreError
-from resources.loader.advice import ColumnFacts, Facts, Measured
-from resources.loader.advice_facts import facts_of
-from resources.loader.advice_measure import examine
-from resources.loader.advice_rules import advise, limits
-from resources.loader.advice_sample import sample_of
+from resources.loader.advice.facts import facts_of
+from resources.loader.advice.measure import examine
+from resources.loader.advice.rules import advise, limits
+from resources.loader.advice.sample import sample_of
+from resources.loader.advice.values import ColumnFacts, Facts, Measured
 from resources.loader.pack import pack
 from resources.loader.sources import source_of
 from resources.storage.datasets import write_table

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from resources.errors import LoaderError
 from resources.loader import Loader, State
-from resources.loader.decode import Decoder
+from resources.loader.decoding.decoder import Decoder
 from tests.resources.decoders import BROKEN, FAULT, KILL, SHAPE, decoder, flat, write_numbers
 from tests.resources.loading import ids
 

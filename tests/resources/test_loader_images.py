@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from resources.errors import LoaderError
 from resources.loader import Loader
-from resources.loader.images import images
+from resources.loader.decoding.images import images
 
 HEIGHT, WIDTH = 24, 32
 NO_PILLOW = "not here: Pillow (penstock[images])"
@@ -146,10 +146,10 @@ def test_without_pillow_the_extra_is_named_and_the_loader_works():
     code = """
 import sys
 sys.modules["PIL"] = None
-import resources.loader.images
+import resources.loader.decoding.images
 from resources.errors import LoaderError
 try:
-    resources.loader.images.images(height=8, width=8)
+    resources.loader.decoding.images.images(height=8, width=8)
 except LoaderError as error:
     assert "install the extra `images`" in str(error), error
 else:

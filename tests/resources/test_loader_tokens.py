@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from resources.canonical import digest_bytes
 from resources.errors import LoaderError
-from resources.loader import Loader, State, packed_tokens
-from resources.loader.best_fit import best_fit, bins_needed
+from resources.loader import Loader, State
 from resources.loader.order import OrderName
-from resources.loader.tokens import TokenPacking, cumulative_lengths
+from resources.loader.tokens import packed
+from resources.loader.tokens.best_fit import best_fit, bins_needed
+from resources.loader.tokens.packing import TokenPacking, cumulative_lengths
 from resources.storage.datasets import write_table
 from resources.storage.store import open_store
 
@@ -52,7 +53,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _small_groups(monkeypatch):
-    monkeypatch.setattr(packed_tokens, "GROUP_BYTES", 2**14)  # some eighty documents each
+    monkeypatch.setattr(packed, "GROUP_BYTES", 2**14)  # some eighty documents each
 
 
 def rows_of(loader: Loader) -> list[list[int]]:

@@ -27,9 +27,9 @@ def advise(
 
     from pipelines.cli.console import print_json, print_table
     from pipelines.cli.opened import workspace
-    from resources.loader.advice_measure import examine
-    from resources.loader.advice_rules import advise as advised
-    from resources.loader.advice_rules import limits
+    from resources.loader.advice.measure import examine
+    from resources.loader.advice.rules import advise as advised
+    from resources.loader.advice.rules import limits
     from resources.loader.sources import source_of
 
     opened = workspace()

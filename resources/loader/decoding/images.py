@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import Any, Literal
 
 from resources.errors import LoaderError
-from resources.loader.decode import Broken, Decoder
+from resources.loader.decoding.decoder import Broken, Decoder
 
 Fit = Literal["stretch", "crop"]
 FITS: tuple[Fit, ...] = ("stretch", "crop")

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from resources.errors import LoaderError
 from resources.loader.columns import Fixed, validity
-from resources.loader.decode import Decoder, Outcome, decode_into
+from resources.loader.decoding.decoder import Decoder, Outcome, decode_into
+from resources.loader.decoding.workers import Workers
 from resources.loader.feed import Feed, Ranges, where
 from resources.loader.ragged import ragged
 from resources.loader.slabs import Slab
 from resources.loader.stats import Clock
-from resources.loader.workers import Workers
 from resources.names import unknown_name
 
 MOST_AT_ONCE = 16

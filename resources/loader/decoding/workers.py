@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.errors import LoaderError
-from resources.loader.decode import Decoder, Outcome, decode_into
+from resources.loader.decoding.decoder import Decoder, Outcome, decode_into
 
 _Answer = tuple[bytes, dict[int, str], tuple[int, str] | None]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.loader.advice_sample import Sample
+from resources.loader.advice.sample import Sample
 from resources.loader.loader import Loader
 from resources.loader.order import OrderName
 from resources.loader.sources import Source

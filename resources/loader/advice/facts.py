@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resources.loader.advice import ColumnFacts, Facts, Kind
-from resources.loader.advice_sample import Sample, file_of
+from resources.loader.advice.sample import Sample, file_of
+from resources.loader.advice.values import ColumnFacts, Facts, Kind
 from resources.loader.foreign.litdata import LitDataShard
 from resources.loader.foreign.mds import MdsShard
 from resources.loader.shards import ParquetShard, Shard

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resources.loader.advice_sample import Sample, file_of
+from resources.loader.advice.sample import Sample, file_of
 from resources.loader.shards import ArrowShard, ParquetShard, shards_of
 from resources.loader.sources import Source
 

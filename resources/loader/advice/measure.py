@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 from resources.errors import StoreError
-from resources.loader.advice import Facts, Measured
-from resources.loader.advice_facts import facts_of
-from resources.loader.advice_probe import cold, decoding, file_bytes, memcpy, opening
-from resources.loader.advice_sample import Sample, sample_of
-from resources.loader.advice_spread import spread_of
+from resources.loader.advice.facts import facts_of
+from resources.loader.advice.probe import cold, decoding, file_bytes, memcpy, opening
+from resources.loader.advice.sample import Sample, sample_of
+from resources.loader.advice.spread import spread_of
+from resources.loader.advice.values import Facts, Measured
 from resources.loader.loader import Loader
 from resources.loader.order import ORDERS, OrderName
 from resources.loader.pack import pack

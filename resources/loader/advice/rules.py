@@ -5,7 +5,7 @@ Pure functions: every number in the advice was taken from files (`advice_facts`)
 
 from collections.abc import Iterator
 
-from resources.loader.advice import Advice, Facts, Measured
+from resources.loader.advice.values import Advice, Facts, Measured
 from resources.loader.views import DECODED_BYTES
 from resources.loader.wording import count, size
 

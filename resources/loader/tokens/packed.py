@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from resources.canonical import digest_value
 from resources.errors import LoaderError
-from resources.loader.best_fit import best_fit, bins_needed
 from resources.loader.bijection import Bijection
 from resources.loader.columns import fixed
 from resources.loader.feed import Feed, Ranges, name_of_row
-from resources.loader.lengths import lengths_of
 from resources.loader.order import words_of
 from resources.loader.slabs import Slab
-from resources.loader.token_rows import Pieces, TokenRows, documents_of, with_ends
-from resources.loader.tokens import TokenPacking, check_token
+from resources.loader.tokens.best_fit import best_fit, bins_needed
+from resources.loader.tokens.lengths import lengths_of
+from resources.loader.tokens.packing import TokenPacking, check_token
+from resources.loader.tokens.rows import Pieces, TokenRows, documents_of, with_ends
 
 GROUP_BYTES = 4 * 2**20
 """Bytes of the tokens of a group, about. Like the two numbers below it is part of the order, which never changes."""

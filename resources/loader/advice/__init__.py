@@ -1,0 +1,1 @@
+"""How a dataset loads on this machine, and what to change: what `penstock data advise` tells."""

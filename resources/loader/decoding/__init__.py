@@ -1,0 +1,1 @@
+"""Columns of encoded values, images first of all, decoded ahead."""
