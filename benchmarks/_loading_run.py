@@ -135,7 +135,8 @@ def _ours(kind: str, order: str) -> Subject:
     return run
 
 
-for _kind, _orders in {"tabular": ("run", "window", "exact"), "tokens": ("window",), "blobs": ("window",)}.items():
+_ORDERS = {"tabular": ("run", "window", "exact"), "tokens": ("run", "window"), "blobs": ("run", "window")}
+for _kind, _orders in _ORDERS.items():
     for _order in _orders:
         SUBJECTS[f"{_kind} penstock {_order}"] = _ours(_kind, _order)
         IMPORTS[f"{_kind} penstock {_order}"] = "resources.loader"

@@ -58,7 +58,9 @@ TARGETS: dict[str, dict[str, float]] = {
         "WebDataset": 2500,
     },
     "tabular penstock exact": {"torch batched in RAM": 2, "polars gather": 1.5, "Grain": 100, "torch DataLoader": 100},
+    "tokens penstock run": {LIMIT: 0.6},
     "tokens penstock window": {LIMIT: 0.6, "HF arrow": 2.5, "LitData": 8, "Grain": 10, "MDS": 100},
+    "blobs penstock run": {LIMIT: 0.95},
     "blobs penstock window": {LIMIT: 0.95, "LitData": 1.9, "WebDataset": 15, "MDS": 30, "HF bytes": 0.8},
 }
 MOST_PRIVATE_MB, MOST_FIRST_MS = 100, 25

@@ -109,8 +109,8 @@ def test_a_dataset_is_packed_for_the_loader_under_a_name(shell: Shell):
 
 def test_missing_numbers_are_filled_on_request_when_packed(shell: Shell, tmp_path: Path):
     pl.DataFrame({"a": [1.0, None], "b": [None, 2.0], "n": [None, 1]}).write_parquet(tmp_path / "holed.parquet")
-    given = ("pack", tmp_path / "holed.parquet", "--as", f"{NAME}/holed@1", "--json")
-    assert shell(*given).json["matrices"] == {}
+    assert shell("pack", tmp_path / "holed.parquet", "--as", f"{NAME}/holed@1", "--json").json["matrices"] == {}
+    given = ("pack", tmp_path / "holed.parquet", "--as", f"{NAME}/filled@1", "--json")
     assert shell(*given, "--fill-null", "-1").json["matrices"] == {"float64": ["a", "b"]}
     for value, words in (("nan", "column 'n' of type int64 has no place"), ("none", "give a number, or nan")):
         refused = shell(*given, "--fill-null", value)
