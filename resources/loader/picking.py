@@ -64,7 +64,7 @@ class Spots:
 
     def copied(self) -> "Spots":
         """Return the values in memory of their own."""
-        values = np.concatenate([_NOTHING, *self.views()])
+        values = np.concatenate([_NOTHING, *self.stretches()])
         ends = np.cumsum(self.lengths)
         return Spots([values] * len(self), ends - self.lengths, ends)
 
@@ -72,6 +72,18 @@ class Spots:
         """Yield the bytes of each value where they lie."""
         for source, start, end in zip(self.data, self.starts.tolist(), self.ends.tolist(), strict=True):
             yield source[start:end]
+
+    def view(self, place: int) -> NDArray[np.uint8]:
+        """Return the bytes of one value where they lie."""
+        return self.data[place][self.starts[place] : self.ends[place]]
+
+    def stretches(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the bytes of all values where they lie, those of values that follow each other there together."""
+        owners = np.array([id(source) for source in self.data])
+        follows = (owners[1:] == owners[:-1]) & (self.starts[1:] == self.ends[:-1])
+        firsts = np.flatnonzero(np.concatenate([np.ones(min(len(self), 1), np.bool_), ~follows]))
+        for first, last in zip(firsts.tolist(), [*firsts[1:].tolist(), len(self)], strict=False):
+            yield self.data[first][self.starts[first] : self.ends[last - 1]]
 
     def end_to_end(self, kind: pa.DataType, memory: Memory) -> pa.Array:
         """Return them as an Arrow array of the type `kind`, copied to `memory`.
@@ -82,7 +94,7 @@ class Spots:
         offsets = offsets_of(self.lengths, kind)
         out = memory(int(offsets[-1]))
         at = 0
-        for value in self.views():
+        for value in self.stretches():
             out[at : at + len(value)] = value
             at += len(value)
         return pa.Array.from_buffers(kind, len(self), [None, pa.py_buffer(offsets), pa.py_buffer(out)])

@@ -25,14 +25,14 @@ class Ragged:
 
     def __init__(self, values: NDArray[Any], offsets: NDArray[np.int64]) -> None:  # Any: of the type of the elements
         self._values: NDArray[Any] | None = values  # Any: as above
-        self._parts: list[NDArray[Any]] | None = None  # Any: as above
+        self._spots: Spots | None = None
         self.offsets = offsets
 
     @classmethod
     def apart(cls, spots: Spots) -> "Ragged":
         """Return long values, each where it lies."""
         made = cls(np.empty(0, np.uint8), np.cumsum([0, *spots.lengths.tolist()], dtype=np.int64))
-        made._values, made._parts = None, list(spots.views())
+        made._values, made._spots = None, spots
         return made
 
     @property
@@ -44,10 +44,8 @@ class Ragged:
 
     @property
     def parts(self) -> list[NDArray[Any]]:  # Any: as above
-        """What gives `values` if it is put end to end, without a copy: one array, or one a row."""
-        if self._parts is None:
-            return [self.values]
-        return self._parts
+        """What gives `values` if it is put end to end, without a copy: as few arrays as rows lie apart."""
+        return [self.values] if self._spots is None else list(self._spots.stretches())
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -55,8 +53,8 @@ class Ragged:
     def __getitem__(self, row: int) -> NDArray[Any]:  # Any: as above
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)}")
-        if self._parts is not None:
-            return self._parts[row]
+        if self._spots is not None:
+            return self._spots.view(row)
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
     def __iter__(self) -> Iterator[NDArray[Any]]:  # Any: as above
