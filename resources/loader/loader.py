@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ import pyarrow as pa
 from resources.errors import LoaderError
 from resources.loader.batch import Batch, Values, to_jax, to_torch
 from resources.loader.composed import Transforms, composed
+from resources.loader.feed import long_bytes
 from resources.loader.losses import POLICIES, OnError
 from resources.loader.order import ORDERS, OrderName
 from resources.loader.progress import Position, Progress, followed, stream_of
@@ -24,6 +24,7 @@ from resources.loader.slabs import Ring, Slab
 from resources.loader.sources import Dataset
 from resources.loader.state import State
 from resources.loader.stats import Clock, LoaderStats
+from resources.loader.steps import Part, Steps
 
 if TYPE_CHECKING:
     from resources.loader.decoding.decoder import Decoder
@@ -35,17 +36,9 @@ SLAB_BYTES = 3 * 2**20
 """Bytes that are copied at once: several batches, where they are small."""
 MOST_THREADS = 64
 _AHEAD = 1
+_APART_BATCHES = 8  # of long values that are not copied: enough to share the cost of finding them
 _RESTING = 2  # the latest slab is in use until the consumer asks for its next batch
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One batch of this rank: samples from `start` to before `stop` of the epoch, of a step that ends at `after`."""
-
-    start: int
-    stop: int
-    after: int
 
 
 class Loader:
@@ -143,14 +136,13 @@ class Loader:
         self._batch_size = batch_size
         self._order: OrderName = order
         self._seed = seed
-        self._rank = rank
-        self._world_size = world_size
-        self._drop_last = drop_last
+        self._steps = Steps(batch_size=batch_size, rank=rank, world_size=world_size, drop_last=drop_last)
         self._copy = copy
         self._progress = stream_of(progress)
         self._epoch = epoch
         self._position = 0
-        self._ring = Ring(self._feed.layouts, min(self._slab_batches() * batch_size, max(self._feed.rows, 1)))
+        most = max(self._slab_batches(apart) for apart in (False, True))
+        self._ring = Ring(self._feed.layouts, min(most * batch_size, max(self._feed.rows, 1)))
 
     @classmethod
     def from_state(
@@ -230,12 +222,7 @@ class Loader:
 
     def __len__(self) -> int:
         """Return how many batches are left of the current epoch for this rank."""
-        step = self._batch_size * self._world_size
-        steps, rest = divmod(self.rows - self._position, step)
-        has_more = not self._drop_last and _dealt(rest, self._rank + 1, self._world_size) > _dealt(
-            rest, self._rank, self._world_size
-        )
-        return steps + int(has_more)
+        return self._steps.count(self._position, self.rows)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield the batches that are left of the current epoch."""
@@ -291,12 +278,12 @@ class Loader:
         finally:
             self._clock.end()
 
-    def _slabs(self, epoch: int, apart: bool) -> Generator[tuple[Slab, Sequence[_Part]]]:
+    def _slabs(self, epoch: int, apart: bool) -> Generator[tuple[Slab, Sequence[Part]]]:
         """Yield filled slabs and the batches in each, in order; others are filled meanwhile."""
-        ahead: deque[tuple[Future[Slab], Sequence[_Part]]] = deque()
+        ahead: deque[tuple[Future[Slab], Sequence[Part]]] = deque()
         pool = ThreadPoolExecutor(max(self._pace.most, 1), thread_name_prefix="penstock-loader")
         try:
-            for parts in self._grouped(self._parts()):
+            for parts in self._grouped(self._steps.parts(self._position, self.rows), apart):
                 threads = self._pace.threads
                 if threads:
                     ahead.append((pool.submit(self._filled, epoch, parts, apart), parts))
@@ -309,13 +296,13 @@ class Loader:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _next(self, ahead: "deque[tuple[Future[Slab], Sequence[_Part]]]") -> Generator[tuple[Slab, Sequence[_Part]]]:
+    def _next(self, ahead: "deque[tuple[Future[Slab], Sequence[Part]]]") -> Generator[tuple[Slab, Sequence[Part]]]:
         future, parts = ahead.popleft()
         slab = self._waited(future.result)
         del future
         yield from self._handed(slab, parts)
 
-    def _handed(self, slab: Slab, parts: Sequence[_Part]) -> Generator[tuple[Slab, Sequence[_Part]]]:
+    def _handed(self, slab: Slab, parts: Sequence[Part]) -> Generator[tuple[Slab, Sequence[Part]]]:
         """Yield a slab, and take it back when the next one is wanted."""
         yield slab, parts
         self._ring.give(slab, keep=self._pace.most + _AHEAD + _RESTING)
@@ -327,40 +314,29 @@ class Loader:
         self._clock.waited_s += time.perf_counter() - began
         return slab
 
-    def _filled(self, epoch: int, parts: Sequence[_Part], apart: bool) -> Slab:
+    def _filled(self, epoch: int, parts: Sequence[Part], apart: bool) -> Slab:
         began = time.perf_counter()
         slab = self._ring.take()
         self._feed.fill(epoch, [(part.start, part.stop) for part in parts], slab, apart=apart)
         self._clock.gathered(time.perf_counter() - began)
         return slab
 
-    def _parts(self) -> Iterator[_Part]:
-        """Yield the batches of this rank from the position on."""
-        size, world = self._batch_size, self._world_size
-        position, rows = self._position, self.rows
-        while rows - position >= size * world:
-            start = position + self._rank * size
-            position += size * world
-            yield _Part(start, start + size, position)
-        rest = rows - position
-        if rest and not self._drop_last:
-            start, stop = (position + _dealt(rest, rank, world) for rank in (self._rank, self._rank + 1))
-            if stop > start:
-                yield _Part(start, stop, rows)
-
-    def _grouped(self, parts: Iterator[_Part]) -> Iterator[Sequence[_Part]]:
+    def _grouped(self, parts: Iterator[Part], apart: bool) -> Iterator[Sequence[Part]]:
         """Yield batches that lie in one slab: at first a single one, so that it comes at once."""
-        most, group = 1, list[_Part]()
+        most, group = 1, list[Part]()
         for part in parts:
             group.append(part)
             if len(group) == most:
                 yield group
-                most, group = min(2 * most, self._slab_batches()), []
+                most, group = min(2 * most, self._slab_batches(apart)), []
         if group:
             yield group
 
-    def _slab_batches(self) -> int:
-        return max(1, int(SLAB_BYTES // (self._batch_size * max(self._feed.row_bytes, 1.0))))
+    def _slab_batches(self, apart: bool) -> int:
+        """Return how many batches are copied at once; long values that stay where they lie need no room."""
+        row_bytes = self._feed.row_bytes - (long_bytes(self._feed) if apart else 0.0)
+        fitting = int(SLAB_BYTES // (self._batch_size * max(row_bytes, 1.0)))
+        return max(1, min(fitting, _APART_BATCHES) if apart and long_bytes(self._feed) else fitting)
 
 
 class Batches(Generic[_T]):
@@ -382,18 +358,13 @@ class Batches(Generic[_T]):
         return self._begin()
 
 
-def _kept_sizes(slab: Slab, parts: Sequence[_Part]) -> Iterator[tuple[_Part, int]]:
+def _kept_sizes(slab: Slab, parts: Sequence[Part]) -> Iterator[tuple[Part, int]]:
     """Yield each batch of a slab, and how many of its samples are there."""
     start = 0
     for part in parts:
         size = part.stop - part.start
         yield part, size if slab.kept is None else int(slab.kept[start : start + size].sum())
         start += size
-
-
-def _dealt(rest: int, rank: int, world_size: int) -> int:
-    """Return where the share of `rank` begins when `rest` samples are dealt evenly."""
-    return -(-rest * rank // world_size)
 
 
 def _check(name: str, value: int, least: int, stop: int) -> None:

@@ -111,9 +111,14 @@ def in_place(picks: Sequence[Picks]) -> pa.Array | None:
     return pick.arrays[0].slice(first, count)
 
 
+def has_spots(kind: pa.DataType) -> bool:
+    """Return whether values of the type `kind` are stretches of bytes: texts or binaries."""
+    return kind in _SMALL + _LARGE
+
+
 def spots_of(picks: Sequence[Picks], kind: pa.DataType) -> Spots | None:
     """Return where the picked values lie; None if they are short, hold nulls, or are neither texts nor binaries."""
-    if kind not in _SMALL + _LARGE or any(array.null_count for pick in picks for array in pick.arrays):
+    if not has_spots(kind) or any(array.null_count for pick in picks for array in pick.arrays):
         return None
     located = [_located(pick) for pick in picks]
     spots = located[0] if len(located) == 1 else _joined(located)
