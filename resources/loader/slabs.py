@@ -134,6 +134,7 @@ class Ring:
 
     def give(self, slab: Slab, *, keep: int) -> None:
         """Take a slab back; its last batch may still be in use. At most `keep` wait here, who holds others has them."""
+        slab.clear()  # lest it keep shards in memory that it only pointed to
         with self._lock:
             self._resting.append(slab)
             while len(self._resting) > keep:
