@@ -245,7 +245,7 @@ class _Mixed:
         for number, (feed, begin, end) in enumerate(bounds):
             parts = [feed.places(*part) for part in feed.epochs(begin, end)]
             found[streams == number] = np.concatenate([np.empty(0, np.int64), *parts]) + before
-            before += feed.rows
+            before += sum(shard.rows for shard in feed.shards)
         return found
 
     def fill(self, epoch: int, ranges: Ranges, slab: Slab, *, apart: bool) -> None:

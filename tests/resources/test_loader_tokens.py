@@ -308,3 +308,21 @@ def test_documents_that_changed_after_the_plan_are_told(folder, tmp_path):
 def test_documents_without_tokens_give_no_rows(tmp_path, documents):
     loader = Loader(write_documents(tmp_path / "empty.arrow", documents), 4, pack_tokens=PACKING)
     assert (list(loader), len(loader), loader.rows) == ([], 0, 0)
+
+
+def test_only_documents_that_a_predicate_wants_are_packed_of_each_dataset_of_a_mixture(tmp_path):
+    for name, numbers in (("a", range(300)), ("b", range(301, 601))):
+        batch = pa.record_batch(
+            {
+                "id": pa.array(numbers, pa.int64()),
+                "tokens": pa.array([document(number) for number in numbers], pa.list_(pa.int32())),
+            }
+        )
+        with pa.ipc.new_file(tmp_path / f"{name}.arrow", batch.schema) as writer:
+            writer.write_batch(batch)
+    mixture = {tmp_path / "a.arrow": 1.0, tmp_path / "b.arrow": 1.0}
+    where = [[("id", ">=", 100), ("id", "<", 200)], [("id", ">=", 350), ("id", "<", 450)]]
+    wanted = counted(piece for number in (*range(100, 200), *range(350, 450)) for piece in cut(document(number)))
+    found = counted(pieces_of(Loader(mixture, 16, where=where, pack_tokens=PACKING)))
+    assert found.keys() <= wanted.keys()
+    assert {piece[0] // 10_000 for piece in found} == {1, 3, 4}  # hundreds of documents, of both datasets
