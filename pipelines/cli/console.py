@@ -103,19 +103,6 @@ def interval(estimate: Mapping[str, Any] | None) -> str:  # Any: JSON of an esti
     return f"{number(estimate['value'])} ({number(estimate['low'])} to {number(estimate['high'])})"
 
 
-def size(value_bytes: int) -> str:
-    """Return an amount of bytes in the unit that fits.
-
-    >>> size(999), size(1_500_000), size(20_000_000_000)
-    ('999 B', '1.50 MB', '20.0 GB')
-    """
-    value, units = float(value_bytes), iter(("kB", "MB", "GB", "TB"))
-    unit = "B"
-    while value >= 1000 and unit != "TB":
-        value, unit = value / 1000, next(units)
-    return f"{value_bytes} B" if unit == "B" else f"{value:#.3g} {unit}".replace(". ", " ")
-
-
 def seconds(value: float) -> str:
     """Return a duration.
 

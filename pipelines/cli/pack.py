@@ -36,7 +36,7 @@ def pack(
     """
     from dataclasses import asdict
 
-    from pipelines.cli.console import print_json, size
+    from pipelines.cli.console import print_json
     from pipelines.cli.opened import workspace
     from pipelines.cli.stored_as import GivenName
     from resources.loader.fill import fill_of
@@ -46,6 +46,7 @@ def pack(
     from resources.storage.manifest import read_manifest
     from resources.storage.matrices import packed_names
     from resources.storage.provenance import Parent
+    from resources.wording import size
 
     opened, given = workspace(), GivenName.parse(name)
     given.check_free(opened)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 Matrix = NDArray[Any]  # Any: whatever the column holds
 
@@ -34,6 +34,11 @@ class Fixed:
     def row_bytes(self) -> int:
         """Bytes of one row."""
         return self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
+
+
+def fixed_bytes(layouts: "Iterable[Fixed | None]") -> int:
+    """Return the bytes of a row in columns of fixed width."""
+    return sum(layout.row_bytes for layout in layouts if layout is not None)
 
 
 def fixed(kind: pa.DataType) -> Fixed | None:

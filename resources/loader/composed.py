@@ -39,13 +39,15 @@ class Transforms:
     on_error: OnError
 
     def __post_init__(self) -> None:
+        _check("decode", self.decode, Mapping, "a mapping of columns to decoders")
+        if self.pack_tokens is None:
+            return
         from resources.loader.tokens.packing import TokenPacking
 
-        _check("decode", self.decode, Mapping, "a mapping of columns to decoders")
         _check("pack_tokens", self.pack_tokens, TokenPacking, "a TokenPacking")
-        if self.pack_tokens is not None and self.decode:
+        if self.decode:
             raise LoaderError("rows of packed tokens hold nothing to decode: leave out decode, or pack_tokens")
-        if self.pack_tokens is not None and self.on_error == "skip":
+        if self.on_error == "skip":
             raise LoaderError(
                 "rows of packed tokens are planned from all documents: leave out on_error, or pack_tokens"
             )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from resources.canonical import digest_value
 from resources.errors import LoaderError
 from resources.loader.blend import Blend, check_weights
-from resources.loader.columns import Fixed, fixed
+from resources.loader.columns import Fixed, fixed, fixed_bytes
 from resources.loader.gather import Gathered, Gatherer
 from resources.loader.losses import OnError
 from resources.loader.order import WIDE_BYTES, Epoch, OrderName, Span, words_of
@@ -318,15 +318,14 @@ def _joined(ranges: Ranges) -> Iterator[tuple[int, int]]:
 
 def _row_bytes(layouts: Sequence[Fixed | None], mean_bytes: float) -> float:
     """Return the bytes of a row of these columns; those of no fixed width may be all that the rest does not need."""
-    known = sum(layout.row_bytes for layout in layouts if layout is not None)
+    known = fixed_bytes(layouts)
     return max(mean_bytes, known) if None in layouts else known
 
 
 def long_bytes(feed: Feed) -> float:
     """Return the mean bytes of a row in long values, which may stay where they lie; 0 where some are short."""
-    known = sum(layout.row_bytes for layout in feed.layouts if layout is not None)
     others = [field.type for field, layout in zip(feed.schema, feed.layouts, strict=True) if layout is None]
-    rest = feed.row_bytes - known
+    rest = feed.row_bytes - fixed_bytes(feed.layouts)
     return rest if others and all(map(has_spots, others)) and rest >= LONG_BYTES * len(others) else 0.0
 
 

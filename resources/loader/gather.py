@@ -6,17 +6,16 @@ if these can be mapped side by side.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from resources.loader.columns import Matrix
+from resources.loader.copying import Several, chosen_rows, copy_blocks, take_rows, taken_by, taker
 from resources.loader.losses import Losses, OnError
 from resources.loader.order import Piece, Pool, Span
 from resources.loader.picking import Picks, in_place, picked, spots_of, taken
@@ -160,7 +159,7 @@ class Gatherer:
             self._from_many(span, slab, at, picks)
 
     def _from_one(self, span: Span, rows: Sequence[Rows], slab: Slab, at: int, picks: list[list[Picks]]) -> None:
-        take = _taker(span)
+        take = taker(span)
         places: NDArray[np.intp] | None = None
         for number, (column, one) in enumerate(zip(self._columns, rows, strict=True)):
             target = slab.values[number]
@@ -169,9 +168,9 @@ class Gatherer:
                 if column.picked is None:
                     take(one.values, out)
                 else:
-                    out[...] = _taken(take, one.values, len(out))[:, list(column.picked)]
+                    out[...] = taken_by(take, one.values, len(out))[:, list(column.picked)]
                 if one.valid is not None:
-                    _valid_of(slab, number)[at : at + len(out)] = _taken(take, one.valid, len(out))
+                    _valid_of(slab, number)[at : at + len(out)] = taken_by(take, one.valid, len(out))
                 elif (valid := slab.valid[number]) is not None:
                     valid[at : at + len(out)] = True
             elif isinstance(one.values, pa.Array):
@@ -184,7 +183,7 @@ class Gatherer:
         pool, count = span.pool, span.stop - span.start
         places = pool.places(span.start, span.stop)
         blocks = pool.blocks_of(places)
-        several: _Several | None = None
+        several: Several | None = None
         for number, column in enumerate(self._columns):
             target, valid = slab.values[number], slab.valid[number]
             out = None if target is None else target[at : at + count]
@@ -208,23 +207,20 @@ class Gatherer:
 
     def at_rest(self, shards: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return which rows of their shards some rows are that the order counts, shape ``(rows,)`` like both."""
+        if self._chosen is None:
+            return rows
         found = rows.copy()
-        for shard in () if self._chosen is None else np.unique(shards).tolist():
-            chosen = self._chosen_of(shard)
+        for shard in np.unique(shards).tolist():
+            chosen = self._chosen[shard]
             if chosen is not None:
                 mine = shards == shard
                 found[mine] = chosen[rows[mine]]
         return found
 
-    def _several(self, pool: Pool, places: NDArray[np.intp]) -> "_Several":
+    def _several(self, pool: Pool, places: NDArray[np.intp]) -> Several:
         """Return which rows of which shards are at some places of a pool."""
-        found = _Several.of(pool, places)
-        for number, shard in enumerate(found.shards):
-            chosen = self._chosen_of(shard)
-            if chosen is not None:
-                mine = found.owners == number
-                found.rows[mine] = chosen[found.rows[mine]]
-        return found
+        found = Several.of(pool, places)
+        return replace(found, rows=self.at_rest(np.array(found.shards, np.int64)[found.owners], found.rows))
 
     def _chosen_of(self, shard: int) -> Chosen | None:
         return None if self._chosen is None else self._chosen[shard]
@@ -239,7 +235,7 @@ class Gatherer:
             return False
         wanted = self._columns[number].picked
         if wanted is None:
-            _take(spread.space.values, rows, out)
+            take_rows(spread.space.values, rows, out)
         else:
             out[...] = spread.space.values.take(rows, axis=0)[:, list(wanted)]
         return True
@@ -277,7 +273,7 @@ class Gatherer:
         starts = np.cumsum([0, *(piece.total_rows for piece in pieces)]).tolist()
         opened = {piece.shard: self.views.of(piece.shard) for piece in pieces}
         made: list[Rows] = []
-        chosen = [_chosen_rows(piece, self._chosen_of(piece.shard)) for piece in pieces]
+        chosen = [chosen_rows(piece, self._chosen_of(piece.shard)) for piece in pieces]
         for number, column in enumerate(self._columns):
             sources = [opened[piece.shard][number] for piece in pieces]
             if column.layout is None:
@@ -289,36 +285,15 @@ class Gatherer:
                 kept = memory[number] = aligned(needed + needed // 8)
             values = kept[:needed].view(column.layout.dtype).reshape(pool.rows, *column.layout.shape)
             for piece, rows, source, start in zip(pieces, chosen, sources, starts, strict=False):
-                _copy(piece, rows, source.values, values[start : start + piece.total_rows])
+                copy_blocks(piece, rows, source.values, values[start : start + piece.total_rows])
             valid: NDArray[np.bool_] | None = None
             if any(source.valid is not None for source in sources):
                 valid = np.ones(pool.rows, np.bool_)
                 for piece, rows, source, start in zip(pieces, chosen, sources, starts, strict=False):
                     if source.valid is not None:
-                        _copy(piece, rows, source.valid, valid[start : start + piece.total_rows])
+                        copy_blocks(piece, rows, source.valid, valid[start : start + piece.total_rows])
             made.append(Rows(values, valid))
         return made
-
-
-def _chosen_rows(piece: Piece, chosen: Chosen | None) -> Chosen | None:
-    """Return which rows of its shard the blocks of `piece` are; None where they are those that it says."""
-    if chosen is None:
-        return None
-    return chosen[(piece.firsts[:, None] + np.arange(piece.rows)).reshape(-1)]
-
-
-def _copy(piece: Piece, chosen: Chosen | None, source: Matrix, out: Matrix) -> None:
-    """Copy the blocks of `piece` to `out`, all of them by one call."""
-    if chosen is not None:
-        _take(source, chosen.astype(np.intp), out)
-        return
-    if len(piece.firsts) == 1:
-        first = int(piece.firsts[0])
-        np.copyto(out, source[first : first + piece.rows])
-        return
-    whole = len(source) // piece.rows
-    blocks = source[: whole * piece.rows].reshape(whole, -1)
-    _take(blocks, piece.firsts // piece.rows, out.reshape(len(piece.firsts), -1))
 
 
 def _stretches(pieces: Sequence[Piece], chosen: Sequence[Chosen | None], sources: Sequence[Rows]) -> Iterator[pa.Array]:
@@ -328,92 +303,6 @@ def _stretches(pieces: Sequence[Piece], chosen: Sequence[Chosen | None], sources
             continue
         for first in piece.firsts.tolist():
             yield source.values[first : first + piece.rows]
-
-
-_Take = Callable[[Any, Any], None]  # Any: matrices of any type
-
-
-def _taker(span: Span) -> _Take:
-    """Return what copies the samples of `span` out of the rows of its pool, which lie in one piece."""
-    pool, start, stop = span.pool, span.start, span.stop
-    if pool.key is None:
-        return lambda source, out: np.copyto(out, source[start:stop])
-    unit = pool.unit_rows
-    if unit == 1:
-        places = pool.units(start, stop)
-        return lambda source, out: _take(source, places, out)
-    whole = pool.whole_units * unit
-    first, last = -(-min(start, whole) // unit), min(stop, whole) // unit
-    if first >= last:
-        places = pool.places(start, stop)
-        return lambda source, out: _take(source, places, out)
-    units = pool.units(first, last)
-    before, after = pool.places(start, first * unit), pool.places(last * unit, stop)
-
-    def take(source: Matrix, out: Matrix) -> None:
-        head, body = len(before), len(before) + len(units) * unit
-        if head:
-            _take(source, before, out[:head])
-        runs = source[:whole].reshape(pool.whole_units, -1)
-        _take(runs, units, out[head:body].reshape(len(units), -1))
-        if len(after):
-            _take(source, after, out[body:])
-
-    return take
-
-
-def _take(source: Matrix, places: NDArray[np.intp], out: Matrix) -> None:
-    # Any mode but "raise" spares numpy a copy of `out`; the places are within the source.
-    source.take(places, axis=0, out=out, mode="clip")
-
-
-def _taken(take: _Take, source: Matrix, rows: int) -> Matrix:
-    out = np.empty((rows, *source.shape[1:]), source.dtype)
-    take(source, out)
-    return out
-
-
-@dataclass(frozen=True)
-class _Several:
-    """Rows of several shards, in an order of their own.
-
-    Attributes:
-        shards: Their numbers.
-        owners: Which of these each row is of, shape ``(rows,)``.
-        rows: Their places within these, shape ``(rows,)``.
-    """
-
-    shards: list[int]
-    owners: NDArray[np.intp]
-    rows: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, pool: Pool, places: NDArray[np.intp]) -> "_Several":
-        """Return the rows of a pool at some places."""
-        owners, rows = pool.owned(places)
-        used = np.flatnonzero(np.bincount(owners, minlength=len(pool.pieces)))
-        numbers = np.empty(len(pool.pieces), np.intp)
-        numbers[used] = np.arange(len(used))
-        return cls([pool.pieces[piece].shard for piece in used.tolist()], numbers[owners], rows)
-
-    def copy(self, sources: Sequence[Matrix], out: Matrix) -> None:
-        """Copy the rows to `out`: matrix by matrix into one piece, then each to its place."""
-        together = np.empty((len(self.rows), *out.shape[1:]), out.dtype)
-        start = 0
-        for source, end in zip(sources, self._ends, strict=True):
-            _take(source, self.rows[self._by_shard[start:end]], together[start:end])
-            start = end
-        back = np.empty_like(self._by_shard)
-        back[self._by_shard] = np.arange(len(self._by_shard))
-        _take(together, back, out)
-
-    @cached_property
-    def _by_shard(self) -> NDArray[np.intp]:
-        return np.argsort(self.owners, kind="stable")
-
-    @cached_property
-    def _ends(self) -> list[int]:
-        return np.cumsum(np.bincount(self.owners, minlength=len(self.shards))).tolist()
 
 
 def _valid_of(slab: Slab, number: int) -> NDArray[np.bool_]:

@@ -141,7 +141,8 @@ class Loader:
         self._progress = stream_of(progress)
         self._epoch = epoch
         self._position = 0
-        most = max(self._slab_batches(apart) for apart in (False, True))
+        self._slab_batches = {apart: self._fitting(apart) for apart in (False, True)}
+        most = max(self._slab_batches.values())
         self._ring = Ring(self._feed.layouts, min(most * batch_size, max(self._feed.rows, 1)))
 
     @classmethod
@@ -328,15 +329,16 @@ class Loader:
             group.append(part)
             if len(group) == most:
                 yield group
-                most, group = min(2 * most, self._slab_batches(apart)), []
+                most, group = min(2 * most, self._slab_batches[apart]), []
         if group:
             yield group
 
-    def _slab_batches(self, apart: bool) -> int:
+    def _fitting(self, apart: bool) -> int:
         """Return how many batches are copied at once; long values that stay where they lie need no room."""
-        row_bytes = self._feed.row_bytes - (long_bytes(self._feed) if apart else 0.0)
+        staying = long_bytes(self._feed) if apart else 0.0
+        row_bytes = self._feed.row_bytes - staying
         fitting = int(SLAB_BYTES // (self._batch_size * max(row_bytes, 1.0)))
-        return max(1, min(fitting, _APART_BATCHES) if apart and long_bytes(self._feed) else fitting)
+        return max(1, min(fitting, _APART_BATCHES) if staying else fitting)
 
 
 class Batches(Generic[_T]):

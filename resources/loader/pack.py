@@ -5,7 +5,8 @@ disk first, each for some neighbouring shards (`resources.loader.deal`), then ea
 which is bounded by that, whatever the dataset. In what comes out any stretch of rows is a random sample.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -76,27 +77,42 @@ def pack(
     shards_per_file = -(-max(rows, 1) // (shard_rows * _MOST_FILES))
     permutation = Bijection(rows, (*words_of(source.layout.root), seed, _PURPOSE))
     shards: list[Shard] = []
+    with on_the_way(scratch, "as much as the dataset takes") as folder:
+        deal = Deal(folder, schema, permutation, rows_per_file=shards_per_file * shard_rows)
+        for batch in _batches(source):
+            rows_read = _decoded(batch, schema)
+            deal.add(rows_read if fill_null is None else filled(rows_read, fill_null, keep=keep))
+        form = packed_schema(schema, keep=keep, holed=deal.counts.holed)
+        for table in deal.in_order():
+            for start in range(0, max(table.num_rows, 1), shard_rows):
+                rows_of = in_one(table.slice(start, shard_rows))
+                shards.append(put_shard(store, folder, rows_of, form, len(shards)))
+    made = Manifest(schema=form, shards=Shards.of(shards), statistics=deal.counts.statistics(), encoding="arrow")
+    return put_dataset(store, made, since=since)
+
+
+@contextmanager
+def on_the_way(scratch: Path, needed: str) -> Generator[Path]:
+    """Give a folder in `scratch` for rows and shards on their way to a store; nothing is left of it.
+
+    Args:
+        scratch: Where it is made.
+        needed: How much room that takes, for people.
+
+    Raises:
+        StoreError: If something cannot be written there.
+    """
     try:
         folder = ScratchFolder(scratch)
         try:
-            deal = Deal(folder.path, schema, permutation, rows_per_file=shards_per_file * shard_rows)
-            for batch in _batches(source):
-                rows_read = _decoded(batch, schema)
-                deal.add(rows_read if fill_null is None else filled(rows_read, fill_null, keep=keep))
-            form = packed_schema(schema, keep=keep, holed=deal.counts.holed)
-            for table in deal.in_order():
-                for start in range(0, max(table.num_rows, 1), shard_rows):
-                    rows_of = in_one(table.slice(start, shard_rows))
-                    shards.append(put_shard(store, folder.path, rows_of, form, len(shards)))
+            yield folder.path
         finally:
             folder.remove()
     except OSError as error:
         raise StoreError(
-            f"cannot write {error.filename or scratch}: {error.strerror or error}; make room there, as much "
-            "as the dataset takes, or choose another folder (PENSTOCK_SCRATCH)"
+            f"cannot write {error.filename or scratch}: {error.strerror or error}; make room there, {needed}, or "
+            "choose another folder (PENSTOCK_SCRATCH)"
         ) from error
-    made = Manifest(schema=form, shards=Shards.of(shards), statistics=deal.counts.statistics(), encoding="arrow")
-    return put_dataset(store, made, since=since)
 
 
 def shard_rows_of(row_bytes: float, shard_bytes: int = SHARD_BYTES) -> int:

@@ -13,7 +13,7 @@ from typing import TextIO, TypeAlias, TypeVar
 
 from resources.errors import LoaderError
 from resources.loader.stats import LoaderStats
-from resources.loader.wording import count
+from resources.wording import count
 
 Progress: TypeAlias = bool | TextIO
 EVERY_S = 0.25

@@ -14,18 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resources.errors import StoreError
 from resources.loader.bijection import Bijection
 from resources.loader.columns import fixed
 from resources.loader.counts import Counts
-from resources.loader.pack import SHARD_BYTES, put_shard, shard_rows_of
+from resources.loader.pack import SHARD_BYTES, on_the_way, put_shard, shard_rows_of
 from resources.loader.packing import FLOATS, packed_schema
 from resources.loader.picking import integers
 from resources.loader.shards import in_one
 from resources.storage.datasets import arrow_table, put_dataset, read_frame
 from resources.storage.garbage.guard import deletions
 from resources.storage.manifest import Manifest, Shards, read_manifest
-from resources.storage.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,20 +73,11 @@ def write_shuffled(
     shard_rows = shard_rows_of(_row_bytes(rows), shard_bytes)
     order = np.empty(rows.num_rows, np.int64)
     order[_places(rows.num_rows)] = np.arange(rows.num_rows)
-    try:
-        folder = ScratchFolder(scratch)
-        try:
-            shards = [
-                put_shard(store, folder.path, rows.take(integers(order[start : start + shard_rows])), form, number)
-                for number, start in enumerate(range(0, max(rows.num_rows, 1), shard_rows))
-            ]
-        finally:
-            folder.remove()
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {error.filename or scratch}: {error.strerror or error}; make room there, about "
-            f"{shard_bytes:,} bytes, or choose another folder (PENSTOCK_SCRATCH)"
-        ) from error
+    with on_the_way(scratch, f"about {shard_bytes:,} bytes") as folder:
+        shards = [
+            put_shard(store, folder, rows.take(integers(order[start : start + shard_rows])), form, number)
+            for number, start in enumerate(range(0, max(rows.num_rows, 1), shard_rows))
+        ]
     made = Manifest(schema=form, shards=Shards.of(shards), statistics=counts.statistics(), encoding="arrow")
     return replace(put_dataset(store, made, since=since), partitions=tuple(partitions), profile_digest=profile_digest)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from resources.loader.columns import Fixed, Matrix
 from resources.loader.mapping import PAGE, Reserved
+from resources.storage.buffers import whole_pages
 
 
 class Space:
@@ -35,7 +36,7 @@ class Space:
         self._width = layout.row_bytes
         self._step = gcd(PAGE, self._width)
         steps = self._width // self._step  # pages after which an address has the same remainder again
-        sizes = [_pages(count * self._width) + (steps + 2) * PAGE for count in rows]
+        sizes = [whole_pages(count * self._width) + (steps + 2) * PAGE for count in rows]
         starts = np.cumsum([0, *sizes])
         self._starts: list[int] = starts.tolist()
         self._size = int(starts[-1])
@@ -80,7 +81,7 @@ class Space:
         start = self._starts[shard]
         while (start + within - self._rest) % self._width:
             start += PAGE
-        self._reserved.put(start, path, offset - within, _pages(within + rows * self._width))
+        self._reserved.put(start, path, offset - within, whole_pages(within + rows * self._width))
         return (start + within - self._rest) // self._width
 
     def _matrix(self, rest: int) -> Matrix:
@@ -89,8 +90,3 @@ class Space:
         # Lest the addresses be given back while somebody reads there.
         memory.reserved = self._reserved  # pyright: ignore[reportAttributeAccessIssue]
         return np.frombuffer(memoryview(memory), self._layout.dtype).reshape(count, *self._layout.shape)
-
-
-def _pages(size_bytes: int) -> int:
-    """Return the bytes of the whole pages that hold so many."""
-    return -(-size_bytes // PAGE) * PAGE

@@ -13,6 +13,11 @@ PAGE = mmap.PAGESIZE
 _STEP = 4 * 2**20
 
 
+def whole_pages(size_bytes: int) -> int:
+    """Return the bytes of the whole pages that hold so many."""
+    return -(-size_bytes // PAGE) * PAGE
+
+
 class Buffer:
     """Page-aligned memory.
 

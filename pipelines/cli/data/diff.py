@@ -45,7 +45,8 @@ def diff(
 
 
 def _tell(digests: tuple[str, str], found: "Difference") -> None:
-    from pipelines.cli.console import print_pairs, print_table, size
+    from pipelines.cli.console import print_pairs, print_table
+    from resources.wording import size
 
     if digests[0] == digests[1]:
         print(f"both are version {digests[0]}")

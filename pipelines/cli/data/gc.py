@@ -113,7 +113,8 @@ _KEPT = {
 
 
 def _print(told: dict[str, Any], explained: "Explained") -> None:  # Any: JSON values
-    from pipelines.cli.console import print_table, short, size
+    from pipelines.cli.console import print_table, short
+    from resources.wording import size
 
     rows = [(_KEPT[item.kind], f"{item.versions:,}", size(item.size_bytes)) for item in explained.kept]
     print_table(("kept because", "versions", "size"), rows, right=("versions", "size"))

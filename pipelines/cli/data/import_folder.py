@@ -18,7 +18,7 @@ def import_folder(
     """
     from dataclasses import asdict
 
-    from pipelines.cli.console import print_json, size
+    from pipelines.cli.console import print_json
     from pipelines.cli.opened import workspace
     from pipelines.cli.stored_as import GivenName
     from resources.refs import FolderRef
@@ -26,6 +26,7 @@ def import_folder(
     from resources.storage.layered import holder
     from resources.storage.objects import object_key
     from resources.storage.packing import put_folder
+    from resources.wording import size
 
     opened = workspace()
     given = GivenName.parse(name)

@@ -61,7 +61,8 @@ def _assets(opened: "Workspace", names: "list[RefName]", *, as_json: bool) -> No
 def _versions(opened: "Workspace", names: "list[RefName]", *, as_json: bool) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from pipelines.cli.console import print_json, print_table, short, size
+    from pipelines.cli.console import print_json, print_table, short
+    from resources.wording import size
 
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda name: _row(opened, name), names))

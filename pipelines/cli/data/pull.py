@@ -25,7 +25,7 @@ def pull(
     In a DVC repository its cache is filled too, so that `dvc pull` has nothing left to do. An imported folder is
     unpacked, but where its .dvc file says that DVC has its archives, there they are put.
     """
-    from pipelines.cli.console import print_json, size
+    from pipelines.cli.console import print_json
     from pipelines.cli.data.export import file_name
     from pipelines.cli.naming import named
     from pipelines.cli.opened import workspace
@@ -33,6 +33,7 @@ def pull(
     from resources.storage.dvc.repository import cache_of, repository_of
     from resources.storage.pull import pull as fetch
     from resources.storage.versions import version
+    from resources.wording import size
 
     opened = workspace()
     if name.endswith(".dvc"):

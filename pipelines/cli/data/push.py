@@ -53,7 +53,8 @@ _BESIDE = ("quarantine_digest", "report_digest", "profile_digest")
 
 
 def _tell(done: "Pushed", title: str, digest: str, target: "Store") -> None:
-    from pipelines.cli.console import short, size
+    from pipelines.cli.console import short
+    from resources.wording import size
 
     copied, there = len(done.copied), len(done.there)
     print(f"{title} in store {target.url} is {short(digest)} now.")

@@ -13,12 +13,13 @@ def recall(
 
     It stays for as long as the life cycle lets versions stay after their last use.
     """
-    from pipelines.cli.console import print_json, short, size
+    from pipelines.cli.console import print_json, short
     from pipelines.cli.opened import workspace
     from resources.errors import SettingsError
     from resources.storage.layered import own_layer
     from resources.storage.lifecycle.archive import recall_version
     from resources.storage.provenance import resolve
+    from resources.wording import size
     from resources.workspace import archive_of
 
     opened = workspace()

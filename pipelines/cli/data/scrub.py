@@ -57,7 +57,7 @@ def _positive(for_s: float | None) -> float | None:
 
 
 def _print(found: "Scrub") -> None:
-    from pipelines.cli.console import size
+    from resources.wording import size
 
     if found.busy:
         print("another process is scrubbing this cache: nothing was done")

@@ -17,9 +17,10 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show a version: rows, bytes, columns with their range, files, and how it came to be."""
-    from pipelines.cli.console import print_json, print_pairs, print_table, size
+    from pipelines.cli.console import print_json, print_pairs, print_table
     from pipelines.cli.naming import named
     from pipelines.cli.opened import workspace
+    from resources.wording import size
 
     opened = workspace()
     told = described(opened.store, named(opened, name).digest)

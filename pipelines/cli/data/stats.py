@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 def stats(as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False) -> None:
     """Tell what the host's cache holds and did, over all processes since it was made."""
-    from pipelines.cli.console import print_json, print_table, size
+    from pipelines.cli.console import print_json, print_table
     from resources.settings import load_settings
     from resources.storage.cache.cache import HostCache
     from resources.storage.cache.scrub import least_recently_verified
+    from resources.wording import size
 
     settings = load_settings()
     cache = HostCache(settings.cache, budget_bytes=settings.cache_bytes)
@@ -32,7 +33,8 @@ def stats(as_json: Annotated[bool, typer.Option("--json", help="Print the number
 
 
 def _rows(found: "CacheStats") -> list[tuple[str, str]]:
-    from pipelines.cli.console import seconds, size
+    from pipelines.cli.console import seconds
+    from resources.wording import size
 
     reads = found.hits + found.misses + found.waits
     return [

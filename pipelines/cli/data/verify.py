@@ -24,10 +24,11 @@ def verify(
 
     The store itself is read, past every cache. Exit codes: 0 whole; 1 something is missing or altered.
     """
-    from pipelines.cli.console import print_json, print_table, short, size
+    from pipelines.cli.console import print_json, print_table, short
     from pipelines.cli.guard import DONE, ERROR
     from pipelines.cli.opened import workspace
     from resources.storage import verify as verifying
+    from resources.wording import size
 
     opened = workspace()
     wanted = _wanted(opened, names or [])

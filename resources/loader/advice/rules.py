@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from resources.loader.advice.values import Advice, Facts, Measured
 from resources.loader.views import DECODED_BYTES
-from resources.loader.wording import count, size
+from resources.wording import count, size
 
 WORTH = 1.15
 """A measured gain below this is noise of a few seconds on a shared machine."""

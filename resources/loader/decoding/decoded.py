@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from resources.errors import LoaderError
-from resources.loader.columns import Fixed, validity
+from resources.loader.columns import Fixed, fixed_bytes, validity
 from resources.loader.decoding.decoder import Decoder, Outcome, decode_into
 from resources.loader.decoding.workers import Workers
 from resources.loader.feed import Feed, Ranges, where
@@ -53,8 +53,7 @@ class Decoded:
         self.waits = feed.waits
         self.schema = pa.schema([self._field(number, field) for number, field in enumerate(feed.schema)])
         self.layouts = tuple(self._layout(number, layout) for number, layout in enumerate(feed.layouts))
-        known = sum(layout.row_bytes for layout in self.layouts if layout is not None)
-        self.row_bytes = known + (feed.row_bytes if None in self.layouts else 0)
+        self.row_bytes = fixed_bytes(self.layouts) + (feed.row_bytes if None in self.layouts else 0)
         pure = {name: one for name, one in decoders.items() if one.pure_python}
         self._workers = Workers(pure, processes) if pure and processes else None
 

@@ -19,7 +19,7 @@ from resources.loader.foreign.decoders import Decoder
 from resources.loader.foreign.files import MOST_BYTES, check_codec, decompressed, inside, read
 from resources.loader.foreign.index import count_of, list_of, mapping_of, text_of
 from resources.loader.foreign.mds_encodings import decoder_of
-from resources.loader.foreign.offsets import columns_of, samples, words_at
+from resources.loader.foreign.offsets import WORD, columns_of, samples, words_at
 from resources.loader.foreign.selection import schema_of, selected
 from resources.loader.shards import FileShards, Opened
 
@@ -101,7 +101,7 @@ class MdsShard:
         widths = np.empty((self.rows, len(self.columns)), np.int64)
         widths[:, [not one for one in told]] = [column.width for column in self.columns if column.width is not None]
         widths[:, told] = words_at(whole, sum(told))
-        return columns_of(whole, widths, 4 * sum(told), [column.name for column in self.columns])
+        return columns_of(whole, widths, WORD * sum(told), [column.name for column in self.columns])
 
     @property
     def _file(self) -> MdsFile:

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from resources.loader.foreign.cells import Cells, damaged
+from resources.loader.foreign.cells import Cells, damaged, rows
 
 WORD = 4
 """Bytes of a number of the head: unsigned, little-endian."""
@@ -53,8 +53,6 @@ def words_at(cells: Cells, count: int, order: str = "<") -> NDArray[np.int64]:
     Raises:
         LoaderError: If one is too short.
     """
-    from resources.loader.foreign.cells import rows
-
     head = cells.part(0, WORD * count)
     if not count:
         return np.empty((len(cells.starts), 0), np.int64)

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Condition
 
 from resources.errors import StoreError
-from resources.storage.buffers import PAGE, Buffer
+from resources.storage.buffers import Buffer, whole_pages
 from resources.storage.cache.fetch import publish
 from resources.storage.cache.layout import Layout
 from resources.storage.cache.room import Room
@@ -139,7 +139,7 @@ def read_past_cache(descriptor: int, data: Buffer, size_bytes: int) -> bool:
         return False
     if _goes_direct(descriptor):
         with suppress(OSError):
-            if _read(descriptor, data.view[: _pages(size_bytes)], size_bytes):
+            if _read(descriptor, data.view[: whole_pages(size_bytes)], size_bytes):
                 return True
         _goes_direct(descriptor, on=False)
     return _read(descriptor, data.view[:size_bytes], size_bytes)
@@ -158,7 +158,7 @@ def _goes_direct(descriptor: int, *, on: bool = True) -> bool:
 
 def _written_direct(descriptor: int, data: Buffer, size_bytes: int) -> bool:
     try:
-        _write(descriptor, data.view[: _pages(size_bytes)])
+        _write(descriptor, data.view[: whole_pages(size_bytes)])
     except OSError as error:
         if error.errno in _REFUSED:
             return False
@@ -180,8 +180,3 @@ def _read(descriptor: int, data: memoryview, size_bytes: int) -> bool:
             return False
         start += count
     return True
-
-
-def _pages(size_bytes: int) -> int:
-    """Return the bytes of the whole pages that hold so many."""
-    return -(-size_bytes // PAGE) * PAGE

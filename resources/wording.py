@@ -1,4 +1,4 @@
-"""Owns the wording of amounts in what the loader tells people."""
+"""Owns the wording of amounts in what people are told: bytes, and numbers of three digits."""
 
 
 def size(value: float) -> str:
