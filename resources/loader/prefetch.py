@@ -3,6 +3,7 @@
 What the readers need now comes first, then what follows. It knows neither stores nor how a shard is opened.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from threading import Lock
@@ -59,6 +60,8 @@ class Prefetch:
         self._together = together
         self._lock = Lock()
         self._readers: list[tuple[int, int]] = []
+        self._latest = deque[tuple[int, int]]()
+        self._most_readers = 1
         self._todo: list[int] = []
         self._needed: frozenset[int] = frozenset()
         self._wanted_now: frozenset[int] = frozenset()
@@ -73,7 +76,7 @@ class Prefetch:
             wanted = self._wanted(*min(self._readers))
             self._needed = frozenset(wanted[: self._together])
             self._wanted_now = frozenset(wanted)
-            self._opened.retain(wanted)
+            self._opened.retain(self._wanted_now.union(self._wanted(*self._oldest(epoch, position))))
             self._todo = [shard for shard in wanted if shard not in self._failed and not self._opened.has(shard)]
             begun = self._begun()
         self._begin(begun)
@@ -82,6 +85,14 @@ class Prefetch:
         finally:
             with self._lock:
                 self._readers.remove((epoch, position))
+
+    def _oldest(self, epoch: int, position: int) -> tuple[int, int]:
+        """Return the first of the latest positions: a thread may have been given one that follows, and be late."""
+        self._latest.append((epoch, position))
+        self._most_readers = max(self._most_readers, len(self._readers))
+        while len(self._latest) > self._most_readers + 2:
+            self._latest.popleft()
+        return min(self._latest)
 
     def _wanted(self, epoch: int, position: int) -> list[int]:
         wanted, ahead_bytes = list[int](), 0
