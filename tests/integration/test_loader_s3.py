@@ -110,7 +110,7 @@ def test_copies_that_are_read_again_and_again_come_to_the_page_cache(packed: str
     loader = Loader(packed, 500, store=store, order="run")
     first = sorted(ids(loader))
     behind().flush()
-    for _ in range(3):
+    for _ in range(6):  # the last shards of an epoch are still in memory when the next one begins
         assert sorted(ids(loader)) == first
     copies = list((tmp_path / "cache" / "objects").rglob("*/*"))
     assert len(copies) == len(read_manifest(store, packed).shards)
