@@ -4,7 +4,7 @@ Its policy forbids a browser to ask the network for anything, whatever a value i
 """
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -115,7 +115,12 @@ def _pretty(entry: Entry) -> str:
 
 
 def _markdown(entry: Entry) -> str:
-    return _renderer().render(str(entry.value))
+    return _rendered(str(entry.value))
+
+
+@lru_cache(maxsize=128)  # each stage of a partition writes the page anew, mostly of what it held before
+def _rendered(text: str) -> str:
+    return _renderer().render(text)
 
 
 @cache

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from quality.report import Report, Section, in_order
 from quality.report_page import page
 from resources.errors import ObjectMissing, StoreError
+from resources.storage.garbage.roots import read_all
 from resources.storage.store import Store
 from resources.storage.values import read_verified, seal, unseal
 from resources.workspace import Workspace
@@ -32,10 +33,8 @@ def report_of(store: Store, registry: str, pipeline: str, partition: str | None)
     Raises:
         ObjectMissing: If none did.
     """
-    sections: list[Section] = []
-    for key in store.list(_folder(registry, pipeline, partition)):
-        with suppress(ValueError, KeyError, TypeError, ObjectMissing):
-            sections.append(read_verified(store, key, lambda data: Section.from_json(unseal(data))))
+    keys = store.list(_folder(registry, pipeline, partition))
+    sections = [section for _, section in read_all(store, keys, _read) if section is not None]
     if not sections:
         where = f" partition {partition}" if partition else ""
         raise ObjectMissing(
@@ -43,6 +42,12 @@ def report_of(store: Store, registry: str, pipeline: str, partition: str | None)
             f"penstock run {pipeline}{f' --partition {partition}' if partition else ''}"
         )
     return Report(pipeline=pipeline, partition=partition or "", registry=registry, sections=in_order(sections, STAGES))
+
+
+def _read(store: Store, key: str) -> Section | None:
+    with suppress(ValueError, KeyError, TypeError):
+        return read_verified(store, key, lambda data: Section.from_json(unseal(data)))
+    return None
 
 
 def page_path(workspace: Workspace, pipeline: str, partition: str | None) -> Path:
