@@ -11,6 +11,7 @@ from assets.ingest import Ingest
 from assets.metadata import drift_table, finding_metadata, gate_metadata, quarantine_metadata, suite_metadata
 from assets.partitions import Window
 from assets.preprocess import RESERVED, Features
+from assets.report import reported_checks
 from assets.stage import Stage, partition_of, plain_failures
 from quality.verdicts import Finding
 from resources.canonical import digest_value, parse_json
@@ -57,8 +58,8 @@ def raw_checks(stage: Stage, spec: Ingest) -> dg.AssetChecksDefinition:
                 "volume": lambda: _volume(stage, opened, spec, ref, partition),
                 "freshness": lambda: _freshness(stage, spec, report, partition),
             }
-            for name in _selected(context, names):
-                yield makers[name]()
+            made = (makers[name]() for name in _selected(context, names))
+            yield from reported_checks(stage, opened, context, ref.digest, made)
 
     return check_raw
 
@@ -80,7 +81,8 @@ def features_checks(stage: Stage, spec: Features, window: Window | None) -> dg.A
         with plain_failures():
             opened, partition = workspace.open(), partition_of(context)
             reference = _reference(opened, stage, window, partition)
-            yield _drift(stage, opened, spec, ref, reference)
+            made = [_drift(stage, opened, spec, ref, reference)]
+            yield from reported_checks(stage, opened, context, ref.digest, made)
 
     return check_features
 
@@ -95,10 +97,11 @@ def gate_check(stage: Stage) -> dg.AssetChecksDefinition:
     )
     def check_gate(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, report: GateReport) -> Results:
         with plain_failures():
-            workspace.open().keyring.verify("report", report.digest, report.signature, report.key_id)
+            opened = workspace.open()
+            opened.keyring.verify("report", report.digest, report.signature, report.key_id)
             severity = dg.AssetCheckSeverity.WARN if report.verdict == "warn" else dg.AssetCheckSeverity.ERROR
             context.log.info("gate: %s", report.headline)
-            yield dg.AssetCheckResult(
+            judged = dg.AssetCheckResult(
                 check_name="gate",
                 asset_key=stage.key,
                 passed=report.verdict == "pass",
@@ -106,6 +109,7 @@ def gate_check(stage: Stage) -> dg.AssetChecksDefinition:
                 description=report.headline,
                 metadata=gate_metadata(report),
             )
+            yield from reported_checks(stage, opened, context, report.digest, [judged])
 
     return check_gate
 

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.metadata import deployment_metadata
+from assets.report import reported
 from assets.stage import Stage, plain_failures
 from quality.gate import Gate
 from resources.promotion import promote
@@ -29,10 +30,11 @@ def deployment_asset(stage: Stage, gate: Gate) -> dg.AssetsDefinition:
             opened = workspace.open()
             promotion = promote(opened, report, model, pipeline=stage.pipeline, gate=declared)
             context.log.info("%s: %s", promotion.action, promotion.reason)
+            shown = deployment_metadata(promotion, report, opened.registry(report.pipeline).entries())
             return dg.MaterializeResult(
                 value=promotion.champion,
                 data_version=dg.DataVersion(promotion.champion.digest),
-                metadata=deployment_metadata(promotion, report, opened.registry(report.pipeline).entries()),
+                metadata=reported(stage, opened, context, promotion.champion.digest, shown),
             )
 
     return deployment

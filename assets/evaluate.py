@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from assets.metadata import evaluation_metadata
 from assets.preprocess import Features, parents, raw_inputs
+from assets.report import reported
 from assets.stage import Stage, Work, forced, partition_of, plain_failures
 from quality.gate import Gate
 from quality.metrics import METRICS, metric_named
@@ -134,13 +135,12 @@ def evaluation_asset(
                 force=forced(context),
             )
             done = work.perform(GateReport, lambda: (judge_challenger(opened, rules, case), {}))
+            earlier = earlier_reports(opened, stage, partition)
+            shown = {**evaluation_metadata(done.ref, earlier, reused=done.reused), **done.cache}
             return dg.MaterializeResult(
                 value=done.ref,
                 data_version=dg.DataVersion(done.ref.digest),
-                metadata={
-                    **evaluation_metadata(done.ref, earlier_reports(opened, stage, partition), reused=done.reused),
-                    **done.cache,
-                },
+                metadata=reported(stage, opened, context, done.ref.digest, shown),
             )
 
     return evaluation

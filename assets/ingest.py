@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field, model_validator
 
 from assets.metadata import dataset_metadata, raw_metadata
+from assets.report import reported
 from assets.stage import Stage, partition_of, plain_failures, provenance
 from quality.contract import Contract
 from quality.expectations import check_suite
@@ -70,10 +71,11 @@ def raw_asset(stage: Stage, spec: Ingest) -> dg.AssetsDefinition:
             )
             source = Parent(kind="source", name=done.report.source_url, digest=done.report.source_digest)
             record(opened.store, provenance(stage, done.ref, [source], partition=partition, run_id=context.run_id))
+            shown = {**dataset_metadata(opened.store, done.ref, _meanings(spec)), **raw_metadata(done)}
             return dg.MaterializeResult(
                 value=done.ref,
                 data_version=dg.DataVersion(done.ref.digest),
-                metadata={**dataset_metadata(opened.store, done.ref, _meanings(spec)), **raw_metadata(done)},
+                metadata=reported(stage, opened, context, done.ref.digest, shown),
             )
 
     return raw

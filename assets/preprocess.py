@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from assets.metadata import dataset_metadata, feature_metadata
 from assets.partitions import lookback
+from assets.report import reported
 from assets.stage import Stage, Work, forced, partition_of, plain_failures
 from resources.declaration import Declaration
 from resources.errors import DeclarationError
@@ -100,14 +101,15 @@ def features_asset(stage: Stage, spec: Features, *, event_time: str | None) -> d
             done = work.perform(
                 DatasetRef, lambda: (preprocess(opened, recipe, in_order(raw), partition=partition), {})
             )
+            shown = {
+                **dataset_metadata(opened.store, done.ref, spec.columns | {"label": spec.label}),
+                **feature_metadata(spec.columns, stage, reused=done.reused),
+                **done.cache,
+            }
             return dg.MaterializeResult(
                 value=done.ref,
                 data_version=dg.DataVersion(done.ref.digest),
-                metadata={
-                    **dataset_metadata(opened.store, done.ref, spec.columns | {"label": spec.label}),
-                    **feature_metadata(spec.columns, stage, reused=done.reused),
-                    **done.cache,
-                },
+                metadata=reported(stage, opened, context, done.ref.digest, shown),
             )
 
     return features

@@ -10,6 +10,7 @@ from assets.loading import loading_metadata
 from assets.metadata import model_metadata
 from assets.partitions import Window
 from assets.preprocess import Features, parents
+from assets.report import reported
 from assets.stage import Stage, Work, forced, partition_of, plain_failures
 from resources.declaration import Declaration
 from resources.refs import DatasetRef, ModelRef
@@ -81,14 +82,15 @@ def model_asset(stage: Stage, spec: Train, *, recipe: TrainingRecipe) -> dg.Asse
                 force=forced(context),
             )
             done = work.perform(ModelRef, lambda: train(opened, recipe, window))
+            shown = {
+                **model_metadata(opened, done, window),
+                **loading_metadata(done.facts.get("loading", {})),
+                **done.cache,
+            }
             yield dg.MaterializeResult(
                 value=done.ref,
                 data_version=dg.DataVersion(done.ref.digest),
-                metadata={
-                    **model_metadata(opened, done, window),
-                    **loading_metadata(done.facts.get("loading", {})),
-                    **done.cache,
-                },
+                metadata=reported(stage, opened, context, done.ref.digest, shown),
             )
 
     return model

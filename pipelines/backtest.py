@@ -12,6 +12,7 @@ from pipelines.running import Outcome
 from pipelines.summary import Ingested, Judged, Summary
 from resources.errors import SettingsError
 from resources.refs import digests_of
+from resources.reports import FOLDER as REPORTS
 from resources.storage.refs import listed, load
 from resources.workspace import Workspace
 
@@ -104,6 +105,8 @@ def clear(workspace: Workspace, pipeline: str) -> None:
     name = workspace.registry_name
     if not name.startswith(PREFIX):
         raise SettingsError(f"registry {name!r} is no backtest's: only those named {PREFIX}... may be emptied")
+    for key in workspace.store.list(f"{REPORTS}/{name}/{pipeline}"):
+        workspace.store.delete(key)
     for folder in (f"refs/{name}/{pipeline}", f"registry/{name}/{pipeline}"):
         # The newest entry first: a log that was cut off in the middle of this is still a whole log.
         for key in reversed(workspace.store.list(folder)):

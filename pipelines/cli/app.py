@@ -32,6 +32,7 @@ from pipelines.cli.models import models
 from pipelines.cli.new import new
 from pipelines.cli.pack import pack
 from pipelines.cli.predict import predict
+from pipelines.cli.report import report
 from pipelines.cli.reproduce import reproduce
 from pipelines.cli.rollback import rollback
 from pipelines.cli.run import run
@@ -54,6 +55,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "list": list_pipelines,
     "show": show,
     "new": new,
+    "report": report,
     "models": models,
     "rollback": rollback,
     "predict": predict,

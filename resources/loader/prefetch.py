@@ -19,13 +19,15 @@ MOST_AHEAD = 256
 IN_FLIGHT_BYTES = 256 * 2**20
 """Bytes of shards that are being fetched from which on no other begins."""
 MOST_IN_FLIGHT = 16
+_LATE = 3
+"""Positions beyond one a thread that are given out before the first of them is waited for."""
 
 
 class Open(Protocol):
     """Holds shards that are open."""
 
-    def open(self, shard: int) -> None:
-        """Open a shard, unless it is open, or another thread is about it."""
+    def open(self, shard: int, is_wanted: Callable[[], bool]) -> None:
+        """Open a shard, unless it is open, or another thread is about it, or it is wanted no longer."""
         ...
 
     def has(self, shard: int) -> bool:
@@ -90,7 +92,7 @@ class Prefetch:
         """Return the first of the latest positions: a thread may have been given one that follows, and be late."""
         self._latest.append((epoch, position))
         self._most_readers = max(self._most_readers, len(self._readers))
-        while len(self._latest) > self._most_readers + 2:
+        while len(self._latest) > self._most_readers + _LATE:
             self._latest.popleft()
         return min(self._latest)
 
@@ -128,8 +130,7 @@ class Prefetch:
     def _open(self, shard: int) -> None:
         failed = True
         try:
-            if shard in self._wanted_now:  # or its reader was quicker, and has left it by now
-                self._opened.open(shard)
+            self._opened.open(shard, lambda: shard in self._wanted_now)  # or its reader was quicker, and has left it
             failed = False
         except PenstockError:  # told by who reads it
             pass

@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
@@ -96,22 +96,24 @@ class Views:
             LoaderError: If it is not what it was said to be.
         """
         while True:
-            columns, other = self._open_or_other(shard)
+            columns, other = self._open_or_other(shard, lambda: True)
             if columns is not None:
                 return columns
             if other is not None:
                 other.result()  # if it failed, this thread tells why
 
-    def open(self, shard: int) -> None:
-        """Open a shard before its turn, unless it is open, or another thread is about it.
+    def open(self, shard: int, is_wanted: Callable[[], bool]) -> None:
+        """Open a shard before its turn, unless it is open, or another thread is about it, or it is wanted no longer.
 
         Raises:
             PenstockError: If that fails.
         """
-        self._open_or_other(shard)
+        self._open_or_other(shard, is_wanted)
 
-    def _open_or_other(self, shard: int) -> "tuple[list[Rows] | None, Future[None] | None]":
-        """Return the columns of a shard, or what another thread tells that it has opened it."""
+    def _open_or_other(
+        self, shard: int, is_wanted: Callable[[], bool]
+    ) -> "tuple[list[Rows] | None, Future[None] | None]":
+        """Return the columns of a shard, or what another thread tells that it has opened it; neither if not wanted."""
         with self._lock:
             if self._process_id != os.getpid():  # a fork has none of the threads that were opening shards
                 self._process_id, self._opening = os.getpid(), {}
@@ -121,6 +123,8 @@ class Views:
                 return found.columns, None
             if other is not None:
                 return None, other
+            if not is_wanted():  # asked here, so that none is opened again that was let go of meanwhile
+                return None, None
             mine = self._opening[shard] = Future[None]()
         try:
             made = self._losses.opened(shard, self._shards[shard], lambda: self._opened(self._shards[shard]))

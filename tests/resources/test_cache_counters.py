@@ -3,11 +3,14 @@
 import multiprocessing
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from resources.settings import PROJECT_ROOT
+from resources.storage.cache import counters
 from resources.storage.cache.cache import HostCache
 from resources.storage.cache.counters import Counters, host_counts, process_stats
 from resources.storage.cache.stats import CacheStats, cache_metadata, stats_of
@@ -124,3 +127,19 @@ def test_hits_misses_and_bytes_of_all_caches_on_a_folder_are_added_up(tmp_path):
 
 def test_a_cache_that_was_never_used_has_counted_nothing(tmp_path):
     assert HostCache(tmp_path / "none").host_stats() == CacheStats()
+
+
+def test_threads_that_count_first_at_once_begin_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    begun = counters._begun
+
+    def slowly(folder: Path) -> int:
+        descriptor = begun(folder)
+        time.sleep(0.05)
+        return descriptor
+
+    monkeypatch.setattr(counters, "_begun", slowly)
+    mine = Counters(tmp_path / "counters")
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(8):
+            pool.submit(mine.add, fetched_bytes=100)
+    assert host_counts(tmp_path / "counters")["fetched_bytes"] == 800

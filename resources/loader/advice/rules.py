@@ -192,8 +192,12 @@ def _disk(facts: Facts, measured: Measured) -> Iterator[Advice]:
 
 
 def _shards(facts: Facts) -> str:
-    names = {"parquet": "Parquet, {:,} row groups", "packed": "packed, {:,} shards", "mds": "MDS, {:,} shards"}
-    names |= {"litdata": "LitData, {:,} chunks"}
-    told = names.get(facts.kind, f"{facts.kind.capitalize()}, {{:,}} batches").format(facts.shards)
+    names = {"parquet": ("Parquet", "row groups"), "packed": ("packed", "shards"), "mds": ("MDS", "shards")}
+    names |= {"litdata": ("LitData", "chunks")}
+    kind, parts = names.get(facts.kind, (facts.kind.capitalize(), "batches"))
+    told = f"{kind}, {facts.shards:,} {_ONE[parts] if facts.shards == 1 else parts}"
     codec = f", {'/'.join(facts.codecs)}" if facts.codecs else ""
     return f"{told} of {facts.shard_rows:,} rows{codec}"
+
+
+_ONE = {"row groups": "row group", "shards": "shard", "chunks": "chunk", "batches": "batch"}

@@ -67,11 +67,12 @@ class Counters:
         self._counts = _Counts()
         self._descriptor = -1
         self._unwritten = 0
+        self._writing = Lock()
 
     def add(self, **more: float) -> None:
         """Count more of what `CacheStats` names."""
         self._add(more)
-        with suppress(OSError, StoreError):
+        with self._writing, suppress(OSError, StoreError):  # two files of one process would be added up
             if self._descriptor < 0:
                 self._descriptor = _begun(self._folder)
             self._unwritten = 0
@@ -103,6 +104,7 @@ class Counters:
     def _add(self, more: Mapping[str, float]) -> None:
         if self._counts.process_id != os.getpid():  # the file is that of the parent
             self._unwritten = 0
+            self._writing = Lock()
             self._close()
         self._counts.add(more)
         _PROCESS.add(more)

@@ -1,0 +1,78 @@
+"""`penstock report`: what the stages and checks of one partition said, as one page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from quality.report import Report
+    from resources.workspace import Workspace
+
+
+def report(
+    pipeline: Annotated[str, typer.Argument(help="Name of the pipeline; see `penstock list`.")],
+    partition: Annotated[
+        str | None, typer.Argument(help="Key of the partition; by default the newest that was run.")
+    ] = None,
+    *,
+    registry: Annotated[
+        str | None, typer.Option("--registry", metavar="NAME", help="Another registry, such as that of a backtest.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write the page there.")] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and write no page.")] = False,
+) -> None:
+    """Write the report of a partition: verdicts, pictures and numbers of all its stages, as one page.
+
+    The page loads nothing from anywhere, so it can be sent and kept. Each run writes it too, below .penstock/reports.
+    """
+    from pipelines.cli.opened import workspace
+
+    opened = workspace(registry)
+    found = _report(opened, pipeline, partition)
+    if as_json:
+        from pipelines.cli.console import print_json
+
+        print_json(found.to_json())
+        return
+    path = _written(opened, found, to)
+    _tell(found, path)
+    if show:
+        import webbrowser
+
+        webbrowser.open(path.as_uri())
+
+
+def _report(opened: "Workspace", pipeline: str, partition: str | None) -> "Report":
+    from pipelines.summary import check_known, check_partitions
+    from resources.reports import report_of
+    from resources.storage import refs
+
+    check_known(opened, pipeline)
+    made = refs.partitions(opened.store, opened.registry_name, (pipeline, "raw"))
+    if partition is not None:
+        check_partitions(opened, pipeline, [partition])
+    elif made:
+        partition = made[-1]
+    return report_of(opened.store, opened.registry_name, pipeline, partition)
+
+
+def _written(opened: "Workspace", found: "Report", to: Path | None) -> Path:
+    from resources.reports import page_path, write_page
+
+    path = to.resolve() if to else page_path(opened, found.pipeline, found.partition or None)
+    write_page(path, found)
+    return path
+
+
+def _tell(found: "Report", path: Path) -> None:
+    from pipelines.cli.console import print_table
+
+    rows = [
+        (item.stage, item.check, f"{item.verdict}{' (earlier data)' if found.is_outdated(item) else ''}", item.reason)
+        for item in found.checks
+    ]
+    title = " ".join(part for part in (found.pipeline, found.partition) if part)
+    print_table(("stage", "check", "verdict", "why"), rows, title=f"{title}: {found.verdict}")
+    print(f"Page: {path}")
