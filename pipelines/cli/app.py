@@ -37,6 +37,7 @@ from pipelines.cli.reproduce import reproduce
 from pipelines.cli.rollback import rollback
 from pipelines.cli.run import run
 from pipelines.cli.show import show
+from pipelines.cli.suggest import suggest
 from pipelines.cli.summary import summary
 from pipelines.cli.verify import verify
 
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "list": list_pipelines,
     "show": show,
     "new": new,
+    "suggest": suggest,
     "report": report,
     "models": models,
     "rollback": rollback,
