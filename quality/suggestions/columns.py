@@ -144,7 +144,7 @@ def _rarest(parts: Parts) -> int:
 def _not_negative(name: str, parts: Parts) -> Iterator[Rule]:
     if parts[0].kind != "number" or not _never_negative(parts) or closed_list(parts) is not None:
         return
-    rows, smallest = sum(part.count for part in parts), min(part.minimum for part in parts if part.count)
+    rows, smallest = sum(part.count for part in parts), min(_lows(parts))
     yield Rule(
         column=name,
         type="expect_column_values_to_be_between",
@@ -190,8 +190,12 @@ def _ends(parts: Parts, low: float, high: float) -> tuple[float, float]:
 
 
 def _never_negative(parts: Parts) -> bool:
-    lows = [part.minimum for part in parts if isinstance(part.minimum, int | float)]
+    lows = _lows(parts)
     return bool(lows) and min(lows) >= 0 and sum(part.count for part in parts) >= LEAST_ROWS
+
+
+def _lows(parts: Parts) -> list[int | float]:
+    return [part.minimum for part in parts if isinstance(part.minimum, int | float)]
 
 
 def _varies(parts: Parts) -> bool:
