@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from resources.errors import LoaderError, StoreError
 from resources.loader.bijection import Bijection
+from resources.loader.counts import Counts
 from resources.loader.deal import Deal
 from resources.loader.fill import filled
 from resources.loader.order import words_of
@@ -22,6 +23,8 @@ from resources.loader.shards import in_one
 from resources.loader.sources import Dataset, Source, source_of
 from resources.names import unknown_name
 from resources.refs import DatasetRef
+from resources.storage.compressed import Codec, compress
+from resources.storage.content import describe_file
 from resources.storage.datasets import put_dataset
 from resources.storage.files import put_file
 from resources.storage.garbage.guard import deletions
@@ -47,6 +50,7 @@ def pack(
     seed: int = 0,
     shard_bytes: int = SHARD_BYTES,
     fill_null: float | None = None,
+    codec: Codec | None = None,
 ) -> DatasetRef:
     """Store a dataset anew as shards for the loader, in a random order, and return the reference to it.
 
@@ -61,9 +65,11 @@ def pack(
         shard_bytes: Bytes of a shard, about.
         fill_null: What takes the place of nulls in columns of numbers, such as NaN, so that these are packed, too;
             None leaves nulls as they are.
+        codec: What the shards are compressed by where they lie; None means not at all.
 
     Raises:
-        LoaderError: If the dataset cannot be read, has no column named in `keep`, or `fill_null` does not fit one.
+        LoaderError: If the dataset cannot be read, has no column named in `keep`, `fill_null` does not fit one, or
+            there is no such codec.
         StoreError: If scratch or store cannot be written.
     """
     source = source_of(dataset, store)
@@ -86,9 +92,8 @@ def pack(
         for table in deal.in_order():
             for start in range(0, max(table.num_rows, 1), shard_rows):
                 rows_of = in_one(table.slice(start, shard_rows))
-                shards.append(put_shard(store, folder, rows_of, form, len(shards)))
-    made = Manifest(schema=form, shards=Shards.of(shards), statistics=deal.counts.statistics(), encoding="arrow")
-    return put_dataset(store, made, since=since)
+                shards.append(put_shard(store, folder, rows_of, form, len(shards), codec=codec))
+    return put_shards(store, shards, form, deal.counts, codec=codec, since=since)
 
 
 @contextmanager
@@ -122,18 +127,45 @@ def shard_rows_of(row_bytes: float, shard_bytes: int = SHARD_BYTES) -> int:
     return max(rows // step, 1) * step
 
 
-def put_shard(store: Store, folder: Path, batch: pa.RecordBatch, form: pa.Schema, number: int) -> Shard:
-    """Store rows as one shard in the form of `form`, by way of a file in `folder`.
+def put_shard(
+    store: Store, folder: Path, batch: pa.RecordBatch, form: pa.Schema, number: int, *, codec: Codec | None
+) -> Shard:
+    """Store rows as one shard in the form of `form`, compressed or not, by way of a file in `folder`.
 
     Raises:
+        LoaderError: If it cannot be compressed.
         OSError: If the file cannot be written.
         StoreError: If the store cannot.
     """
     path = folder / f"shard-{number:05d}.arrow"
     write_shard(path, packed(batch, form))
-    shard = Shard(file=put_file(store, path), rows=batch.num_rows)
+    plain = None
+    if codec is not None:
+        plain, path = describe_file(path)[0], _compressed(path, codec)
+    shard = Shard(file=put_file(store, path), rows=batch.num_rows, plain=plain)
     path.unlink(missing_ok=True)
     return shard
+
+
+def _compressed(path: Path, codec: Codec) -> Path:
+    """Put a compressed shard in the place of a plain one, beside it, and return where."""
+    beside = path.with_suffix(f".{codec}")
+    try:
+        compress(path, beside, codec)
+    except ValueError as error:
+        raise LoaderError(f"{path.name} cannot be compressed by {codec} ({error}): leave out the codec") from None
+    path.unlink()
+    return beside
+
+
+def put_shards(
+    store: Store, shards: Sequence[Shard], form: pa.Schema, counts: Counts, *, codec: Codec | None, since: int
+) -> DatasetRef:
+    """Store the manifest of stored shards, as `put_dataset` does."""
+    made = Manifest(
+        schema=form, shards=Shards.of(shards), statistics=counts.statistics(), encoding="arrow", codec=codec
+    )
+    return put_dataset(store, made, since=since)
 
 
 def _batches(source: Source) -> Iterator[pa.RecordBatch]:

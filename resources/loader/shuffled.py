@@ -17,13 +17,14 @@ import pyarrow.compute as pc
 from resources.loader.bijection import Bijection
 from resources.loader.columns import fixed
 from resources.loader.counts import Counts
-from resources.loader.pack import SHARD_BYTES, on_the_way, put_shard, shard_rows_of
+from resources.loader.pack import SHARD_BYTES, on_the_way, put_shard, put_shards, shard_rows_of
 from resources.loader.packing import FLOATS, packed_schema
 from resources.loader.picking import integers
 from resources.loader.shards import in_one
-from resources.storage.datasets import arrow_table, put_dataset, read_frame
+from resources.storage.compressed import Codec
+from resources.storage.datasets import arrow_table, read_frame
 from resources.storage.garbage.guard import deletions
-from resources.storage.manifest import Manifest, Shards, read_manifest
+from resources.storage.manifest import read_manifest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,6 +48,7 @@ def write_shuffled(
     partitions: Sequence[str] = (),
     profile_digest: str | None = None,
     shard_bytes: int = SHARD_BYTES,
+    codec: Codec | None = None,
 ) -> "DatasetRef":
     """Store a frame as shards for the loader, in a random order, and return the reference to the dataset.
 
@@ -61,6 +63,7 @@ def write_shuffled(
         partitions: Partition keys of the reference.
         profile_digest: Profile of the reference.
         shard_bytes: Bytes of a shard, about.
+        codec: What the shards are compressed by where they lie; None means not at all.
 
     Raises:
         StoreError: If scratch or store cannot be written.
@@ -75,11 +78,11 @@ def write_shuffled(
     order[_places(rows.num_rows)] = np.arange(rows.num_rows)
     with on_the_way(scratch, f"about {shard_bytes:,} bytes") as folder:
         shards = [
-            put_shard(store, folder, rows.take(integers(order[start : start + shard_rows])), form, number)
+            put_shard(store, folder, rows.take(integers(order[start : start + shard_rows])), form, number, codec=codec)
             for number, start in enumerate(range(0, max(rows.num_rows, 1), shard_rows))
         ]
-    made = Manifest(schema=form, shards=Shards.of(shards), statistics=counts.statistics(), encoding="arrow")
-    return replace(put_dataset(store, made, since=since), partitions=tuple(partitions), profile_digest=profile_digest)
+    ref = put_shards(store, shards, form, counts, codec=codec, since=since)
+    return replace(ref, partitions=tuple(partitions), profile_digest=profile_digest)
 
 
 def read_in_order(store: "Store", digest: str, columns: Sequence[str] | None = None) -> "pl.DataFrame":

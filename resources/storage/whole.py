@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 
 from resources.errors import ObjectMissing, StoreError
 from resources.storage.buffers import Buffer, Buffers
@@ -15,6 +16,7 @@ from resources.storage.cache.cache import HostCache
 from resources.storage.cache.fetch import altered
 from resources.storage.cache.intake import behind, read_past_cache
 from resources.storage.content import CHUNK_BYTES, StoredFile, chunk_digest, root_of
+from resources.storage.expanding import expand_into
 from resources.storage.inflow import fetch_into
 from resources.storage.layered import LayeredStore
 from resources.storage.object_store import ObjectStore
@@ -28,14 +30,27 @@ _LOG = logging.getLogger(__name__)
 
 def remotes_of(store: Store) -> list[ObjectStore] | None:
     """Return the object stores that files of `store` are looked for in, in that order; None if it has other layers."""
+    layers = layers_of(store)
+    found = [layer for layer in layers if isinstance(layer, ObjectStore)]
+    return found if len(found) == len(layers) else None
+
+
+def layers_of(store: Store) -> list[Store]:
+    """Return the stores that files of `store` are looked for in, in that order."""
     layers = [store.own, store.base] if isinstance(store, LayeredStore) else [store]
-    plain = [layer.behind if isinstance(layer, ReadOnlyStore) else layer for layer in layers]
-    found = [layer for layer in plain if isinstance(layer, ObjectStore)]
-    return found if len(found) == len(plain) else None
+    return [layer.behind if isinstance(layer, ReadOnlyStore) else layer for layer in layers]
 
 
-def read_whole(remotes: list[ObjectStore], file: StoredFile, buffers: Buffers, *, keep: bool) -> Buffer:
-    """Return the verified bytes of `file` in memory of `buffers`.
+def read_whole(
+    remotes: list[ObjectStore],
+    file: StoredFile,
+    buffers: Buffers,
+    *,
+    keep: bool,
+    plain: StoredFile | None = None,
+    aside: Buffers | None = None,
+) -> Buffer:
+    """Return the verified bytes of `file`, or of the plain file that it stands for, in memory of `buffers`.
 
     Args:
         remotes: Where it may lie.
@@ -43,6 +58,8 @@ def read_whole(remotes: list[ObjectStore], file: StoredFile, buffers: Buffers, *
         buffers: Where the memory comes from.
         keep: Whether the host's cache shall have it afterwards, written by another thread; where that fails it is
             counted as `unkept`, told in the log, and nothing else.
+        plain: What a compressed shard stands for: that is returned, and kept.
+        aside: Where the memory for compressed bytes comes from.
 
     Raises:
         ObjectMissing: If no store has it.
@@ -52,7 +69,7 @@ def read_whole(remotes: list[ObjectStore], file: StoredFile, buffers: Buffers, *
     missing: ObjectMissing | None = None
     for remote in remotes:
         try:
-            return _read(remote, file, buffers.take(file.size_bytes), keep)
+            return _read(_Wanted(remote, file, plain or file, aside or Buffers()), buffers, keep)
         except ObjectMissing as error:
             missing = missing or error
     if missing is None:
@@ -60,21 +77,44 @@ def read_whole(remotes: list[ObjectStore], file: StoredFile, buffers: Buffers, *
     raise missing
 
 
-def _read(remote: ObjectStore, file: StoredFile, data: Buffer, keep: bool) -> Buffer:
-    cache = remote.cache
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A file to be read: what lies in the store, and what of it is read and kept, which may be the same."""
+
+    remote: ObjectStore
+    stored: StoredFile
+    file: StoredFile
+    aside: Buffers
+
+    @property
+    def name(self) -> str:
+        return self.remote.flow(self.stored).name
+
+    def bring(self, data: Buffer) -> None:
+        if self.stored is self.file:
+            _fetch(self.remote, self.stored, data)
+            return
+        packed = self.aside.take(self.stored.size_bytes)
+        _fetch(self.remote, self.stored, packed)
+        expand_into(self.name, packed, self.stored, data, self.file)
+
+
+def _read(wanted: _Wanted, buffers: Buffers, keep: bool) -> Buffer:
+    cache, file = wanted.remote.cache, wanted.file
+    data = buffers.take(file.size_bytes)
     if _read_copy(cache, file, data):
         return data
     place = None
     if keep:
         try:
-            place = cache.take_in(file.digest, remote.flow(file).name, file.size_bytes)
+            place = cache.take_in(file.digest, wanted.name, file.size_bytes)
         except StoreError as error:
             _not_kept(cache, error)
         else:
             if place is None and _read_copy(cache, file, data):  # another process was first
                 return data
     try:
-        _fetch(remote, file, data)
+        wanted.bring(data)
     except BaseException:
         if place is not None:
             place.leave()
