@@ -41,7 +41,7 @@ class Tier:
 
     def __init__(self, root: str, remotes: list[ObjectStore], shards: Sequence[StoredShard]) -> None:
         self.remotes = remotes
-        self.buffers, self.packed = Buffers(), Buffers()
+        self.buffers = Buffers()
         self._shards = shards
         self._size_bytes = sum(shard.size_bytes for shard in shards)
         self._reads = Counter[int]()
@@ -63,7 +63,6 @@ class Tier:
             self.buffers,
             keep=shard.opened.digest in self._kept,
             plain=shard.plain,
-            aside=self.packed,
         )
         return checked(shard, read_memory(shard.name, _bytes_of(data, shard.size_bytes), columns))
 

@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 from resources.loader.bijection import Bijection
 from resources.loader.columns import fixed
 from resources.loader.counts import Counts
-from resources.loader.pack import SHARD_BYTES, on_the_way, put_shard, put_shards, shard_rows_of
+from resources.loader.pack import SHARD_BYTES, on_the_way, shard_rows_of
 from resources.loader.packing import FLOATS, packed_schema
 from resources.loader.picking import integers
+from resources.loader.shard_writer import CodecChoice, ShardWriter
 from resources.loader.shards import in_one
-from resources.storage.compressed import Codec
 from resources.storage.datasets import arrow_table, read_frame
 from resources.storage.garbage.guard import deletions
 from resources.storage.manifest import read_manifest
@@ -48,7 +48,7 @@ def write_shuffled(
     partitions: Sequence[str] = (),
     profile_digest: str | None = None,
     shard_bytes: int = SHARD_BYTES,
-    codec: Codec | None = None,
+    codec: CodecChoice = None,
 ) -> "DatasetRef":
     """Store a frame as shards for the loader, in a random order, and return the reference to the dataset.
 
@@ -63,9 +63,10 @@ def write_shuffled(
         partitions: Partition keys of the reference.
         profile_digest: Profile of the reference.
         shard_bytes: Bytes of a shard, about.
-        codec: What the shards are compressed by where they lie; None means not at all.
+        codec: What the shards are compressed by; see `resources.loader.shard_writer`.
 
     Raises:
+        LoaderError: If there is no such codec.
         StoreError: If scratch or store cannot be written.
     """
     since = deletions(store)
@@ -77,11 +78,10 @@ def write_shuffled(
     order = np.empty(rows.num_rows, np.int64)
     order[_places(rows.num_rows)] = np.arange(rows.num_rows)
     with on_the_way(scratch, f"about {shard_bytes:,} bytes") as folder:
-        shards = [
-            put_shard(store, folder, rows.take(integers(order[start : start + shard_rows])), form, number, codec=codec)
-            for number, start in enumerate(range(0, max(rows.num_rows, 1), shard_rows))
-        ]
-    ref = put_shards(store, shards, form, counts, codec=codec, since=since)
+        shards = ShardWriter(store, folder, form, codec=codec)
+        for start in range(0, max(rows.num_rows, 1), shard_rows):
+            shards.write(rows.take(integers(order[start : start + shard_rows])))
+    ref = shards.finish(counts, since=since)
     return replace(ref, partitions=tuple(partitions), profile_digest=profile_digest)
 
 

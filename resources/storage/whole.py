@@ -48,7 +48,6 @@ def read_whole(
     *,
     keep: bool,
     plain: StoredFile | None = None,
-    aside: Buffers | None = None,
 ) -> Buffer:
     """Return the verified bytes of `file`, or of the plain file that it stands for, in memory of `buffers`.
 
@@ -59,7 +58,6 @@ def read_whole(
         keep: Whether the host's cache shall have it afterwards, written by another thread; where that fails it is
             counted as `unkept`, told in the log, and nothing else.
         plain: What a compressed shard stands for: that is returned, and kept.
-        aside: Where the memory for compressed bytes comes from.
 
     Raises:
         ObjectMissing: If no store has it.
@@ -69,7 +67,7 @@ def read_whole(
     missing: ObjectMissing | None = None
     for remote in remotes:
         try:
-            return _read(_Wanted(remote, file, plain or file, aside or Buffers()), buffers, keep)
+            return _read(_Wanted(remote, file, plain or file, buffers), keep)
         except ObjectMissing as error:
             missing = missing or error
     if missing is None:
@@ -84,25 +82,31 @@ class _Wanted:
     remote: ObjectStore
     stored: StoredFile
     file: StoredFile
-    aside: Buffers
+    buffers: Buffers
 
     @property
     def name(self) -> str:
         return self.remote.flow(self.stored).name
 
-    def bring(self, data: Buffer) -> None:
+    def bring(self) -> Buffer:
+        """Return the bytes of the file, fetched."""
+        # Compressed bytes get memory that has room for plain ones, which it is used for next.
+        fetched = self.buffers.take(max(self.stored.size_bytes, self.file.size_bytes))
+        _fetch(self.remote, self.stored, fetched)
         if self.stored is self.file:
-            _fetch(self.remote, self.stored, data)
-            return
-        packed = self.aside.take(self.stored.size_bytes)
-        _fetch(self.remote, self.stored, packed)
-        expand_into(self.name, packed, self.stored, data, self.file)
+            return fetched
+        data = self.buffers.take(self.file.size_bytes)
+        expand_into(self.name, fetched, self.stored, data, self.file)
+        return data
+
+    def copy(self) -> Buffer | None:
+        """Return the bytes of the file out of the host's copy, if there is a good one; a damaged one goes."""
+        return _read_copy(self.remote.cache, self.file, self.buffers)
 
 
-def _read(wanted: _Wanted, buffers: Buffers, keep: bool) -> Buffer:
+def _read(wanted: _Wanted, keep: bool) -> Buffer:
     cache, file = wanted.remote.cache, wanted.file
-    data = buffers.take(file.size_bytes)
-    if _read_copy(cache, file, data):
+    if (data := wanted.copy()) is not None:
         return data
     place = None
     if keep:
@@ -111,10 +115,10 @@ def _read(wanted: _Wanted, buffers: Buffers, keep: bool) -> Buffer:
         except StoreError as error:
             _not_kept(cache, error)
         else:
-            if place is None and _read_copy(cache, file, data):  # another process was first
+            if place is None and (data := wanted.copy()) is not None:  # another process was first
                 return data
     try:
-        wanted.bring(data)
+        data = wanted.bring()
     except BaseException:
         if place is not None:
             place.leave()
@@ -129,23 +133,23 @@ def _not_kept(cache: HostCache, error: Exception) -> None:
     _LOG.warning("a file is read without being kept in the cache %s: %s", cache.root, error)
 
 
-def _read_copy(cache: HostCache, file: StoredFile, data: Buffer) -> bool:
-    """Fill `data` from the host's copy, and return whether there is a good one; a damaged one goes."""
+def _read_copy(cache: HostCache, file: StoredFile, buffers: Buffers) -> Buffer | None:
     try:
         copy = cache.open(file.digest, file.size_bytes)
     except StoreError:  # the store has the bytes, too
-        return False
+        return None
     if copy is None:
-        return False
+        return None
+    data = buffers.take(file.size_bytes)
     try:
         with suppress(OSError):  # a bad sector is damage like any other
             if read_past_cache(copy, data, file.size_bytes) and _is_right(cache, copy, file, data):
-                return True
+                return data
     finally:
         os.close(copy)
     with suppress(StoreError):
         cache.drop_damaged(file.digest)
-    return False
+    return None
 
 
 def _is_right(cache: HostCache, copy: int, file: StoredFile, data: Buffer) -> bool:
