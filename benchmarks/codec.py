@@ -32,7 +32,7 @@ CODECS = (NONE, "lz4", "zstd")
 FULL_ROWS, QUICK_ROWS = {"clicks": 3_000_000, "random floats": 1_500_000}, {"clicks": 200_000, "random floats": 100_000}
 FLOATS = 32
 REPEATS = 3
-EPOCHS = 4
+EPOCHS = 3
 GIGABIT = 125e6
 
 Told = dict[str, Any]  # Any: numbers, or what each epoch took
@@ -149,7 +149,7 @@ def _loaded(
                 told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
                 runs[codec].append(told)
                 print(f"  {work}, {codec}: {told}", file=sys.stderr)
-    names = ("first epoch", "second epoch", "third epoch", "fourth epoch")
+    names = ("first epoch", "second epoch", "third epoch")
     for number, name in enumerate(names[:epochs]):
         best = {
             codec: min((run[number] for run in found), key=lambda told: told["wall_s"]) for codec, found in runs.items()
@@ -163,6 +163,8 @@ def _loaded(
             yield _beside(f"{work}, {name}", codec, told["cpu_s"], best[NONE]["cpu_s"], "s CPU")
         for codec, told in best.items():
             yield measured(f"{work}, first batch", codec, told["first_s"], "s")
+        for codec, found in runs.items():
+            yield measured(f"{work}, private memory", codec, max(run[0]["private_mb"] for run in found), "MB")
         for codec, told in best.items():
             share = told["fetched_bytes"] / stored[codec].plain_bytes
             yield measured(f"{work}, fetched", codec, share, "share of the plain bytes")

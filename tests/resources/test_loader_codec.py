@@ -27,7 +27,7 @@ from resources.storage.cache.intake import behind
 from resources.storage.cache.scrub import scrub
 from resources.storage.comparison import diff
 from resources.storage.compressed import CODECS, PLAIN, compress, expand
-from resources.storage.content import describe_file
+from resources.storage.content import describe_bytes, describe_file
 from resources.storage.data_key import make_user_key
 from resources.storage.datasets import read_frame, reference, scan
 from resources.storage.layered import LayeredStore
@@ -257,10 +257,11 @@ def test_a_shard_that_was_altered_is_fetched_once_more_and_one_that_was_not_is_f
 
 
 def misnamed(store: ObjectStore, digest: str) -> str:
-    """Store a manifest that names for its first shard the plain form of its second, and return its digest."""
+    """Store a manifest that names for its first shard the plain form of other rows, and return its digest."""
     made = read_manifest(store, digest)
-    first, second = made.shards[0], made.shards[1]
-    shards = [Shard(file=first.file, rows=first.rows, plain=second.plain), *list(made.shards)[1:]]
+    first = made.shards[0]
+    other = describe_bytes(bytes(first.plain.size_bytes))[0]
+    shards = [replace(first, plain=other), *list(made.shards)[1:]]
     return put_object(store, encode(replace(made, shards=Shards.of(shards))))
 
 
