@@ -2,6 +2,7 @@
 
 import errno
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from resources.loader.shard_file import write_shard
 from resources.loader.shuffled import read_in_order, write_shuffled
 from resources.storage.buffers import Buffers
 from resources.storage.cache.intake import behind
+from resources.storage.cache.layout import Layout
 from resources.storage.cache.scrub import scrub
 from resources.storage.comparison import diff
 from resources.storage.compressed import CODECS, PLAIN, compress, expand
@@ -440,3 +442,24 @@ def test_plain_forms_of_other_rows_or_of_some_shards_are_refused(files, remote):
         Shards.of([replace(shards[0], plain=None), *shards[1:]])
     with pytest.raises(ValueError, match="codec is None"):
         Manifest(schema=pa.schema([]), shards=Shards.of(shards), encoding="arrow")
+
+
+def test_what_a_killed_process_left_of_a_plain_copy_is_written_over(files, remote):
+    digest = packed_in(remote, files, "zstd")
+    layout = Layout(remote.cache.root)
+    layout.make()
+    for name, size_bytes in plain_files(remote, digest).items():
+        layout.part(name, size_bytes).write_bytes(b"half" * 1_000)
+        layout.journal(name).write_bytes(b"\1")
+    assert sorted(read_frame(remote, digest)["id"]) == list(range(ROWS))
+    assert copies(remote) == plain_files(remote, digest)
+    assert list((remote.cache.root / "parts").iterdir()) == []
+
+
+def test_threads_of_a_process_decompress_a_shard_once(files, remote):
+    digest = packed_in(remote, files, "lz4")
+    shards = read_manifest(remote, digest).shards
+    before = remote.cache.stats().fetched_bytes
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: in_a_file(remote, shards[number % len(shards)]), range(8 * len(shards))))
+    assert remote.cache.stats().fetched_bytes - before == sum(shards.sizes_bytes)
