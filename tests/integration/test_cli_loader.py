@@ -31,6 +31,9 @@ def test_shards_are_packed_compressed_where_asked_and_told_as_such(empty: Shell,
     assert empty("data", "diff", "rows/packed@1", "rows/packed@2", "--json").json["rows"] == [40_000, 40_000]
     assert empty("data", "pull", "rows/packed@2", tmp_path / "pulled").code == 0
     assert pa.ipc.open_file(tmp_path / "pulled" / "00000.arrow").read_all().num_rows == 40_000
+    exported = empty("data", "export", "rows/packed@2", tmp_path / "dvc")
+    assert exported.code == 0, exported.err
+    assert f"size: {told.json['size_bytes']}" in next((tmp_path / "dvc").glob("*?.dvc")).read_text()
     refused = empty("pack", tmp_path / "rows.parquet", "--as", "rows/packed@3", "--codec", "gzip")
     assert (refused.code, "'gzip'" in refused.err, "Traceback" in refused.err) == (2, True, False)
 
