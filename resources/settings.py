@@ -194,7 +194,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         scratch=scratch,
         cache=path("CACHE", scratch / "cache"),
         cache_bytes=parse_bytes("PENSTOCK_CACHE_BYTES", values["CACHE_BYTES"]) if "CACHE_BYTES" in values else None,
-        codec=check_codec("PENSTOCK_CODEC", values.get("CODEC", "auto")),
+        codec=_codec(values.get("CODEC", "auto")),
         verify=_verify(values.get("VERIFY", "first")),
     )
 
@@ -250,16 +250,11 @@ def _path(name: str, text: str) -> Path:
         raise SettingsError(f"{name}={text!r}: {error}; write the path out") from error
 
 
-def check_codec(name: str, text: str) -> CodecSetting:
-    """Return `text` if it says what shards are compressed by; `name` is what it was given for.
-
-    Raises:
-        SettingsError: If it does not.
-    """
+def _codec(text: str) -> CodecSetting:
     for codec in get_args(CodecSetting):
         if text == codec:
             return codec
-    raise SettingsError(f"{name}={text!r}: give auto, none, lz4 or zstd")
+    raise SettingsError(f"PENSTOCK_CODEC={text!r}: give auto, none, lz4 or zstd")
 
 
 def _verify(text: str) -> Mode:

@@ -61,7 +61,7 @@ class Tier:
             self.remotes,
             shard.file,
             self.buffers,
-            keep=shard.opened.digest in self._kept,
+            keep=shard.kept.digest in self._kept,
             plain=shard.plain,
         )
         return checked(shard, read_memory(shard.name, _bytes_of(data, shard.size_bytes), columns))
@@ -81,14 +81,14 @@ class Tier:
 
     @cached_property
     def _kept(self) -> frozenset[str]:
-        files = [shard.opened for shard in self._shards]
+        files = [shard.kept for shard in self._shards]
         try:
             return kept(files, self._cache.budget_bytes())
         except StoreError:  # who writes there is told why it cannot be used
             return frozenset(file.digest for file in files)
 
     def _is_to_be_mapped(self, shard: StoredShard) -> bool:
-        path = self._cache.path_of(shard.opened.digest)
+        path = self._cache.path_of(shard.kept.digest)
         try:
             if Mapped(path).resident_share() >= _MOSTLY:
                 return True

@@ -15,7 +15,7 @@ from resources.loader.packing import packed
 from resources.loader.shard_file import write_shard
 from resources.refs import DatasetRef
 from resources.storage.compressed import CODECS, Codec, compress
-from resources.storage.content import StoredFile, describe_file
+from resources.storage.content import describe_file
 from resources.storage.datasets import put_dataset
 from resources.storage.files import put_file
 from resources.storage.layered import own_layer
@@ -28,8 +28,7 @@ CodecChoice: TypeAlias = Codec | Literal["auto"] | None
 AUTO: Codec = "zstd"
 """On columns of a click log it left half of the bytes, and 1.3 times as many rows came over a link of 1 Gbit/s."""
 WORTH_IT = 0.8
-"""Share of the bytes that must not be exceeded for `auto` to compress: below that a slow link gains what decompressing
-costs."""
+"""Share of the bytes of the first shard beyond which `auto` leaves shards plain: that gains less than it costs."""
 
 
 class ShardWriter:
@@ -66,7 +65,7 @@ class ShardWriter:
         path = self._folder / f"shard-{len(self._shards):05d}.arrow"
         write_shard(path, packed(batch, self._form))
         stored = self._compressed(path)
-        plain = None if stored is None else _named(path)
+        plain = None if stored is None else describe_file(path)[0]
         self._shards.append(Shard(file=put_file(self._store, stored or path), rows=batch.num_rows, plain=plain))
         for done in {path, stored or path}:
             done.unlink(missing_ok=True)
@@ -107,10 +106,6 @@ class ShardWriter:
                 return None
             self._codec = codec
         return beside
-
-
-def _named(path: Path) -> StoredFile:
-    return describe_file(path)[0]
 
 
 def _checked(codec: CodecChoice) -> CodecChoice:

@@ -49,11 +49,11 @@ class StoredShard:
     @property
     def size_bytes(self) -> int:
         """How long its file is when it is not compressed."""
-        return self.opened.size_bytes
+        return self.kept.size_bytes
 
     @property
-    def opened(self) -> StoredFile:
-        """What the host's cache has of it."""
+    def kept(self) -> StoredFile:
+        """What the host's cache keeps of it."""
         return self.plain or self.file
 
     def open(self, columns: Sequence[str] | None) -> Opened:

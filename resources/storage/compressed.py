@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Codec = Literal["lz4", "zstd"]
 CODECS: tuple[Codec, ...] = ("lz4", "zstd")
+"""In the order of their numbers in the Arrow format (CompressionType of Message.fbs)."""
 PLAIN = b"penstock.plain"
 """Key of the metadata of the footer that the plain file comes back by."""
 _MAGIC_BYTES = 8  # of an Arrow file, padding included; a stream of messages follows
@@ -40,25 +41,33 @@ def compress(plain: Path, path: Path, codec: Codec) -> None:
         codec: What its buffers are compressed by.
 
     Raises:
-        ValueError: If the buffers of a column cannot be told apart.
+        ValueError: If `plain` is something else, or pyarrow does not compress it buffer by buffer.
         OSError: If a file cannot be read or written.
     """
     import pyarrow as pa
 
-    with pa.memory_map(str(plain)) as source:
-        data = source.read_buffer()
-        batch = pa.ipc.open_file(data).get_batch(0)
-        found = _Batch.of(data)
-        options = pa.ipc.IpcWriteOptions(compression=codec)
-        with (
-            path.open("xb") as file,
-            pa.ipc.new_file(file, batch.schema, options=options, metadata={PLAIN: _around(data, found)}) as writer,
-        ):
-            writer.write_batch(batch)
+    try:
+        with pa.memory_map(str(plain)) as source:
+            data = source.read_buffer()
+            found = _Batch.of(data)
+            _write(pa.ipc.open_file(data).get_batch(0), path, codec, _around(data, found))
         with pa.memory_map(str(path)) as written:
             lengths = [_length(buffer) for buffer in _Batch.of(written.read_buffer()).buffers]
-        if lengths != [buffer.size for buffer in found.buffers]:
-            raise ValueError(f"columns of {batch.schema} are not compressed buffer by buffer")
+    except pa.ArrowException as error:
+        raise ValueError(str(error).partition("\n")[0]) from None
+    if lengths != [buffer.size for buffer in found.buffers]:
+        raise ValueError("its buffers were not compressed one by one")
+
+
+def _write(batch: "pa.RecordBatch", path: Path, codec: Codec, around: bytes) -> None:
+    import pyarrow as pa
+
+    options = pa.ipc.IpcWriteOptions(compression=codec)
+    with (
+        path.open("xb") as file,
+        pa.ipc.new_file(file, batch.schema, options=options, metadata={PLAIN: around}) as writer,
+    ):
+        writer.write_batch(batch)
 
 
 def expand(data: "pa.Buffer", target: memoryview) -> str:
@@ -84,7 +93,7 @@ def expand(data: "pa.Buffer", target: memoryview) -> str:
         into.clear(len(target) - len(tail))
         into.put(tail)
         return into.digest()
-    except (pa.ArrowException, OSError, KeyError, TypeError, AttributeError, struct.error, binascii.Error) as error:
+    except (pa.ArrowException, OSError, LookupError, TypeError, AttributeError, struct.error, binascii.Error) as error:
         raise ValueError(str(error).partition("\n")[0]) from None
 
 
@@ -94,6 +103,7 @@ class _Batch:
 
     Attributes:
         start: Where it begins in the file.
+        size_bytes: How long it is.
         codec: What its buffers are compressed by; None for plain ones.
         starts: Where each begins in the body.
         buffers: Those that hold anything, as they lie there.

@@ -51,11 +51,6 @@ class Shard:
     rows: int
     plain: StoredFile | None = None
 
-    @property
-    def opened(self) -> StoredFile:
-        """The file that its rows are read from where there is a cache: the plain one."""
-        return self.plain or self.file
-
 
 class Shards(Sequence[Shard]):
     """The shards of a dataset, in row order, kept in columns of equal length.
