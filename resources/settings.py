@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict
@@ -20,6 +20,7 @@ from resources.storage.store import check_url
 from resources.storage.verified import Mode
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+CodecSetting = Literal["auto", "none", "lz4", "zstd"]
 _PREFIX = "PENSTOCK_"
 _TEST_PREFIX = "PENSTOCK_TEST_"
 _UNITS = {
@@ -101,6 +102,12 @@ SETTINGS: tuple[Setting, ...] = (
         "free on its disk, the cache itself counted as free, judged anew at each download.",
     ),
     Setting(
+        "PENSTOCK_CODEC",
+        "auto",
+        "What shards for the loader (features of pipelines, `penstock pack`) are compressed by where they lie: `none`, "
+        "`lz4`, `zstd`; `auto` is zstd behind an object store if it saves a fifth of the first shard, else none.",
+    ),
+    Setting(
         "PENSTOCK_VERIFY",
         "first",
         "When a process hashes local copies and the files of a folder store: at their `first` read (and again if time, "
@@ -128,6 +135,7 @@ class Settings(BaseModel):
         scratch: Folder for unfinished files.
         cache: Folder for local copies of what a remote store holds.
         cache_bytes: Most bytes in it, or None for a share of the disk.
+        codec: What shards for the loader are compressed by.
         verify: When local files are hashed.
     """
 
@@ -147,6 +155,7 @@ class Settings(BaseModel):
     scratch: Path
     cache: Path
     cache_bytes: int | None = None
+    codec: CodecSetting = "auto"
     verify: Mode = "first"
 
 
@@ -185,6 +194,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         scratch=scratch,
         cache=path("CACHE", scratch / "cache"),
         cache_bytes=parse_bytes("PENSTOCK_CACHE_BYTES", values["CACHE_BYTES"]) if "CACHE_BYTES" in values else None,
+        codec=_codec(values.get("CODEC", "auto")),
         verify=_verify(values.get("VERIFY", "first")),
     )
 
@@ -238,6 +248,13 @@ def _path(name: str, text: str) -> Path:
         return PROJECT_ROOT / Path(text).expanduser()
     except RuntimeError as error:
         raise SettingsError(f"{name}={text!r}: {error}; write the path out") from error
+
+
+def _codec(text: str) -> CodecSetting:
+    for codec in get_args(CodecSetting):
+        if text == codec:
+            return codec
+    raise SettingsError(f"PENSTOCK_CODEC={text!r}: give auto, none, lz4 or zstd")
 
 
 def _verify(text: str) -> Mode:

@@ -43,7 +43,7 @@ class Tier:
         self.remotes = remotes
         self.buffers = Buffers()
         self._shards = shards
-        self._size_bytes = sum(shard.file.size_bytes for shard in shards)
+        self._size_bytes = sum(shard.size_bytes for shard in shards)
         self._reads = Counter[int]()
         self._cache = remotes[0].cache
         self._group = digest_bytes(f"readers of {root}".encode())
@@ -57,8 +57,14 @@ class Tier:
         """
         if self._is_shared or self._is_to_be_mapped(shard):
             return shard.open(columns)
-        data = read_whole(self.remotes, shard.file, self.buffers, keep=shard.file.digest in self._kept)
-        return checked(shard, read_memory(shard.name, _bytes_of(data, shard.file.size_bytes), columns))
+        data = read_whole(
+            self.remotes,
+            shard.file,
+            self.buffers,
+            keep=shard.kept.digest in self._kept,
+            plain=shard.plain,
+        )
+        return checked(shard, read_memory(shard.name, _bytes_of(data, shard.size_bytes), columns))
 
     @property
     def _is_shared(self) -> bool:
@@ -75,14 +81,14 @@ class Tier:
 
     @cached_property
     def _kept(self) -> frozenset[str]:
-        files = [shard.file for shard in self._shards]
+        files = [shard.kept for shard in self._shards]
         try:
             return kept(files, self._cache.budget_bytes())
         except StoreError:  # who writes there is told why it cannot be used
             return frozenset(file.digest for file in files)
 
     def _is_to_be_mapped(self, shard: StoredShard) -> bool:
-        path = self._cache.path_of(shard.file.digest)
+        path = self._cache.path_of(shard.kept.digest)
         try:
             if Mapped(path).resident_share() >= _MOSTLY:
                 return True
@@ -130,8 +136,8 @@ class ShardInMemory:
 
     @property
     def size_bytes(self) -> int:
-        """How long its file is."""
-        return self.shard.file.size_bytes
+        """How long its file is when it is not compressed."""
+        return self.shard.size_bytes
 
     def open(self, columns: Sequence[str] | None) -> Opened:
         """Return its rows, whose memory is used for others once nobody refers to them.
