@@ -123,7 +123,7 @@ def pyarrow(digest: str, folder: Path) -> Told:
         ):
             yield _values(batch.column(0))
 
-    return _drained(batches)
+    return drained(batches)
 
 
 def _values(column: Any) -> Any:  # Any: an array of binaries to one of their bytes
@@ -151,7 +151,7 @@ def _loaded(digest: str, folder: Path, cache_bytes: int, **options: int) -> Told
         for batch in Loader(digest, BATCH, store=store, **options).numpy():
             yield batch["b"].values
 
-    return _drained(batches) | {"fetched_bytes": store.cache.stats().fetched_bytes}
+    return drained(batches) | {"fetched_bytes": store.cache.stats().fetched_bytes}
 
 
 def second(digest: str, folder: Path) -> Told:
@@ -167,9 +167,9 @@ def second(digest: str, folder: Path) -> Told:
         for batch in loader.numpy():
             yield batch["b"].values
 
-    first = _drained(batches)
+    first = drained(batches)
     before = store.cache.stats().fetched_bytes
-    told = _drained(batches)
+    told = drained(batches)
     return told | {"first_epoch_s": first["wall_s"], "fetched_bytes": store.cache.stats().fetched_bytes - before}
 
 
@@ -184,22 +184,32 @@ class _Usage:
     def told(self) -> Told:
         wall_s, times = time.perf_counter() - self._began, os.times()
         self._ended.set()
-        cpu_s = times.user + times.system - self._times.user - self._times.system
-        return {"wall_s": wall_s, "cpu_s": cpu_s, "private_mb": (self._peak - self._base) / 1e6}
+        return {
+            "wall_s": wall_s,
+            "cpu_s": sum(times[:4]) - sum(self._times[:4]),
+            "private_mb": (self._peak - self._base) / 1e6,
+        }
 
     def _watch(self) -> None:
         while not self._ended.wait(0.05):
             self._peak = max(self._peak, _private_bytes())
 
 
-def _drained(batches: Callable[[], Iterator[Any]]) -> Told:  # Any: what the stage copies
+def drained(batches: Callable[[], Iterator[Any]]) -> Told:  # Any: what the stage copies
+    """Copy all batches to the staging buffer, and return what that took."""
     stage, used, size_bytes, first_s = Stage(), _Usage(), 0, 0.0
     began = time.perf_counter()
     for batch in batches():
         stage.copy(batch)
-        size_bytes += batch.nbytes
+        size_bytes += _size_of(batch)
         first_s = first_s or time.perf_counter() - began
     return used.told() | {"size_bytes": size_bytes, "first_s": first_s}
+
+
+def _size_of(batch: Any) -> int:  # Any: arrays, bytes; lists and dicts of these
+    if isinstance(batch, dict):
+        batch = list(batch.values())
+    return sum(map(_size_of, batch)) if isinstance(batch, list) else memoryview(batch).nbytes
 
 
 SUBJECTS = {"raw": raw, "proved": proved, "pyarrow": pyarrow, "cold": cold, "rank": rank, "second": second}

@@ -5,7 +5,12 @@ processors. A batch is copied once to a staging buffer, whoever made it. Raw rea
 bytes nobody looks at: the limit of the network. The same bytes hashed and copied to the staging buffer are the limit of
 what may be handed over; these neither shuffle nor keep anything.
 
-    python benchmarks/loader_s3.py [--quick] [--json FILE] [--scratch FOLDER]
+LitData, MDS and Hugging Face streaming read the same blobs out of the same bucket, in their own formats and in files of
+the same size, shuffled, with copies in a fresh folder where they keep any; each without worker processes and with two,
+of which the quicker counts. They run in an environment of their own, which this script makes as `loader.py` does;
+`--quick` leaves them out unless one is there, and does without processes.
+
+    python benchmarks/loader_s3.py [--quick] [--json FILE] [--scratch FOLDER] [--peers FOLDER]
 """
 
 import argparse
@@ -20,6 +25,7 @@ from typing import Any
 
 from _report import Row, compared, measured, parser, report
 from _usage import READY_BYTES, ready_memory
+from loader import environment
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -33,6 +39,11 @@ REPEATS = 5
 RANKS = 4
 LEAST_OF_RAW, MOST_CPU, MOST_FIRST_S = 0.85, 1.4, 0.25
 MOST_AGAIN, LEAST_FASTER = 0.52, 1.8
+PEERS = {"LitData": 2.5, "MDS": 4.0, "HF streaming": 12.0}
+"""At least this many times the bytes a second of each."""
+PEER_REPEATS = 2
+PEER_MODES = ("0 workers", "2 workers")
+PEER_TIMEOUT_S = 600
 
 Told = dict[str, float]
 
@@ -42,6 +53,7 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--scratch", type=Path, help="folder for server and files, four times the data free")
     arguments.add_argument("--repeats", type=int, help="runs of each subject")
+    arguments.add_argument("--peers", type=Path, help="folder of the peers' environment, made if it is not there")
     options = arguments.parse_args()
     report(_rows(options), options.json)
 
@@ -62,19 +74,31 @@ def _rows(options: argparse.Namespace) -> list[Row]:
         try:
             digest, size_bytes = store_dataset(scratch, rows, shard_bytes)
             runs = Runs(scratch, digest, size_bytes, 0 if options.quick else READY_BYTES)
-            return [*_cold(runs, repeats), *_again(runs, repeats), *_together(runs)]
+            found = [*_cold(runs, repeats), *_again(runs, repeats), *_together(runs)]
+            if options.quick and (options.peers is None or not options.peers.exists()):
+                return found
+            runs.peers = environment(options.peers or scratch / "peers")
+            runs.store_for_peers(rows, shard_bytes)
+            modes = PEER_MODES[:1] if options.quick else PEER_MODES
+            return [*found, *_beside_peers(runs, min(repeats, PEER_REPEATS), modes)]
         finally:
             server.close()
 
 
 class Runs:
-    """Runs subjects over the dataset, each with a cache of its own."""
+    """Runs subjects over the dataset, each with a cache of its own.
+
+    Attributes:
+        size_bytes: Of the dataset.
+        peers: The Python of the peers' environment, once there is one.
+    """
 
     def __init__(self, scratch: Path, digest: str, size_bytes: int, ready_bytes: int) -> None:
         self._scratch = scratch
         self._digest = digest
         self._ready_bytes = ready_bytes
         self.size_bytes = size_bytes
+        self.peers: Path | None = None
 
     def best(self, subjects: Sequence[str], repeats: int) -> dict[str, list[Told]]:
         """Return the runs of each subject, the quickest first."""
@@ -100,6 +124,31 @@ class Runs:
 
     def _command(self, subject: str, cache: Path) -> list[str]:
         return [sys.executable, str(HERE / "_loading_s3.py"), subject, self._digest, str(cache)]
+
+    def store_for_peers(self, rows: int, shard_bytes: int) -> None:
+        """Store the same blobs in the form of each peer."""
+        with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
+            self._as_peer("write", folder, str(rows), str(shard_bytes))
+
+    def peer(self, subject: str, size_bytes: float) -> Told | None:
+        """Return what one run of a peer took, or None if it failed or gave other than `size_bytes`, which is told."""
+        ready_memory(self._ready_bytes)
+        with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
+            try:
+                lines = self._as_peer(subject, folder).splitlines()
+            except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+                why = (error.stderr or b"").decode(errors="replace").strip()
+                print(f"{subject} failed ({type(error).__name__}): {why[-1000:]}", file=sys.stderr)
+                return None
+        told: Told = json.loads(next(line for line in reversed(lines) if line.startswith("{")))
+        if told["size_bytes"] == size_bytes:
+            return told
+        print(f"{subject} gave {told['size_bytes']:,} bytes, {size_bytes:,} are there", file=sys.stderr)
+        return None
+
+    def _as_peer(self, *arguments: str) -> str:
+        command = [str(self.peers), str(HERE / "_loading_s3_peers.py"), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, timeout=PEER_TIMEOUT_S).stdout.decode()
 
 
 def _cold(runs: Runs, repeats: int) -> list[Row]:
@@ -136,6 +185,32 @@ def _faster(work: str, ours: Told, peer: str, theirs: Told, *, least: float | No
         target="" if least is None else f">= {least:g}x",
         met=None if least is None else ratio >= least,
     )
+
+
+def _beside_peers(runs: Runs, repeats: int, modes: Sequence[str]) -> list[Row]:
+    work = f"cold epoch of {runs.size_bytes / 1e9:.2f} GB of blobs of 50 KB"
+    ours, theirs = list[Told](), dict[str, list[Told]]()
+    for _ in range(repeats):
+        ours += runs.best(("cold",), 1)["cold"]
+        for peer in PEERS:
+            found = [runs.peer(f"{peer}, {mode}", ours[-1]["size_bytes"]) for mode in modes]
+            theirs.setdefault(peer, []).extend(told for told in found if told is not None)
+    mine = min(ours, key=lambda told: told["wall_s"])
+    rows = list[Row]()
+    for peer, found in theirs.items():
+        if not found:
+            continue
+        best = min(found, key=lambda told: told["wall_s"])
+        first_s = min(told["first_s"] for told in found)
+        rows += [
+            _faster(f"{work}, MB/s", mine, peer, best, least=PEERS[peer]),
+            compared(f"{work}, CPU", OURS, mine["cpu_s"], "s", peer=peer, peer_value=best["cpu_s"]),
+            compared(f"{work}, first batch", OURS, min(t["first_s"] for t in ours), "s", peer=peer, peer_value=first_s),
+            compared(
+                f"{work}, private memory", OURS, mine["private_mb"], "MB", peer=peer, peer_value=best["private_mb"]
+            ),
+        ]
+    return rows
 
 
 def _again(runs: Runs, repeats: int) -> list[Row]:
