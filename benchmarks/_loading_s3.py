@@ -32,25 +32,41 @@ Told = dict[str, Any]  # Any: numbers
 
 def store_dataset(scratch: Path, rows: int, shard_bytes: int) -> tuple[str, int]:
     """Store blobs as packed shards, and as Parquet beside them; return digest and bytes of the dataset."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
     from _loading_data import binaries
 
-    from resources.loader.pack import pack
     from resources.storage.manifest import read_manifest
 
-    table, file = binaries(rows), scratch / "blobs.arrow"
-    with pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table.combine_chunks())
-    store = _store(scratch / "maker", MANY_BYTES)
-    digest = pack(file, store=store, scratch=scratch / "rows", shard_bytes=shard_bytes).digest
-    file.unlink()
+    table, store = binaries(rows), _store(scratch / "maker", MANY_BYTES)
+    digest = _packed(store, scratch, table, shard_bytes)
     manifest = read_manifest(store, digest)
     per_file = rows // len(manifest.shards)
     for number, start in enumerate(range(0, rows, per_file)):
         pq.write_table(table.slice(start, per_file), scratch / "part.parquet", compression="none")
         _put(f"{_PARQUET}/{number:05d}.parquet", scratch / "part.parquet")
     return digest, manifest.size_bytes
+
+
+def store_halves(scratch: Path, rows: int, shard_bytes: int) -> str:
+    """Store the same blobs as two datasets, half of them each, and return their digests, joined by a comma."""
+    from _loading_data import binaries
+
+    table, store = binaries(rows), _store(scratch / "maker", MANY_BYTES)
+    return ",".join(_packed(store, scratch, table.slice(at, rows // 2), shard_bytes) for at in (0, rows // 2))
+
+
+def _packed(store: Any, scratch: Path, table: Any, shard_bytes: int) -> str:  # Any: a store, a table of Arrow
+    import pyarrow as pa
+
+    from resources.loader.pack import pack
+
+    file = scratch / "blobs.arrow"
+    with pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    try:
+        return pack(file, store=store, scratch=scratch / "rows", shard_bytes=shard_bytes).digest
+    finally:
+        file.unlink()
 
 
 def _put(key: str, file: Path) -> None:
@@ -137,18 +153,40 @@ def cold(digest: str, folder: Path) -> Told:
     return _loaded(digest, folder, MANY_BYTES)
 
 
+def exact(digest: str, folder: Path) -> Told:
+    """Do so in the order of all rows."""
+    return _loaded(digest, folder, MANY_BYTES, order="exact")
+
+
+def mixed(digests: str, folder: Path) -> Told:
+    """Load one epoch of a mixture of two datasets, as many rows of each."""
+    return _loaded(dict.fromkeys(digests.split(","), 1.0), folder, MANY_BYTES)
+
+
+def found(digest: str, folder: Path) -> Told:
+    """Find the rows that a predicate wants, half of them, of which no statistics tell."""
+    from resources.loader import Loader
+    from resources.storage.manifest import read_manifest
+
+    store = _store(folder, MANY_BYTES)
+    size_bytes, used = read_manifest(store, digest).size_bytes, _Usage()
+    rows = Loader(digest, BATCH, store=store, where=[("b", ">=", b"\x80")]).rows
+    fetched_bytes = store.cache.stats().fetched_bytes
+    return used.told() | {"size_bytes": size_bytes, "rows": rows, "fetched_bytes": fetched_bytes}
+
+
 def rank(digest: str, folder: Path) -> Told:
     """Load the part of one rank of several."""
     return _loaded(digest, folder, MANY_BYTES, rank=int(sys.argv[4]), world_size=int(sys.argv[5]))
 
 
-def _loaded(digest: str, folder: Path, cache_bytes: int, **options: int) -> Told:
+def _loaded(dataset: Any, folder: Path, cache_bytes: int, **options: Any) -> Told:  # Any: what a loader takes
     from resources.loader import Loader
 
     store = _store(folder, cache_bytes)
 
     def batches() -> Iterator[Any]:  # Any: arrays
-        for batch in Loader(digest, BATCH, store=store, **options).numpy():
+        for batch in Loader(dataset, BATCH, store=store, **options).numpy():
             yield batch["b"].values
 
     return drained(batches) | {"fetched_bytes": store.cache.stats().fetched_bytes}
@@ -212,7 +250,7 @@ def _size_of(batch: Any) -> int:  # Any: arrays, bytes; lists and dicts of these
     return sum(map(_size_of, batch)) if isinstance(batch, list) else memoryview(batch).nbytes
 
 
-SUBJECTS = {"raw": raw, "proved": proved, "pyarrow": pyarrow, "cold": cold, "rank": rank, "second": second}
+SUBJECTS = {run.__name__: run for run in (raw, proved, pyarrow, cold, rank, second, exact, mixed, found)}
 
 
 def _import() -> None:

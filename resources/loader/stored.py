@@ -49,6 +49,11 @@ class StoredShard:
         """How long its file is."""
         return self.file.size_bytes
 
+    @property
+    def at_once_bytes(self) -> int:
+        """None: what lies in a folder is mapped there."""
+        return 0
+
     def open(self, columns: Sequence[str] | None) -> Opened:
         """Return its rows.
 
