@@ -14,7 +14,7 @@ the same size, shuffled, with copies in a fresh folder where they keep any; each
 of which the quicker counts. They run in an environment of their own, which this script makes as `loader.py` does;
 `--quick` leaves them out unless one is there, and does without processes.
 
-    python benchmarks/loader_s3.py [--quick] [--json FILE] [--scratch FOLDER] [--peers FOLDER]
+    python benchmarks/loader_s3.py [--quick] [--json FILE] [--scratch FOLDER] [--peers FOLDER] [--rows N]
 """
 
 import argparse
@@ -58,7 +58,8 @@ Told = dict[str, float]
 def main() -> None:
     """Run the comparison and print it."""
     arguments = parser(__doc__)
-    arguments.add_argument("--scratch", type=Path, help="folder for server and files, four times the data free")
+    arguments.add_argument("--scratch", type=Path, help="folder for server and files, eight times the data free")
+    arguments.add_argument("--rows", type=int, default=FULL_ROWS, help="blobs of a full run, of 50 KB each")
     arguments.add_argument("--repeats", type=int, help="runs of each subject")
     arguments.add_argument("--peers", type=Path, help="folder of the peers' environment, made if it is not there")
     options = arguments.parse_args()
@@ -70,7 +71,7 @@ def _rows(options: argparse.Namespace) -> list[Row]:
 
     from tests.integration.seaweed import run_seaweed
 
-    rows, shard_bytes, repeats = FULL_ROWS, FULL_SHARD_BYTES, options.repeats or REPEATS
+    rows, shard_bytes, repeats = options.rows, FULL_SHARD_BYTES, options.repeats or REPEATS
     if options.quick:
         rows, shard_bytes, repeats = QUICK_ROWS, QUICK_SHARD_BYTES, options.repeats or 1
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
