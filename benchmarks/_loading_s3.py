@@ -172,7 +172,8 @@ def found(digest: str, folder: Path) -> Told:
     size_bytes, used = read_manifest(store, digest).size_bytes, _Usage()
     rows = Loader(digest, BATCH, store=store, where=[("b", ">=", b"\x80")]).rows
     fetched_bytes = store.cache.stats().fetched_bytes
-    return used.told() | {"size_bytes": size_bytes, "rows": rows, "fetched_bytes": fetched_bytes}
+    told = {"size_bytes": size_bytes, "stored_bytes": size_bytes, "rows": rows, "fetched_bytes": fetched_bytes}
+    return used.told() | told
 
 
 def rank(digest: str, folder: Path) -> Told:
@@ -182,6 +183,7 @@ def rank(digest: str, folder: Path) -> Told:
 
 def _loaded(dataset: Any, folder: Path, cache_bytes: int, **options: Any) -> Told:  # Any: what a loader takes
     from resources.loader import Loader
+    from resources.storage.manifest import read_manifest
 
     store = _store(folder, cache_bytes)
 
@@ -189,7 +191,11 @@ def _loaded(dataset: Any, folder: Path, cache_bytes: int, **options: Any) -> Tol
         for batch in Loader(dataset, BATCH, store=store, **options).numpy():
             yield batch["b"].values
 
-    return drained(batches) | {"fetched_bytes": store.cache.stats().fetched_bytes}
+    told = drained(batches)
+    stored_bytes = sum(
+        read_manifest(store, one).size_bytes for one in ([dataset] if isinstance(dataset, str) else dataset)
+    )
+    return told | {"fetched_bytes": store.cache.stats().fetched_bytes, "stored_bytes": stored_bytes}
 
 
 def second(digest: str, folder: Path) -> Told:

@@ -30,30 +30,31 @@ Batches = Iterator[Any]  # Any: whatever a loader gives; the staging buffer know
 
 def write(folder: Path, rows: int, shard_bytes: int) -> None:
     """Store the blobs in the bucket as LitData, MDS, and Parquet of Hugging Face, in files of about `shard_bytes`."""
+    write_litdata(folder / "litdata", ({"b": blob} for blob in blobs(rows)), chunk_bytes=shard_bytes)
+    _move(folder / "litdata")
+    write_mds(folder / "mds", {"b": "bytes"}, ({"b": blob} for blob in blobs(rows)), size_limit=shard_bytes)
+    _move(folder / "mds")
+    _write_huggingface(folder / "huggingface", rows, int(shard_bytes / np.mean(BLOB_BYTES)))
+    _move(folder / "huggingface")
+
+
+def _write_huggingface(folder: Path, rows: int, file_rows: int) -> None:
     import datasets
 
-    for name in ("litdata", "mds", "huggingface"):
-        target = folder / name
-        if name == "litdata":
-            write_litdata(target, ({"b": blob} for blob in blobs(rows)), chunk_bytes=shard_bytes)
-        elif name == "mds":
-            write_mds(target, {"b": "bytes"}, ({"b": blob} for blob in blobs(rows)), size_limit=shard_bytes)
-        else:
-            target.mkdir()
-            table, per_file = binaries(rows), int(shard_bytes / np.mean(BLOB_BYTES))
-            for number, start in enumerate(range(0, rows, per_file)):
-                part = datasets.Dataset(table.slice(start, per_file))
-                part.to_parquet(target / f"{number:05d}.parquet")
-        _upload(target)
-        shutil.rmtree(target)
+    folder.mkdir()
+    table = binaries(rows)
+    for number, start in enumerate(range(0, rows, file_rows)):
+        datasets.Dataset(table.slice(start, file_rows)).to_parquet(folder / f"{number:05d}.parquet")
 
 
-def _upload(folder: Path) -> None:
+def _move(folder: Path) -> None:
+    """Upload what was written, and remove it here."""
     import obstore
 
     behind = bucket()
     for file in sorted(folder.iterdir()):
         obstore.put(behind, f"{_FOLDER}/{folder.name}/{file.name}", file)
+    shutil.rmtree(folder)
 
 
 def _url(name: str) -> str:

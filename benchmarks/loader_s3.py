@@ -232,7 +232,7 @@ def _otherwise(runs: Runs, repeats: int, where: str = "") -> list[Row]:
     rows = list[Row]()
     for subject, work in OTHERWISE.items():
         best = found[subject][0]
-        share = best["fetched_bytes"] / runs.size_bytes
+        share = best["fetched_bytes"] / best["stored_bytes"]
         private_mb = max(told["private_mb"] for told in found[subject])
         rows += [
             _faster(f"{work}{where}, MB/s", best, "its cold epoch, window", window),
