@@ -28,6 +28,8 @@ from resources.storage.whole import read_whole
 
 _MOSTLY = 0.95
 """Share of a file's pages above which mapping it is cheaper than reading it."""
+_SHARE_OF_CACHE = 4
+"""One part in so many of the cache is for what is on its way: two threads may read, and others hold what they read."""
 
 
 class Tier:
@@ -65,6 +67,14 @@ class Tier:
             plain=shard.plain,
         )
         return checked(shard, read_memory(shard.name, _bytes_of(data, shard.size_bytes), columns))
+
+    @cached_property
+    def at_once_bytes(self) -> int:
+        """How many bytes of shards may be on their way at once: what comes to the cache meanwhile needs room there."""
+        try:
+            return self._cache.budget_bytes() // _SHARE_OF_CACHE
+        except StoreError:  # who writes there is told why it cannot be used
+            return 0
 
     @property
     def _is_shared(self) -> bool:
@@ -138,6 +148,11 @@ class ShardInMemory:
     def size_bytes(self) -> int:
         """How long its file is when it is not compressed."""
         return self.shard.size_bytes
+
+    @property
+    def at_once_bytes(self) -> int:
+        """How many bytes of shards of its dataset may be on their way here at once."""
+        return self.tier.at_once_bytes
 
     def open(self, columns: Sequence[str] | None) -> Opened:
         """Return its rows, whose memory is used for others once nobody refers to them.

@@ -56,6 +56,11 @@ class StoredShard:
         """What the host's cache keeps of it."""
         return self.plain or self.file
 
+    @property
+    def at_once_bytes(self) -> int:
+        """None: what lies in a folder is mapped there."""
+        return 0
+
     def open(self, columns: Sequence[str] | None) -> Opened:
         """Return its rows.
 
