@@ -4,6 +4,7 @@ It opens nothing; `resources.workspace` does.
 """
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -101,6 +102,11 @@ SETTINGS: tuple[Setting, ...] = (
         "free on its disk, the cache itself counted as free, judged anew at each download.",
     ),
     Setting(
+        "PENSTOCK_CHECKPOINT_S",
+        "60.0",
+        "Seconds between two checkpoints of a long training, in `$PENSTOCK_SCRATCH/training`.",
+    ),
+    Setting(
         "PENSTOCK_VERIFY",
         "first",
         "When a process hashes local copies and the files of a folder store: at their `first` read (and again if time, "
@@ -128,6 +134,7 @@ class Settings(BaseModel):
         scratch: Folder for unfinished files.
         cache: Folder for local copies of what a remote store holds.
         cache_bytes: Most bytes in it, or None for a share of the disk.
+        checkpoint_s: Seconds between two checkpoints of a long training.
         verify: When local files are hashed.
     """
 
@@ -147,6 +154,7 @@ class Settings(BaseModel):
     scratch: Path
     cache: Path
     cache_bytes: int | None = None
+    checkpoint_s: float = 60.0
     verify: Mode = "first"
 
 
@@ -185,6 +193,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         scratch=scratch,
         cache=path("CACHE", scratch / "cache"),
         cache_bytes=parse_bytes("PENSTOCK_CACHE_BYTES", values["CACHE_BYTES"]) if "CACHE_BYTES" in values else None,
+        checkpoint_s=_seconds("PENSTOCK_CHECKPOINT_S", values["CHECKPOINT_S"]) if "CHECKPOINT_S" in values else 60.0,
         verify=_verify(values.get("VERIFY", "first")),
     )
 
@@ -238,6 +247,16 @@ def _path(name: str, text: str) -> Path:
         return PROJECT_ROOT / Path(text).expanduser()
     except RuntimeError as error:
         raise SettingsError(f"{name}={text!r}: {error}; write the path out") from error
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < math.inf:
+        raise SettingsError(f"{name}={text!r} is no number of seconds above 0: give one, such as 60")
+    return seconds
 
 
 def _verify(text: str) -> Mode:

@@ -1,6 +1,6 @@
 """Owns what of the surroundings may decide a model's bits: training code, lock file, library versions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -23,15 +23,23 @@ _SHARED = (
     "quality.profile",
     "quality.histogram",
 )
-_OWN = {
+_OWN: Mapping[str, tuple[str, ...]] = {
     "lightgbm": ("resources.training.cursor", "resources.training.lightgbm", "resources.training.lightgbm_parameters"),
-    "sklearn": ("resources.training.estimators", "resources.training.sklearn", "resources.training.skops_file"),
+    "sklearn": (
+        "resources.training.estimators",
+        "resources.training.finite",
+        "resources.training.sklearn",
+        "resources.training.skops_file",
+    ),
+    "torch": ("resources.training.finite", "resources.training.neural"),
 }
 
 
 def training_code_version(recipe: "TrainingRecipe") -> str:
     """Return the version of the code that trains `recipe`, and of the recipe itself."""
-    return code_version(*_SHARED, *_OWN[recipe.trainer], declaration=recipe.to_json())
+    user_code = recipe.learner.user_code(recipe.parameters)
+    declaration = {"recipe": recipe.to_json(), "user_code": user_code} if user_code else recipe.to_json()
+    return code_version(*_SHARED, *_OWN[recipe.trainer], declaration=declaration)
 
 
 def lock_digest() -> str:
