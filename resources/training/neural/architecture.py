@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from resources.declaration import Declaration
+from resources.errors import TrainingError
+from resources.names import unknown_name
 from resources.training.neural.custom import made, run, source_digest
 from resources.training.neural.parameters import Activation, NetworkParameters
 from resources.training.protocol import Task
@@ -142,9 +144,8 @@ def network_of(
 
 
 def _sizes(field: str, declared: bool | Mapping[str, int], categories: Mapping[str, int]) -> Mapping[str, int]:
-    from resources.errors import TrainingError
-    from resources.names import unknown_name
-
+    if declared is True and not categories:
+        raise TrainingError(f"{field}.embeddings: no feature has category codes: add an `ordinal` step, or remove it")
     if isinstance(declared, bool):
         return {name: _usual_size(count) for name, count in categories.items()} if declared else {}
     for name in declared:

@@ -10,7 +10,7 @@ from resources.training.neural.checkpoint import Checkpoints
 from resources.training.neural.custom import source_digest
 from resources.training.neural.learning import Learner
 from resources.training.neural.library import check_device, library, same_bits
-from resources.training.neural.model_file import Network, read_about, read_network, write_network
+from resources.training.neural.model_file import Network, are_close, read_about, read_network, write_network
 from resources.training.neural.parameters import NetworkParameters, network_parameters
 from resources.training.neural.permuted import ROWS, first_rows, permutation_importance
 from resources.training.protocol import Parameters, Predictor, Samples, Task, check_label
@@ -88,10 +88,10 @@ def _file(learner: Learner, data: Samples, rises: list[float]) -> bytes:
     said = network.predict(probe)
     if not _is_finite(said):
         raise TrainingError(f"the network says {said.tolist()} after its last epoch: lower learning_rate")
-    if (again := network.predict(probe[::-1])[::-1].tolist()) != said.tolist():
+    if not are_close(network.architecture, again := network.predict(probe[::-1])[::-1], said):
         raise TrainingError(
-            f"the network says {said.tolist()} and then {again} of the same rows: it must draw nothing, and look at "
-            "each row alone, once `eval()` was called"
+            f"the network says {said.tolist()} and then {again.tolist()} of the same rows: it must draw nothing, and "
+            "look at each row alone, once `eval()` was called"
         )
     progress = learner.progress
     more = {"importance": rises, "losses": progress.losses, "held_out_losses": progress.held_out}
