@@ -1,7 +1,8 @@
 """Owns what of the surroundings may decide a model's bits: training code, lock file, library versions."""
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from resources.canonical import digest_file
@@ -48,5 +49,9 @@ def lock_digest() -> str:
 
 
 def library_versions(libraries: Sequence[str]) -> dict[str, str]:
-    """Return name to major.minor version of installed libraries; a patch release keeps a model's bits."""
-    return {name: ".".join(version(name).split(".")[:2]) for name in sorted(libraries)}
+    """Return name to major.minor version of those that are installed; a patch release keeps a model's bits."""
+    found: dict[str, str] = {}
+    for name in sorted(libraries):
+        with suppress(PackageNotFoundError):  # of an extra: whoever needs it says so
+            found[name] = ".".join(version(name).split(".")[:2])
+    return found

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from resources.training.neural.batches import Batches, Place
 from resources.training.neural.custom import source_digest, source_of
 from resources.training.neural.parameters import network_parameters
 from resources.training.protocol import TrainingSet, trainer_named
-from tests.resources.test_bundle import recipe
+from resources.training.train import train
+from tests.resources.test_bundle import opened, recipe, window
 
 FIELD = "train.parameters"
 NETWORK = "def build(inputs, outputs, width=4):\n    raise RuntimeError('never called')\n"
@@ -105,6 +107,13 @@ def test_without_the_extra_training_and_loading_name_it():
     lines = done.stdout.splitlines()
     assert len(lines) == 3
     assert all("needs PyTorch" in line and "install the extra `torch` (penstock[torch])" in line for line in lines)
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="not here: PyTorch is installed")
+def test_the_stage_of_the_model_names_the_extra_where_it_is_really_missing(tmp_path: Path):
+    workspace = opened(tmp_path)
+    with pytest.raises(TrainingError, match=r"install the extra `torch` \(penstock\[torch\]\)"):
+        train(workspace, recipe(trainer="torch", parameters={}), window(workspace))
 
 
 def test_checking_a_declaration_imports_no_pytorch_and_none_of_the_users_code(pipelines: Path):

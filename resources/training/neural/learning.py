@@ -11,7 +11,7 @@ from resources.errors import TrainingError
 from resources.training.neural.architecture import Architecture
 from resources.training.neural.batches import Batches
 from resources.training.neural.checkpoint import Checkpoints
-from resources.training.neural.library import surroundings
+from resources.training.neural.library import CPU, surroundings
 from resources.training.neural.model_file import SCORED_ROWS, as_tensor
 from resources.training.neural.parameters import NetworkParameters
 from resources.training.neural.progress import Progress
@@ -155,7 +155,7 @@ class Learner:
         for place, values in self._optimizer.state_dict()["state"].items():
             tensors |= {f"{_OPTIMIZER}{place}.{name}": value for name, value in values.items() if value is not None}
         tensors[f"{_RANDOM}cpu"] = self.torch.get_rng_state()
-        if self.parameters.device != "cpu":
+        if self.parameters.device != CPU:
             tensors[f"{_RANDOM}cuda"] = self.torch.cuda.get_rng_state()
         checkpoints.write(tensors, asdict(self.progress), surroundings(self.torch, self.parameters.device))
 
@@ -174,7 +174,7 @@ class Learner:
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.torch.set_rng_state(tensors[f"{_RANDOM}cpu"])
-        if self.parameters.device != "cpu":
+        if self.parameters.device != CPU:
             self.torch.cuda.set_rng_state(tensors[f"{_RANDOM}cuda"])
         _LOG.info("training goes on in epoch %d, batch %d", self.progress.epoch + 1, self.progress.batch + 1)
 

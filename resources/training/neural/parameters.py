@@ -1,6 +1,6 @@
 """Owns what may be declared of a neural network and of its training. It builds nothing and imports no PyTorch."""
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -124,6 +124,3 @@ def network_parameters(field: str, given: Parameters) -> NetworkParameters:
         raise DeclarationError(
             "\n".join(line.replace(NetworkParameters.__name__, field, 1) for line in lines)
         ) from None
-
-
-ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
