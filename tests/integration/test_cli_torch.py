@@ -80,7 +80,8 @@ attributes:
       - {kind: standardize, columns: [distance, hour]}
   train:
     trainer: torch
-    parameters: {task: binary, module: "_nets:build", arguments: {width: 8}, epochs: 1, batch_size: 512, learning_rate: 0.01}
+    parameters:
+      {task: binary, module: "_nets:build", arguments: {width: 8}, epochs: 1, batch_size: 512, learning_rate: 0.01}
     seed: 3
   evaluate:
     metrics: [log_loss, auc]
