@@ -4,6 +4,7 @@ It opens nothing; `resources.workspace` does.
 """
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -108,6 +109,11 @@ SETTINGS: tuple[Setting, ...] = (
         "`lz4`, `zstd`; `auto` is zstd behind an object store if it saves a fifth of the first shard, else none.",
     ),
     Setting(
+        "PENSTOCK_CHECKPOINT_S",
+        "60.0",
+        "Seconds between two checkpoints of a long training, in `$PENSTOCK_SCRATCH/training`.",
+    ),
+    Setting(
         "PENSTOCK_VERIFY",
         "first",
         "When a process hashes local copies and the files of a folder store: at their `first` read (and again if time, "
@@ -136,6 +142,7 @@ class Settings(BaseModel):
         cache: Folder for local copies of what a remote store holds.
         cache_bytes: Most bytes in it, or None for a share of the disk.
         codec: What shards for the loader are compressed by.
+        checkpoint_s: Seconds between two checkpoints of a long training.
         verify: When local files are hashed.
     """
 
@@ -156,6 +163,7 @@ class Settings(BaseModel):
     cache: Path
     cache_bytes: int | None = None
     codec: CodecSetting = "auto"
+    checkpoint_s: float = 60.0
     verify: Mode = "first"
 
 
@@ -195,6 +203,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         cache=path("CACHE", scratch / "cache"),
         cache_bytes=parse_bytes("PENSTOCK_CACHE_BYTES", values["CACHE_BYTES"]) if "CACHE_BYTES" in values else None,
         codec=_codec(values.get("CODEC", "auto")),
+        checkpoint_s=_seconds("PENSTOCK_CHECKPOINT_S", values["CHECKPOINT_S"]) if "CHECKPOINT_S" in values else 60.0,
         verify=_verify(values.get("VERIFY", "first")),
     )
 
@@ -255,6 +264,16 @@ def _codec(text: str) -> CodecSetting:
         if text == codec:
             return codec
     raise SettingsError(f"PENSTOCK_CODEC={text!r}: give auto, none, lz4 or zstd")
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < math.inf:
+        raise SettingsError(f"{name}={text!r} is no number of seconds above 0: give one, such as 60")
+    return seconds
 
 
 def _verify(text: str) -> Mode:
