@@ -24,8 +24,8 @@ class Train(Declaration):
     """How a model is fitted.
 
     Attributes:
-        trainer: Name of the trainer: `lightgbm` or `sklearn`.
-        parameters: The library's own parameters.
+        trainer: Name of the trainer: `lightgbm`, `sklearn` or `torch`.
+        parameters: The library's own parameters; of `torch`, those of `resources.training.neural.parameters`.
         seed: Seed of every random choice.
         window: Partitions before the judged one to train on; None without time partitions.
     """

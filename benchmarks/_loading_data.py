@@ -139,39 +139,51 @@ def litdata(folder: Path, rows: dict[str, int]) -> None:
     """Write LitData chunks."""
     import torch
     from litdata.streaming.item_loader import TokensLoader
-    from litdata.streaming.writer import BinaryWriter
-
-    def write(name: str, samples: Iterator[object], **options: Any) -> None:  # Any: LitData's own
-        (folder / name).mkdir(parents=True)
-        writer = BinaryWriter(str(folder / name), chunk_bytes="64MB", **options)
-        for number, sample in enumerate(samples):
-            writer[number] = sample
-        writer.done()
-        writer.merge(1)
 
     values = tabular(rows["records"])
-    write("tabular", ({name: part[row] for name, part in values.items()} for row in range(rows["records"])))
+    records = ({name: part[row] for name, part in values.items()} for row in range(rows["records"]))
+    write_litdata(folder / "tabular", records)
     whole = tokens(rows["tokens"])["t"]
-    write("tokens", (torch.from_numpy(row) for row in whole), item_loader=TokensLoader(block_size=TOKENS))
-    write("blobs", ({"b": blob} for blob in blobs(rows["blobs"])))
+    loader = TokensLoader(block_size=TOKENS)
+    write_litdata(folder / "tokens", (torch.from_numpy(row) for row in whole), item_loader=loader)
+    write_litdata(folder / "blobs", ({"b": blob} for blob in blobs(rows["blobs"])))
+
+
+def write_litdata(folder: Path, samples: Iterator[object], **options: Any) -> None:  # Any: LitData's own
+    """Write samples as LitData chunks."""
+    from litdata.streaming.writer import BinaryWriter
+
+    folder.mkdir(parents=True)
+    writer = BinaryWriter(str(folder), **{"chunk_bytes": "64MB", **options})
+    for number, sample in enumerate(samples):
+        writer[number] = sample
+    writer.done()
+    writer.merge(1)
 
 
 def mds(folder: Path, rows: dict[str, int]) -> None:
     """Write MosaicML shards."""
-    from _loading_run import import_streaming
-
-    writer = import_streaming().MDSWriter
     values = tabular(rows["records"])
     columns = {"x": f"ndarray:float32:{FLOATS}", "c": f"ndarray:int32:{INTEGERS}", "y": "float32"}
-    with writer(out=str(folder / "tabular"), columns=columns) as out:
-        for row in range(rows["records"]):
-            out.write({name: part[row] for name, part in values.items()})
-    with writer(out=str(folder / "tokens"), columns={"t": f"ndarray:int32:{TOKENS}"}) as out:
-        for row in tokens(rows["tokens"])["t"]:
-            out.write({"t": row})
-    with writer(out=str(folder / "blobs"), columns={"b": "bytes"}) as out:
-        for blob in blobs(rows["blobs"]):
-            out.write({"b": blob})
+    records = ({name: part[row] for name, part in values.items()} for row in range(rows["records"]))
+    write_mds(folder / "tabular", columns, records)
+    rows_of_tokens = ({"t": row} for row in tokens(rows["tokens"])["t"])
+    write_mds(folder / "tokens", {"t": f"ndarray:int32:{TOKENS}"}, rows_of_tokens)
+    write_mds(folder / "blobs", {"b": "bytes"}, ({"b": blob} for blob in blobs(rows["blobs"])))
+
+
+def write_mds(
+    folder: Path,
+    columns: dict[str, str],
+    samples: Iterator[dict[str, Any]],  # Any: of the columns
+    **options: Any,  # Any: MDSWriter's own
+) -> None:
+    """Write samples as MosaicML shards."""
+    from _loading_run import import_streaming
+
+    with import_streaming().MDSWriter(out=str(folder), columns=columns, **options) as out:
+        for sample in samples:
+            out.write(sample)
 
 
 def webdataset(folder: Path, rows: dict[str, int]) -> None:

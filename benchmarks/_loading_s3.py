@@ -32,25 +32,41 @@ Told = dict[str, Any]  # Any: numbers
 
 def store_dataset(scratch: Path, rows: int, shard_bytes: int) -> tuple[str, int]:
     """Store blobs as packed shards, and as Parquet beside them; return digest and bytes of the dataset."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
     from _loading_data import binaries
 
-    from resources.loader.pack import pack
     from resources.storage.manifest import read_manifest
 
-    table, file = binaries(rows), scratch / "blobs.arrow"
-    with pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table.combine_chunks())
-    store = _store(scratch / "maker", MANY_BYTES)
-    digest = pack(file, store=store, scratch=scratch / "rows", shard_bytes=shard_bytes).digest
-    file.unlink()
+    table, store = binaries(rows), _store(scratch / "maker", MANY_BYTES)
+    digest = _packed(store, scratch, table, shard_bytes)
     manifest = read_manifest(store, digest)
     per_file = rows // len(manifest.shards)
     for number, start in enumerate(range(0, rows, per_file)):
         pq.write_table(table.slice(start, per_file), scratch / "part.parquet", compression="none")
         _put(f"{_PARQUET}/{number:05d}.parquet", scratch / "part.parquet")
     return digest, manifest.size_bytes
+
+
+def store_halves(scratch: Path, rows: int, shard_bytes: int) -> str:
+    """Store the same blobs as two datasets, half of them each, and return their digests, joined by a comma."""
+    from _loading_data import binaries
+
+    table, store = binaries(rows), _store(scratch / "maker", MANY_BYTES)
+    return ",".join(_packed(store, scratch, table.slice(at, rows // 2), shard_bytes) for at in (0, rows // 2))
+
+
+def _packed(store: Any, scratch: Path, table: Any, shard_bytes: int) -> str:  # Any: a store, a table of Arrow
+    import pyarrow as pa
+
+    from resources.loader.pack import pack
+
+    file = scratch / "blobs.arrow"
+    with pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    try:
+        return pack(file, store=store, scratch=scratch / "rows", shard_bytes=shard_bytes).digest
+    finally:
+        file.unlink()
 
 
 def _put(key: str, file: Path) -> None:
@@ -123,7 +139,7 @@ def pyarrow(digest: str, folder: Path) -> Told:
         ):
             yield _values(batch.column(0))
 
-    return _drained(batches)
+    return drained(batches)
 
 
 def _values(column: Any) -> Any:  # Any: an array of binaries to one of their bytes
@@ -137,21 +153,49 @@ def cold(digest: str, folder: Path) -> Told:
     return _loaded(digest, folder, MANY_BYTES)
 
 
+def exact(digest: str, folder: Path) -> Told:
+    """Do so in the order of all rows."""
+    return _loaded(digest, folder, MANY_BYTES, order="exact")
+
+
+def mixed(digests: str, folder: Path) -> Told:
+    """Load one epoch of a mixture of two datasets, as many rows of each."""
+    return _loaded(dict.fromkeys(digests.split(","), 1.0), folder, MANY_BYTES)
+
+
+def found(digest: str, folder: Path) -> Told:
+    """Find the rows that a predicate wants, half of them, of which no statistics tell."""
+    from resources.loader import Loader
+    from resources.storage.manifest import read_manifest
+
+    store = _store(folder, MANY_BYTES)
+    size_bytes, used = read_manifest(store, digest).size_bytes, _Usage()
+    rows = Loader(digest, BATCH, store=store, where=[("b", ">=", b"\x80")]).rows
+    fetched_bytes = store.cache.stats().fetched_bytes
+    told = {"size_bytes": size_bytes, "stored_bytes": size_bytes, "rows": rows, "fetched_bytes": fetched_bytes}
+    return used.told() | told
+
+
 def rank(digest: str, folder: Path) -> Told:
     """Load the part of one rank of several."""
     return _loaded(digest, folder, MANY_BYTES, rank=int(sys.argv[4]), world_size=int(sys.argv[5]))
 
 
-def _loaded(digest: str, folder: Path, cache_bytes: int, **options: int) -> Told:
+def _loaded(dataset: Any, folder: Path, cache_bytes: int, **options: Any) -> Told:  # Any: what a loader takes
     from resources.loader import Loader
+    from resources.storage.manifest import read_manifest
 
     store = _store(folder, cache_bytes)
 
     def batches() -> Iterator[Any]:  # Any: arrays
-        for batch in Loader(digest, BATCH, store=store, **options).numpy():
+        for batch in Loader(dataset, BATCH, store=store, **options).numpy():
             yield batch["b"].values
 
-    return _drained(batches) | {"fetched_bytes": store.cache.stats().fetched_bytes}
+    told = drained(batches)
+    stored_bytes = sum(
+        read_manifest(store, one).size_bytes for one in ([dataset] if isinstance(dataset, str) else dataset)
+    )
+    return told | {"fetched_bytes": store.cache.stats().fetched_bytes, "stored_bytes": stored_bytes}
 
 
 def second(digest: str, folder: Path) -> Told:
@@ -167,9 +211,9 @@ def second(digest: str, folder: Path) -> Told:
         for batch in loader.numpy():
             yield batch["b"].values
 
-    first = _drained(batches)
+    first = drained(batches)
     before = store.cache.stats().fetched_bytes
-    told = _drained(batches)
+    told = drained(batches)
     return told | {"first_epoch_s": first["wall_s"], "fetched_bytes": store.cache.stats().fetched_bytes - before}
 
 
@@ -184,25 +228,35 @@ class _Usage:
     def told(self) -> Told:
         wall_s, times = time.perf_counter() - self._began, os.times()
         self._ended.set()
-        cpu_s = times.user + times.system - self._times.user - self._times.system
-        return {"wall_s": wall_s, "cpu_s": cpu_s, "private_mb": (self._peak - self._base) / 1e6}
+        return {
+            "wall_s": wall_s,
+            "cpu_s": sum(times[:4]) - sum(self._times[:4]),
+            "private_mb": (self._peak - self._base) / 1e6,
+        }
 
     def _watch(self) -> None:
         while not self._ended.wait(0.05):
             self._peak = max(self._peak, _private_bytes())
 
 
-def _drained(batches: Callable[[], Iterator[Any]]) -> Told:  # Any: what the stage copies
+def drained(batches: Callable[[], Iterator[Any]]) -> Told:  # Any: what the stage copies
+    """Copy all batches to the staging buffer, and return what that took."""
     stage, used, size_bytes, first_s = Stage(), _Usage(), 0, 0.0
     began = time.perf_counter()
     for batch in batches():
         stage.copy(batch)
-        size_bytes += batch.nbytes
+        size_bytes += _size_of(batch)
         first_s = first_s or time.perf_counter() - began
     return used.told() | {"size_bytes": size_bytes, "first_s": first_s}
 
 
-SUBJECTS = {"raw": raw, "proved": proved, "pyarrow": pyarrow, "cold": cold, "rank": rank, "second": second}
+def _size_of(batch: Any) -> int:  # Any: arrays, bytes; lists and dicts of these
+    if isinstance(batch, dict):
+        batch = list(batch.values())
+    return sum(map(_size_of, batch)) if isinstance(batch, list) else memoryview(batch).nbytes
+
+
+SUBJECTS = {run.__name__: run for run in (raw, proved, pyarrow, cold, rank, second, exact, mixed, found)}
 
 
 def _import() -> None:

@@ -36,9 +36,17 @@ PEERS = (
     "Brotli",
     "python-snappy",
     "zstd",
+    "s3fs==2026.9.0",
+    "obstore",
 )
 UNRESOLVED = "mosaicml-streaming==0.13.0"
 """Its pins fit none of the others; it runs with them all the same."""
+_MISSING = """
+import sys
+from importlib.metadata import distributions
+there = {found.name.lower() for found in distributions()}
+print(*(name for name in sys.argv[1:] if name.partition("=")[0].partition("[")[0].lower() not in there))
+"""
 FULL = {"tabular": 5_000_000, "records": 500_000, "tokens": 20_000, "blobs": 20_000}
 QUICK = {"tabular": 300_000, "records": 20_000, "tokens": 1_000, "blobs": 1_000}
 SECONDS, QUICK_SECONDS = 5.0, 1.0
@@ -78,14 +86,14 @@ Told = dict[str, float]
 
 
 def environment(folder: Path) -> Path:
-    """Return the Python of the peers' environment in `folder`, made there if there is none."""
+    """Return the Python of the peers' environment in `folder`, made there if there is none; what it lacks is added."""
     python = folder / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [python, "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, TORCH], check=True)
-        subprocess.run([*pip, *PEERS], check=True)
-        subprocess.run([*pip, "--no-deps", UNRESOLVED], check=True)
+    for wanted, options in (((TORCH,), ()), (PEERS, ()), ((UNRESOLVED,), ("--no-deps",))):
+        told = subprocess.run([python, "-c", _MISSING, *wanted], check=True, stdout=subprocess.PIPE, text=True)
+        if missing := told.stdout.split():
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *options, *missing], check=True)
     return python
 
 

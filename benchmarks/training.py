@@ -95,9 +95,19 @@ def stage(folder: Path, digests: dict[str, str]) -> Callable[[], object]:
     return lambda: make_files(opened(folder), recipe, Inputs(features=digests, raw={}))
 
 
+def stored_keys() -> list[str]:
+    """Return the keys of the partitions that `make` stores."""
+    return _KEYS
+
+
 def measure(way: str, folder: Path) -> None:
     """Do one way in this process and print what it cost, as JSON."""
     work = {"plain": plain, "stage": stage}[way](folder, json.loads((folder / "digests.json").read_text()))
+    print(json.dumps(cost(work)))
+
+
+def cost(work: Callable[[], object]) -> dict[str, float]:
+    """Do `work`, and return the most memory that it had of its own meanwhile, and its seconds."""
     before = peak = status_bytes("RssAnon")
     done = threading.Event()
 
@@ -113,7 +123,7 @@ def measure(way: str, folder: Path) -> None:
     took_s = time.perf_counter() - began
     done.set()
     watcher.join()
-    print(json.dumps({"private_bytes": peak - before, "took_s": took_s}))
+    return {"private_bytes": peak - before, "took_s": took_s}
 
 
 def measured(way: str, folder: Path) -> dict[str, float]:

@@ -129,7 +129,7 @@ PIPELINE_NAME = Pipeline(
     ),
     # The model of a month is trained on the two months before it, and judged on that month.
     train=Train(
-        trainer="lightgbm",  # or "sklearn"
+        trainer="lightgbm",  # or "sklearn", or "torch"
         parameters={"objective": "regression", "num_iterations": 60, "learning_rate": 0.1, "num_leaves": 15},
         seed=1,
         window=Window(partitions=2),

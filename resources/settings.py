@@ -4,12 +4,13 @@ It opens nothing; `resources.workspace` does.
 """
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict
@@ -20,6 +21,7 @@ from resources.storage.store import check_url
 from resources.storage.verified import Mode
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+CodecSetting = Literal["auto", "none", "lz4", "zstd"]
 _PREFIX = "PENSTOCK_"
 _TEST_PREFIX = "PENSTOCK_TEST_"
 _UNITS = {
@@ -101,6 +103,17 @@ SETTINGS: tuple[Setting, ...] = (
         "free on its disk, the cache itself counted as free, judged anew at each download.",
     ),
     Setting(
+        "PENSTOCK_CODEC",
+        "auto",
+        "What shards for the loader (features of pipelines, `penstock pack`) are compressed by where they lie: `none`, "
+        "`lz4`, `zstd`; `auto` is zstd behind an object store if it saves a fifth of the first shard, else none.",
+    ),
+    Setting(
+        "PENSTOCK_CHECKPOINT_S",
+        "60.0",
+        "Seconds between two checkpoints of a long training, in `$PENSTOCK_SCRATCH/training`.",
+    ),
+    Setting(
         "PENSTOCK_VERIFY",
         "first",
         "When a process hashes local copies and the files of a folder store: at their `first` read (and again if time, "
@@ -128,6 +141,8 @@ class Settings(BaseModel):
         scratch: Folder for unfinished files.
         cache: Folder for local copies of what a remote store holds.
         cache_bytes: Most bytes in it, or None for a share of the disk.
+        codec: What shards for the loader are compressed by.
+        checkpoint_s: Seconds between two checkpoints of a long training.
         verify: When local files are hashed.
     """
 
@@ -147,6 +162,8 @@ class Settings(BaseModel):
     scratch: Path
     cache: Path
     cache_bytes: int | None = None
+    codec: CodecSetting = "auto"
+    checkpoint_s: float = 60.0
     verify: Mode = "first"
 
 
@@ -185,6 +202,8 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         scratch=scratch,
         cache=path("CACHE", scratch / "cache"),
         cache_bytes=parse_bytes("PENSTOCK_CACHE_BYTES", values["CACHE_BYTES"]) if "CACHE_BYTES" in values else None,
+        codec=_codec(values.get("CODEC", "auto")),
+        checkpoint_s=_seconds("PENSTOCK_CHECKPOINT_S", values["CHECKPOINT_S"]) if "CHECKPOINT_S" in values else 60.0,
         verify=_verify(values.get("VERIFY", "first")),
     )
 
@@ -238,6 +257,23 @@ def _path(name: str, text: str) -> Path:
         return PROJECT_ROOT / Path(text).expanduser()
     except RuntimeError as error:
         raise SettingsError(f"{name}={text!r}: {error}; write the path out") from error
+
+
+def _codec(text: str) -> CodecSetting:
+    for codec in get_args(CodecSetting):
+        if text == codec:
+            return codec
+    raise SettingsError(f"PENSTOCK_CODEC={text!r}: give auto, none, lz4 or zstd")
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < math.inf:
+        raise SettingsError(f"{name}={text!r} is no number of seconds above 0: give one, such as 60")
+    return seconds
 
 
 def _verify(text: str) -> Mode:

@@ -3,7 +3,7 @@
 Needs nothing but the standard library of Python 3.11; it installs nothing and changes nothing. Every finding
 has its remedy. Ends with 1 if something required is missing.
 
-    python3 scripts/preflight.py [dev]
+    python3 scripts/preflight.py [core|dev|torch]
 """
 
 import ctypes
@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ((3, 11), (3, 13))
 OLDEST_GLIBC = (2, 28)
 """The wheels of LightGBM, Polars and obstore are built for manylinux_2_28."""
-NEEDED_BYTES = {"core": 4_000_000_000, "dev": 5_000_000_000}
-"""Virtual environment (1.0 or 1.6 GB) and the download cache that fills it, with some room for data."""
+NEEDED_BYTES = {"core": 4_000_000_000, "dev": 5_000_000_000, "torch": 9_000_000_000}
+"""Virtual environment (1.0, 1.6 or, with CUDA, 7 GB) and the download cache that fills it, with some room for data."""
 
 INSTALLERS = {
     "apt-get": "apt-get install {}",
@@ -131,7 +131,8 @@ def check_writable() -> Missing | None:
 def check_disk(extra: str) -> Missing | None:
     """Find too little disk space for what is not installed yet."""
     free = shutil.disk_usage(ROOT).free
-    needed = NEEDED_BYTES[extra] if not (ROOT / ".venv" / ".installed-core").exists() else NEEDED_BYTES[extra] // 4
+    venv = ROOT / (".venv-torch" if extra == "torch" else ".venv")
+    needed = NEEDED_BYTES[extra] if not (venv / ".installed-core").exists() else NEEDED_BYTES[extra] // 4
     if free >= needed:
         return None
     return Missing(
@@ -152,7 +153,7 @@ def check_browser(extra: str) -> Missing | None:
 
 
 def findings(extra: str) -> list[Missing]:
-    """Return all that this machine lacks for the installation `extra`: core or dev."""
+    """Return all that this machine lacks for the installation `extra`: core, dev or torch."""
     checks: tuple[Callable[[], Missing | None], ...] = (
         check_python,
         check_venv,
@@ -171,7 +172,7 @@ def main(arguments: list[str]) -> int:
     """Print every finding with its remedy; return 1 if a required thing is missing."""
     extra = arguments[0] if arguments else "core"
     if extra not in NEEDED_BYTES:
-        print(f"preflight: expected core or dev, got {extra!r}", file=sys.stderr)
+        print(f"preflight: expected core, dev or torch, got {extra!r}", file=sys.stderr)
         return 2
     found = findings(extra)
     for missing in found:

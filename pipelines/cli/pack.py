@@ -1,6 +1,6 @@
 """`penstock pack`: a dataset as shards that are ready for the loader."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,12 +27,16 @@ def pack(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the order of the rows.")] = 0,
     shard_size: Annotated[str, typer.Option("--shard-size", metavar="SIZE", help="Bytes of a shard, about.")] = "64MiB",
+    codec: Annotated[
+        Literal["auto", "none", "lz4", "zstd"] | None,
+        typer.Option("--codec", help="What shards are compressed by in the store; by default as PENSTOCK_CODEC says."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was stored as JSON.")] = False,
 ) -> None:
     """Store a dataset anew for the loader: its rows in one random order, numbers of one type side by side.
 
     Any stretch of rows is then a random sample, read at the speed of memory. Memory stays bounded; scratch space as
-    large as the dataset is needed. The same data, seed and columns give the same version.
+    large as the dataset is needed. The same data, seed, columns and codec give the same version.
     """
     from dataclasses import asdict
 
@@ -51,7 +55,7 @@ def pack(
     opened, given = workspace(), GivenName.parse(name)
     given.check_free(opened)
     source = source_of(data if len(data) > 1 else data[0], opened.store)
-    shard_bytes = parse_bytes("--shard-size", shard_size)
+    shard_bytes, chosen = parse_bytes("--shard-size", shard_size), codec or opened.settings.codec
     ref = stored(
         source,
         store=opened.store,
@@ -60,20 +64,31 @@ def pack(
         seed=seed,
         shard_bytes=shard_bytes,
         fill_null=None if fill_null is None else fill_of(fill_null),
+        codec=None if chosen == "none" else chosen,
     )
     given.save(
         opened,
         ref,
-        parameters={"seed": seed, "keep": keep or [], "shard_bytes": shard_bytes, "fill_null": fill_null},
+        parameters={
+            "seed": seed,
+            "keep": keep or [],
+            "shard_bytes": shard_bytes,
+            "fill_null": fill_null,
+            "codec": chosen,
+        },
         parents=[Parent(kind="dataset" if source.is_stored else "source", name=source.name, digest=source.layout.root)],
     )
     made = read_manifest(opened.store, ref.digest)
     matrices = packed_names(made.schema)
     if as_json:
-        print_json({"name": name, "shards": len(made.shards), "matrices": matrices, **asdict(ref)})
+        told = {"shards": len(made.shards), "matrices": matrices, "codec": made.codec, "plain_bytes": made.plain_bytes}
+        print_json({"name": name, **told, **asdict(ref)})
         return
     shards = "1 shard" if len(made.shards) == 1 else f"{len(made.shards):,} shards"
-    print(f"{name}: {ref.rows:,} rows in {shards}, {size(ref.size_bytes)}, version {ref.digest[:12]}")
+    stored = (
+        f"{size(ref.size_bytes)} by {made.codec} of {size(made.plain_bytes)}" if made.codec else size(ref.size_bytes)
+    )
+    print(f"{name}: {ref.rows:,} rows in {shards}, {stored}, version {ref.digest[:12]}")
     for field, columns in matrices.items():
         print(f"  {field}: {len(columns)} columns side by side")
     print(f"load it by: Loader({name!r}, batch_size)")

@@ -25,6 +25,7 @@ OWNERS = {
     "lightgbm": "trainer",
     "sklearn": "trainer",
     "skops": "trainer",
+    "torch": "trainer",
 }
 PENSTOCK = ("pipelines", "assets", "resources", "quality")
 LIBRARIES, OWN, START_UP = "imports of libraries", "penstock", "start-up"

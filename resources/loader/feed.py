@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from resources.canonical import digest_value
 from resources.errors import LoaderError
+from resources.loader.at_once import AtOnce, joined
 from resources.loader.blend import Blend, check_weights
 from resources.loader.columns import Fixed, fixed, fixed_bytes
 from resources.loader.gather import Gathered, Gatherer
 from resources.loader.losses import OnError
 from resources.loader.order import WIDE_BYTES, Epoch, OrderName, Span, words_of
 from resources.loader.picking import LONG_BYTES, has_spots, picked
-from resources.loader.prefetch import MOST_AHEAD, Prefetch
+from resources.loader.prefetch import IN_FLIGHT_BYTES, MOST_AHEAD, Prefetch
 from resources.loader.projection import chosen
 from resources.loader.shards import Shard
 from resources.loader.slabs import Slab
@@ -101,6 +102,20 @@ class Feed(Protocol):
         ...
 
 
+class Documents(Feed, Protocol):
+    """Samples as they lie in shards."""
+
+    @property
+    def passing(self) -> Sequence[Shard]:
+        """The shards, for who reads each once."""
+        ...
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """How many of them may be on their way here at once; None means one after the other."""
+        ...
+
+
 def feed_of(
     dataset: "Dataset | Mapping[Dataset, float]",
     columns: Sequence[str] | None,
@@ -110,7 +125,7 @@ def feed_of(
     store: "Store | None",
     where: "Filters | None",
     on_error: OnError,
-) -> Feed:
+) -> Documents:
     """Return what fills slabs with a dataset, or with several by their weights.
 
     Raises:
@@ -118,10 +133,13 @@ def feed_of(
     """
     if not isinstance(dataset, Mapping):
         source = _source(dataset, store, where)
-        return _Single(source, columns, order, seed, on_error=on_error, passes=True)
+        return _Single(source, columns, order, seed, on_error=on_error)
     if not dataset:
         raise LoaderError("a mixture of no datasets: give at least one, with its weight")
-    feeds = [_Single(_source(one, store, where), columns, order, seed, on_error=on_error) for one in dataset]
+    feeds = [
+        _Single(_source(one, store, where), columns, order, seed, on_error=on_error, mixed=len(dataset))
+        for one in dataset
+    ]
     return feeds[0] if len(feeds) == 1 else _Mixed(feeds, list(dataset.values()), seed)
 
 
@@ -135,9 +153,9 @@ def _source(dataset: Dataset, store: "Store | None", where: "Filters | None") ->
 
 
 class _Single:
-    """One dataset.
+    """One dataset, alone or one of `mixed`.
 
-    `passes` tells whether shards of an object store go through memory: alone, not in a mixture of many.
+    Alone its shards go through memory where they lie in an object store; those of several datasets would be too many.
     """
 
     def __init__(
@@ -148,13 +166,15 @@ class _Single:
         seed: int,
         *,
         on_error: OnError,
-        passes: bool = False,
+        mixed: int = 1,
     ) -> None:
         layout = source.layout
         self.name = source.name
         self.root = layout.root
         self.rows = layout.total_rows
         self.shards = source.shards
+        self.passing = source.passing or source.shards
+        self._source = source
         counts = np.array([shard.rows for shard in source.shards], np.int64)
         self._firsts = np.cumsum(counts) - counts
         self.schema, self.columns = chosen(source.schema, columns)
@@ -163,24 +183,36 @@ class _Single:
         self.waits = order == "exact" or layout.row_bytes >= WIDE_BYTES
         self._epoch = lru_cache(maxsize=2)(lambda number: Epoch(layout, order, seed=seed, number=number))
         window = layout.window_shards if order == "window" else 1
-        passing = source.passing if passes and order != "exact" else None
+        passing = source.passing if mixed == 1 and order != "exact" else None
+        share = self.at_once.share(mixed) if passing is None and self.at_once is not None else None
+        ahead = passing is not None or (share is not None and share.takes_any and order != "exact")
         self.gatherer = Gatherer(
             source.shards if passing is None else passing,
             self.columns,
             row_bytes=self.row_bytes,
             chosen=source.chosen,
-            together=2 * window if passing is None else 2 * window + MOST_AHEAD,
+            together=2 * window + MOST_AHEAD if ahead else 2 * window,
             most=OPEN_SHARDS if source.passing is None or order == "exact" else 4 * window,
             on_error=on_error,
+            at_once=share,
         )
         self._prefetch = None
-        if passing is not None:
+        if source.passing is not None and ahead:
             self._prefetch = Prefetch(
                 self.gatherer.views,
-                [shard.size_bytes for shard in passing],
+                [shard.size_bytes for shard in source.passing],
                 lambda epoch, position: self._epoch(epoch).shards_from(position),
                 together=window,
+                in_flight_bytes=IN_FLIGHT_BYTES if share is None else share.begins_below_bytes(mixed),
             )
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        return self._source.at_once
+
+    def reading(self, epoch: int, position: int) -> AbstractContextManager[None]:
+        """Have the shards come that are needed from a position on, and those needed next, for as long as it lasts."""
+        return self._prefetch.reading(epoch, position) if self._prefetch else nullcontext()
 
     def rows_of(self, epoch: int) -> int:
         return self.rows
@@ -191,7 +223,7 @@ class _Single:
 
     def fill(self, epoch: int, ranges: Ranges, slab: Slab, *, apart: bool) -> None:
         gathered = Gathered(slab, self.columns, apart=apart)
-        with self._prefetch.reading(epoch, ranges[0][0]) if self._prefetch else nullcontext():
+        with self.reading(epoch, ranges[0][0]):
             for start, stop in _joined(ranges):
                 self.gatherer.gather(self._epoch(epoch).spans(start, stop), gathered)
         gathered.finish()
@@ -231,9 +263,14 @@ class _Mixed:
         self.name = " + ".join(feed.name for feed in feeds)
         self.rows = sum(feed.rows for feed in feeds)
         self.shards = [shard for feed in feeds for shard in feed.shards]
+        self.passing = [shard for feed in feeds for shard in feed.passing]
         self.schema, self.layouts = first.schema, first.layouts
         self.row_bytes = max(feed.row_bytes for feed in feeds)
         self.waits = any(feed.waits for feed in feeds)
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        return joined([feed.at_once for feed in self._feeds])
 
     def rows_of(self, epoch: int) -> int:
         return self.rows
@@ -251,20 +288,26 @@ class _Mixed:
     def fill(self, epoch: int, ranges: Ranges, slab: Slab, *, apart: bool) -> None:
         gathered = Gathered(slab, self._feeds[0].columns, apart=apart)
         order: list[np.ndarray[tuple[int], np.dtype[np.intp]]] = []
-        for start, stop in _joined(ranges):
-            first, last = epoch * self.rows + start, epoch * self.rows + stop
-            done = gathered.rows
-            bounds = zip(self._feeds, self._blend.counts(first), self._blend.counts(last), strict=True)
-            for feed, begin, end in bounds:
-                feed.gatherer.gather(feed.spans(begin, end), gathered)
-            # What lies stream by stream takes turns.
-            by_stream = np.argsort(self._blend.streams(first, last), kind="stable")
-            back = np.empty_like(by_stream)
-            back[by_stream] = np.arange(done, done + len(by_stream))
-            order.append(back)
+        with ExitStack() as reading:
+            firsts = self._blend.counts(epoch * self.rows + ranges[0][0])
+            for feed, first in zip(self._feeds, firsts, strict=True):
+                reading.enter_context(feed.reading(*divmod(first, feed.rows)))
+            for start, stop in _joined(ranges):
+                order.append(self._gathered(epoch * self.rows + start, epoch * self.rows + stop, gathered))
         gathered.finish()
         _permute(slab, np.concatenate(order))
         _close_up(slab)
+
+    def _gathered(self, first: int, last: int, gathered: Gathered) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
+        """Copy some samples stream by stream, and return where each one lies that comes next."""
+        done = gathered.rows
+        bounds = zip(self._feeds, self._blend.counts(first), self._blend.counts(last), strict=True)
+        for feed, begin, end in bounds:
+            feed.gatherer.gather(feed.spans(begin, end), gathered)
+        by_stream = np.argsort(self._blend.streams(first, last), kind="stable")
+        back = np.empty_like(by_stream)
+        back[by_stream] = np.arange(done, done + len(by_stream))
+        return back
 
 
 def _close_up(slab: Slab) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from resources.loader.at_once import AtOnce
 from resources.loader.columns import Matrix
 from resources.loader.copying import Several, chosen_rows, copy_blocks, take_rows, taken_by, taker
 from resources.loader.losses import Losses, OnError
@@ -107,6 +108,7 @@ class Gatherer:
         chosen: Rows of each shard that there are for the order; None means all of it, or of all shards.
         most: How many shards stay open at most.
         on_error: What becomes of damaged shards.
+        at_once: How many shards may be on their way here at once, where several are needed; None means one.
 
     Attributes:
         views: The shards that are open.
@@ -122,12 +124,13 @@ class Gatherer:
         chosen: Sequence[Chosen | None] | None,
         most: int,
         on_error: OnError,
+        at_once: AtOnce | None = None,
     ) -> None:
         self._losses = Losses(on_error)
         self._columns = columns
         self._chosen = chosen
         self._row_bytes = row_bytes
-        self.views = Views(shards, columns, together=together, most=most, losses=self._losses)
+        self.views = Views(shards, columns, together=together, most=most, losses=self._losses, at_once=at_once)
         self._staged: OrderedDict[Pool, _Staged] = OrderedDict()
         self._lock = Lock()
 
@@ -184,14 +187,17 @@ class Gatherer:
         places = pool.places(span.start, span.stop)
         blocks = pool.blocks_of(places)
         several: Several | None = None
+        opened = list[list[Rows]]()
         for number, column in enumerate(self._columns):
             target, valid = slab.values[number], slab.valid[number]
             out = None if target is None else target[at : at + count]
             is_plain = out is not None and valid is None and self._chosen is None
             if out is not None and is_plain and self._picked_together(number, pool, places, blocks, out):
                 continue
-            several = several or self._several(pool, places)
-            sources = [self.views.of(shard)[number] for shard in several.shards]
+            if several is None:
+                several = self._several(pool, places)
+                opened = self.views.of_all(several.shards)
+            sources = [columns[number] for columns in opened]
             if out is None or column.layout is None:
                 picks[number].append(Picks([one.values for one in sources], several.owners, several.rows))
                 continue
@@ -271,7 +277,8 @@ class Gatherer:
     def _side_by_side(self, pool: Pool, memory: list[NDArray[np.uint8] | None]) -> list[Rows]:
         pieces = pool.pieces
         starts = np.cumsum([0, *(piece.total_rows for piece in pieces)]).tolist()
-        opened = {piece.shard: self.views.of(piece.shard) for piece in pieces}
+        shards = list(dict.fromkeys(piece.shard for piece in pieces))
+        opened = dict(zip(shards, self.views.of_all(shards), strict=True))
         made: list[Rows] = []
         chosen = [chosen_rows(piece, self._chosen_of(piece.shard)) for piece in pieces]
         for number, column in enumerate(self._columns):

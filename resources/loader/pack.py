@@ -16,16 +16,13 @@ from resources.loader.bijection import Bijection
 from resources.loader.deal import Deal
 from resources.loader.fill import filled
 from resources.loader.order import words_of
-from resources.loader.packing import packed, packed_schema, unpacked
-from resources.loader.shard_file import write_shard
+from resources.loader.packing import packed_schema, unpacked
+from resources.loader.shard_writer import CodecChoice, ShardWriter
 from resources.loader.shards import in_one
 from resources.loader.sources import Dataset, Source, source_of
 from resources.names import unknown_name
 from resources.refs import DatasetRef
-from resources.storage.datasets import put_dataset
-from resources.storage.files import put_file
 from resources.storage.garbage.guard import deletions
-from resources.storage.manifest import Manifest, Shard, Shards
 from resources.storage.scratch import ScratchFolder
 from resources.storage.store import Store
 
@@ -47,6 +44,7 @@ def pack(
     seed: int = 0,
     shard_bytes: int = SHARD_BYTES,
     fill_null: float | None = None,
+    codec: CodecChoice = None,
 ) -> DatasetRef:
     """Store a dataset anew as shards for the loader, in a random order, and return the reference to it.
 
@@ -61,9 +59,11 @@ def pack(
         shard_bytes: Bytes of a shard, about.
         fill_null: What takes the place of nulls in columns of numbers, such as NaN, so that these are packed, too;
             None leaves nulls as they are.
+        codec: What the shards are compressed by; see `resources.loader.shard_writer`.
 
     Raises:
-        LoaderError: If the dataset cannot be read, has no column named in `keep`, or `fill_null` does not fit one.
+        LoaderError: If the dataset cannot be read, has no column named in `keep`, `fill_null` does not fit one, or
+            there is no such codec.
         StoreError: If scratch or store cannot be written.
     """
     source = source_of(dataset, store)
@@ -76,19 +76,17 @@ def pack(
     shard_rows = shard_rows_of(source.layout.row_bytes, shard_bytes)
     shards_per_file = -(-max(rows, 1) // (shard_rows * _MOST_FILES))
     permutation = Bijection(rows, (*words_of(source.layout.root), seed, _PURPOSE))
-    shards: list[Shard] = []
     with on_the_way(scratch, "as much as the dataset takes") as folder:
         deal = Deal(folder, schema, permutation, rows_per_file=shards_per_file * shard_rows)
         for batch in _batches(source):
             rows_read = _decoded(batch, schema)
             deal.add(rows_read if fill_null is None else filled(rows_read, fill_null, keep=keep))
         form = packed_schema(schema, keep=keep, holed=deal.counts.holed)
+        shards = ShardWriter(store, folder, form, codec=codec)
         for table in deal.in_order():
             for start in range(0, max(table.num_rows, 1), shard_rows):
-                rows_of = in_one(table.slice(start, shard_rows))
-                shards.append(put_shard(store, folder, rows_of, form, len(shards)))
-    made = Manifest(schema=form, shards=Shards.of(shards), statistics=deal.counts.statistics(), encoding="arrow")
-    return put_dataset(store, made, since=since)
+                shards.write(in_one(table.slice(start, shard_rows)))
+        return shards.finish(deal.counts, since=since)
 
 
 @contextmanager
@@ -120,20 +118,6 @@ def shard_rows_of(row_bytes: float, shard_bytes: int = SHARD_BYTES) -> int:
     rows = max(1, int(shard_bytes / max(row_bytes, 1.0)))
     step = ROWS_STEP if rows >= ROWS_STEP else _LEAST_STEP
     return max(rows // step, 1) * step
-
-
-def put_shard(store: Store, folder: Path, batch: pa.RecordBatch, form: pa.Schema, number: int) -> Shard:
-    """Store rows as one shard in the form of `form`, by way of a file in `folder`.
-
-    Raises:
-        OSError: If the file cannot be written.
-        StoreError: If the store cannot.
-    """
-    path = folder / f"shard-{number:05d}.arrow"
-    write_shard(path, packed(batch, form))
-    shard = Shard(file=put_file(store, path), rows=batch.num_rows)
-    path.unlink(missing_ok=True)
-    return shard
 
 
 def _batches(source: Source) -> Iterator[pa.RecordBatch]:

@@ -28,6 +28,8 @@ from resources.storage.whole import read_whole
 
 _MOSTLY = 0.95
 """Share of a file's pages above which mapping it is cheaper than reading it."""
+_SHARE_OF_CACHE = 4
+"""One part in so many of the cache is for what is on its way: two threads may read, and others hold what they read."""
 
 
 class Tier:
@@ -43,7 +45,7 @@ class Tier:
         self.remotes = remotes
         self.buffers = Buffers()
         self._shards = shards
-        self._size_bytes = sum(shard.file.size_bytes for shard in shards)
+        self._size_bytes = sum(shard.size_bytes for shard in shards)
         self._reads = Counter[int]()
         self._cache = remotes[0].cache
         self._group = digest_bytes(f"readers of {root}".encode())
@@ -57,8 +59,22 @@ class Tier:
         """
         if self._is_shared or self._is_to_be_mapped(shard):
             return shard.open(columns)
-        data = read_whole(self.remotes, shard.file, self.buffers, keep=shard.file.digest in self._kept)
-        return checked(shard, read_memory(shard.name, _bytes_of(data, shard.file.size_bytes), columns))
+        data = read_whole(
+            self.remotes,
+            shard.file,
+            self.buffers,
+            keep=shard.kept.digest in self._kept,
+            plain=shard.plain,
+        )
+        return checked(shard, read_memory(shard.name, _bytes_of(data, shard.size_bytes), columns))
+
+    @cached_property
+    def at_once_bytes(self) -> int:
+        """How many bytes of shards may be on their way at once: what comes to the cache meanwhile needs room there."""
+        try:
+            return self._cache.budget_bytes() // _SHARE_OF_CACHE
+        except StoreError:  # who writes there is told why it cannot be used
+            return 0
 
     @property
     def _is_shared(self) -> bool:
@@ -75,14 +91,14 @@ class Tier:
 
     @cached_property
     def _kept(self) -> frozenset[str]:
-        files = [shard.file for shard in self._shards]
+        files = [shard.kept for shard in self._shards]
         try:
             return kept(files, self._cache.budget_bytes())
         except StoreError:  # who writes there is told why it cannot be used
             return frozenset(file.digest for file in files)
 
     def _is_to_be_mapped(self, shard: StoredShard) -> bool:
-        path = self._cache.path_of(shard.file.digest)
+        path = self._cache.path_of(shard.kept.digest)
         try:
             if Mapped(path).resident_share() >= _MOSTLY:
                 return True
@@ -130,8 +146,13 @@ class ShardInMemory:
 
     @property
     def size_bytes(self) -> int:
-        """How long its file is."""
-        return self.shard.file.size_bytes
+        """How long its file is when it is not compressed."""
+        return self.shard.size_bytes
+
+    @property
+    def at_once_bytes(self) -> int:
+        """How many bytes of shards of its dataset may be on their way here at once."""
+        return self.tier.at_once_bytes
 
     def open(self, columns: Sequence[str] | None) -> Opened:
         """Return its rows, whose memory is used for others once nobody refers to them.

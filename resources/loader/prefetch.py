@@ -47,6 +47,7 @@ class Prefetch:
         sizes_bytes: Bytes of each shard.
         shards_from: Returns the shards that an epoch needs from a position on, in that order.
         together: How many of these are in use at a time.
+        in_flight_bytes: Bytes that are being fetched from which on no other shard begins.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Prefetch:
         sizes_bytes: Sequence[int],
         shards_from: Callable[[int, int], Iterable[int]],
         together: int,
+        in_flight_bytes: int = IN_FLIGHT_BYTES,
     ) -> None:
         self._opened = opened
         self._sizes_bytes = sizes_bytes
         self._shards_from = shards_from
         self._together = together
+        self._in_flight_bytes = in_flight_bytes
         self._lock = Lock()
         self._readers: list[tuple[int, int]] = []
         self._latest = deque[tuple[int, int]]()
@@ -121,7 +124,7 @@ class Prefetch:
         if shard not in self._needed and not self._needed.isdisjoint(self._in_flight):
             return False
         flying_bytes = sum(self._sizes_bytes[shard] for shard in self._in_flight)
-        return flying_bytes < IN_FLIGHT_BYTES and len(self._in_flight) < MOST_IN_FLIGHT
+        return flying_bytes < self._in_flight_bytes and len(self._in_flight) < MOST_IN_FLIGHT
 
     def _begin(self, shards: Iterable[int]) -> None:
         for shard in shards:

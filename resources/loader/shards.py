@@ -67,6 +67,11 @@ class PassingShard(Shard, Protocol):
         """How many bytes have to be brought."""
         ...
 
+    @property
+    def at_once_bytes(self) -> int:
+        """How many bytes of shards of its dataset may be on their way here at once; 0 means one after the other."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrowShard:

@@ -17,13 +17,14 @@ import pyarrow.compute as pc
 from resources.loader.bijection import Bijection
 from resources.loader.columns import fixed
 from resources.loader.counts import Counts
-from resources.loader.pack import SHARD_BYTES, on_the_way, put_shard, shard_rows_of
+from resources.loader.pack import SHARD_BYTES, on_the_way, shard_rows_of
 from resources.loader.packing import FLOATS, packed_schema
 from resources.loader.picking import integers
+from resources.loader.shard_writer import CodecChoice, ShardWriter
 from resources.loader.shards import in_one
-from resources.storage.datasets import arrow_table, put_dataset, read_frame
+from resources.storage.datasets import arrow_table, read_frame
 from resources.storage.garbage.guard import deletions
-from resources.storage.manifest import Manifest, Shards, read_manifest
+from resources.storage.manifest import read_manifest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,6 +48,7 @@ def write_shuffled(
     partitions: Sequence[str] = (),
     profile_digest: str | None = None,
     shard_bytes: int = SHARD_BYTES,
+    codec: CodecChoice = None,
 ) -> "DatasetRef":
     """Store a frame as shards for the loader, in a random order, and return the reference to the dataset.
 
@@ -61,8 +63,10 @@ def write_shuffled(
         partitions: Partition keys of the reference.
         profile_digest: Profile of the reference.
         shard_bytes: Bytes of a shard, about.
+        codec: What the shards are compressed by; see `resources.loader.shard_writer`.
 
     Raises:
+        LoaderError: If there is no such codec.
         StoreError: If scratch or store cannot be written.
     """
     since = deletions(store)
@@ -74,12 +78,11 @@ def write_shuffled(
     order = np.empty(rows.num_rows, np.int64)
     order[_places(rows.num_rows)] = np.arange(rows.num_rows)
     with on_the_way(scratch, f"about {shard_bytes:,} bytes") as folder:
-        shards = [
-            put_shard(store, folder, rows.take(integers(order[start : start + shard_rows])), form, number)
-            for number, start in enumerate(range(0, max(rows.num_rows, 1), shard_rows))
-        ]
-    made = Manifest(schema=form, shards=Shards.of(shards), statistics=counts.statistics(), encoding="arrow")
-    return replace(put_dataset(store, made, since=since), partitions=tuple(partitions), profile_digest=profile_digest)
+        shards = ShardWriter(store, folder, form, codec=codec)
+        for start in range(0, max(rows.num_rows, 1), shard_rows):
+            shards.write(rows.take(integers(order[start : start + shard_rows])))
+    ref = shards.finish(counts, since=since)
+    return replace(ref, partitions=tuple(partitions), profile_digest=profile_digest)
 
 
 def read_in_order(store: "Store", digest: str, columns: Sequence[str] | None = None) -> "pl.DataFrame":

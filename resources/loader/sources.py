@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from resources.canonical import digest_value
 from resources.errors import LoaderError
+from resources.loader.at_once import AtOnce
 from resources.loader.order import Layout
 from resources.loader.shards import FileShards, PassingShard, Shard, shards_of
 
@@ -60,6 +61,14 @@ class Source:
     def is_stored(self) -> bool:
         """Whether it is a dataset of a store, whose digest `layout.root` is."""
         return self.passing is not None
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """How many shards may be on their way here at once; None where none has a way, or they come one by one."""
+        room_bytes = self.passing[0].at_once_bytes if self.passing else 0
+        if not self.passing or not room_bytes:
+            return None
+        return AtOnce(sizes_bytes=[shard.size_bytes for shard in self.passing], room_bytes=room_bytes)
 
 
 def source_of(dataset: Dataset, store: "Store | None") -> Source:

@@ -1,6 +1,6 @@
 """Owns where the rows of a pool lie in a space: one number a block, so that a row is found by one addition."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,20 @@ class Spread:
         pool: The pool.
         space: Where its shards are put, each when it is first needed.
         first: Returns the number of the first row of a shard in the space; None if it cannot be put there.
+        open_all: Opens shards, at once where that is quicker than one after the other.
     """
 
-    def __init__(self, pool: Pool, space: Space, first: Callable[[int], int | None]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        space: Space,
+        first: Callable[[int], int | None],
+        open_all: Callable[[Sequence[int]], object],
+    ) -> None:
         self.space = space
         self._shards = [piece.shard for piece in pool.pieces]
         self._first = first
+        self._open_all = open_all
         owners, firsts, starts = pool.blocks
         self._owners = owners
         self._shifts = firsts - starts  # from the place in the pool to the row in the shard
@@ -49,7 +57,9 @@ class Spread:
 
     def _put(self, blocks: NDArray[np.intp]) -> bool:
         missing = np.unique(self._owners[blocks[self._known[blocks] == _UNKNOWN]])
-        for owner in missing.tolist():
+        for number, owner in enumerate(missing.tolist()):
+            if number == 1:  # the first of them shows whether the others can be put there
+                self._open_all([self._shards[other] for other in missing[1:].tolist()])
             first = self._first(self._shards[owner])
             if first is None:
                 return False

@@ -14,10 +14,10 @@ from resources.loader.where import Range
 from resources.refs import DatasetRef
 from resources.settings import load_settings
 from resources.storage.content import StoredFile
-from resources.storage.files import borrowed
 from resources.storage.manifest import Manifest, read_manifest
 from resources.storage.matrices import named_schema
 from resources.storage.naming import digest_at, parse
+from resources.storage.shard_copies import borrowed_shards
 from resources.storage.store import Store
 from resources.storage.whole import remotes_of
 from resources.workspace import store_of
@@ -32,12 +32,14 @@ class StoredShard:
         file: Its bytes.
         number: Of the shard in the dataset.
         rows: How many it has.
+        plain: What a compressed one stands for; None for one that is not compressed.
     """
 
     store: Store
     file: StoredFile
     number: int
     rows: int
+    plain: StoredFile | None = None
 
     @property
     def name(self) -> str:
@@ -46,8 +48,18 @@ class StoredShard:
 
     @property
     def size_bytes(self) -> int:
-        """How long its file is."""
-        return self.file.size_bytes
+        """How long its file is when it is not compressed."""
+        return self.kept.size_bytes
+
+    @property
+    def kept(self) -> StoredFile:
+        """What the host's cache keeps of it."""
+        return self.plain or self.file
+
+    @property
+    def at_once_bytes(self) -> int:
+        """None: what lies in a folder is mapped there."""
+        return 0
 
     def open(self, columns: Sequence[str] | None) -> Opened:
         """Return its rows.
@@ -56,7 +68,7 @@ class StoredShard:
             StoreError: If it is missing or was altered, or cannot be fetched.
             LoaderError: If it is not what the manifest says.
         """
-        with borrowed(self.store, [self.file]) as (path,):  # what is mapped stays readable afterwards
+        with borrowed_shards(self.store, [self]) as (path,):  # what is mapped stays readable afterwards
             found = read_whole(path, columns)
         return checked(self, found)
 
@@ -87,13 +99,13 @@ def stored_source(dataset: DatasetRef | str, store: Store | None) -> Source:
     digest = dataset.digest if isinstance(dataset, DatasetRef) else _digest(store, load_settings().registry, dataset)
     manifest = read_manifest(store, digest)
     shards = [
-        StoredShard(store=store, file=shard.file, number=number, rows=shard.rows)
+        StoredShard(store=store, file=shard.file, number=number, rows=shard.rows, plain=shard.plain)
         for number, shard in enumerate(manifest.shards)
     ]
     return Source(
         name=dataset if isinstance(dataset, str) else f"dataset {digest[:12]}",
         schema=manifest.schema,
-        layout=layout_of(digest, manifest.shards.rows, manifest.size_bytes),
+        layout=layout_of(digest, manifest.shards.rows, manifest.plain_bytes),
         shards=shards,
         passing=passing_of(digest, shards),
         ranges=lambda columns: _ranges(store, manifest, columns),

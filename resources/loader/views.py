@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from resources.errors import LoaderError
+from resources.loader.at_once import AtOnce, for_each
 from resources.loader.columns import Fixed, Matrix, matrix
 from resources.loader.losses import Losses, nothing
 from resources.loader.mapping import Mapped
@@ -71,16 +72,25 @@ class Views:
         together: How many are read at a time; so many stay open, however large.
         most: How many stay open at most: what is mapped keeps its place on the disk, even if it was evicted there.
         losses: The shards that are left out; of these nothing is read.
+        at_once: How many may be on their way here at once; None means one after the other.
     """
 
     def __init__(
-        self, shards: Sequence[Shard], columns: Sequence[Column], *, together: int, most: int, losses: Losses
+        self,
+        shards: Sequence[Shard],
+        columns: Sequence[Column],
+        *,
+        together: int,
+        most: int,
+        losses: Losses,
+        at_once: AtOnce | None = None,
     ) -> None:
         self._losses = losses
         self._shards = shards
         self._columns = columns
         self._together = together
         self._most = most
+        self._at_once = at_once
         self._open: OrderedDict[int, _Open] = OrderedDict()
         self._opening: dict[int, Future[None]] = {}
         self._process_id = os.getpid()
@@ -101,6 +111,16 @@ class Views:
                 return columns
             if other is not None:
                 other.result()  # if it failed, this thread tells why
+
+    def of_all(self, shards: Sequence[int]) -> list[list[Rows]]:
+        """Return the columns of some shards; those that are not open come at once.
+
+        Raises:
+            LoaderError: If one is not what it was said to be.
+        """
+        missing = [shard for shard in dict.fromkeys(shards) if not self.has(shard)]
+        found = dict(zip(missing, for_each(missing, self.of, self._at_once), strict=True))
+        return [found[shard] if shard in found else self.of(shard) for shard in shards]
 
     def open(self, shard: int, is_wanted: Callable[[], bool]) -> None:
         """Open a shard before its turn, unless it is open, or another thread is about it, or it is wanted no longer.
@@ -167,7 +187,9 @@ class Views:
             spreads = self._spreads.setdefault(pool, {})
             found = spreads.get(column)
             if found is None or found.space is not space:
-                found = spreads[column] = Spread(pool, space, lambda shard: self._first(column, shard, space))
+                found = spreads[column] = Spread(
+                    pool, space, lambda shard: self._first(column, shard, space), self.of_all
+                )
             return found
 
     def _first(self, column: int, shard: int, space: Space) -> int | None:

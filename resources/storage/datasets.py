@@ -13,7 +13,6 @@ import polars as pl
 
 from resources.canonical import digest_bytes
 from resources.refs import DatasetRef
-from resources.storage.files import borrowed, file_path
 from resources.storage.garbage.guard import deletions, note_whole, settle
 from resources.storage.garbage.walk import file_keys
 from resources.storage.grouping import plain_schema
@@ -21,6 +20,7 @@ from resources.storage.layered import holder
 from resources.storage.manifest import Manifest, Shards, encode, read_manifest
 from resources.storage.matrices import NULL_BITS, holds_nulls, packed_names
 from resources.storage.objects import object_key, put_object
+from resources.storage.shard_copies import borrowed_shards, shard_path
 from resources.storage.statistics import column_statistics
 from resources.storage.store import Store
 from resources.storage.writer import ROWS_PER_SHARD, SHARD_BYTES, ShardWriter
@@ -185,13 +185,13 @@ def scan(store: Store, digest: str) -> pl.LazyFrame:
         IntegrityError: If the manifest or a shard was altered.
     """
     made = read_manifest(store, digest)
-    return _scanned(made, [file_path(store, shard.file) for shard in made.shards])
+    return _scanned(made, [shard_path(store, shard) for shard in made.shards])
 
 
 def read_frame(store: Store, digest: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Return the dataset `digest`, or some of its columns, in memory."""
     made = read_manifest(store, digest)
-    with borrowed(store, [shard.file for shard in made.shards]) as paths:
+    with borrowed_shards(store, made.shards) as paths:
         frame = _scanned(made, paths)
         return (frame if columns is None else frame.select(columns)).collect()
 

@@ -7,6 +7,7 @@ verified. What says which files belong together is an object (`resources.storage
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from resources.errors import IntegrityError, StoreError
 from resources.storage.content import (
@@ -17,7 +18,7 @@ from resources.storage.content import (
     describe_file,
     digest_of_file,
 )
-from resources.storage.layered import holder
+from resources.storage.layered import LayeredStore, holder
 from resources.storage.store import Store
 from resources.storage.values import read_verified
 from resources.storage.verified import matches
@@ -110,7 +111,28 @@ def tree_of(store: Store, file: StoredFile) -> Tree:
         ) from None
 
 
-def file_path(store: Store, file: StoredFile) -> Path:
+class Copies(Protocol):
+    """Where files are found on this host: a store, or what makes such files of what a store holds."""
+
+    @property
+    def url(self) -> str:
+        """Where they come from, safe to print."""
+        ...
+
+    def local(self, file: StoredFile) -> Path:
+        """Return a local copy, leased until it is released."""
+        ...
+
+    def release_local(self, file: StoredFile) -> None:
+        """Let go of one path that `local` returned."""
+        ...
+
+    def forget_local(self, file: StoredFile) -> bool:
+        """Replace or drop a damaged copy; return False where there is none to replace."""
+        ...
+
+
+def file_path(store: Copies, file: StoredFile) -> Path:
     """Return a local file with the bytes of `file`, hashed once per process and again if the file changes.
 
     A copy in the host's cache stays there until this process ends; `borrowed` gives it back sooner.
@@ -128,7 +150,7 @@ def file_path(store: Store, file: StoredFile) -> Path:
     return found
 
 
-def _matched(store: Store, file: StoredFile) -> Path | str:
+def _matched(store: Copies, file: StoredFile) -> Path | str:
     """Return the leased path of a local file with the bytes of `file`, or the digest of other bytes found there."""
     path = store.local(file)
     try:
@@ -165,10 +187,11 @@ def borrowed(store: Store, files: Iterable[StoredFile]) -> Generator[list[Path]]
             store.release_local(file)
 
 
-def altered(store: Store, file: StoredFile, found: str) -> IntegrityError:
+def altered(store: Copies, file: StoredFile, found: str) -> IntegrityError:
     """Return the error of a file whose bytes are not those that its digest names."""
+    place = holder(store, file.key) if isinstance(store, LayeredStore) else store
     return IntegrityError(
-        f"file {file.digest} in store {holder(store, file.key).url} was altered: its bytes have digest {found}; "
+        f"file {file.digest} in store {place.url} was altered: its bytes have digest {found}; "
         f"delete {file.key} and make it again, or restore it from a backup"
     )
 

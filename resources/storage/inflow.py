@@ -16,8 +16,9 @@ from resources.storage.content import BLOCK_BYTES, CHUNK_BYTES, Tree, block_dige
 from resources.storage.hedging import HEDGED_BYTES, Answer, hedged
 from resources.storage.latencies import Policy
 
-RANGE_BYTES = 4 * CHUNK_BYTES
-CONCURRENT_RANGES = 4
+RANGE_BYTES, FAR_RANGE_BYTES = 4 * CHUNK_BYTES, CHUNK_BYTES
+"""Bytes of a range, of a server that is near and of one that is far."""
+CONCURRENT_RANGES, FAR_CONCURRENT_RANGES = 4, 16
 """Ranges of one file that are fetched at a time."""
 
 
@@ -32,6 +33,11 @@ class Flow(Protocol):
     @property
     def size_bytes(self) -> int:
         """How large it is, as its manifest says."""
+        ...
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it takes many requests at once to fill the way from there."""
         ...
 
     def stream(self, land: Callable[[int, Iterator[memoryview]], None], landed: Callable[[], int], end: int) -> None:
@@ -51,13 +57,12 @@ def fetch_into(flow: Flow, target: memoryview, hedging: Policy) -> Answer[str]:
         StoreError: If the store fails, or answers with too few bytes.
     """
     size_bytes = flow.size_bytes
-    ranges = [
-        _Range(flow, target, start, min(start + RANGE_BYTES, size_bytes)) for start in range(0, size_bytes, RANGE_BYTES)
-    ]
+    step, concurrent = (FAR_RANGE_BYTES, FAR_CONCURRENT_RANGES) if flow.is_far else (RANGE_BYTES, CONCURRENT_RANGES)
+    ranges = [_Range(flow, target, start, min(start + step, size_bytes)) for start in range(0, size_bytes, step)]
     if len(ranges) <= 1:
         answers = [one.finish(hedging) for one in ranges]
     else:
-        with ThreadPoolExecutor(min(len(ranges), CONCURRENT_RANGES), thread_name_prefix="penstock-inflow") as pool:
+        with ThreadPoolExecutor(min(len(ranges), concurrent), thread_name_prefix="penstock-inflow") as pool:
             work = [pool.submit(one.finish, hedging) for one in ranges]
             try:
                 answers = [item.result() for item in work]

@@ -16,12 +16,13 @@ from resources.storage.attempts import Patience, attempted, is_final, status_of
 from resources.storage.cache.cache import HostCache
 from resources.storage.clients import MOST_TIMEOUTS, first_line, memory, remedy, s3
 from resources.storage.content import StoredFile
+from resources.storage.distance import Distance
 from resources.storage.hedging import HEDGED_BYTES, hedged
 from resources.storage.inflow import Flow
 from resources.storage.store import ENCRYPTION, check_key, encrypted_error, redact
 
 if TYPE_CHECKING:
-    from obstore import PutMode
+    from obstore import GetOptions, PutMode
     from obstore.store import MemoryStore, S3Store
 
     Client = MemoryStore | S3Store
@@ -72,6 +73,7 @@ class ObjectStore:
         self._patience = Patience(retries=retries, total_s=MOST_TIMEOUTS * timeout_s) if is_s3 else _ONCE
         self._is_s3 = is_s3
         self._refuse_encrypted = refuse_encrypted
+        self._distance = Distance()
         self._client: Client | None = None
         self._repeating: Client | None = None
 
@@ -89,7 +91,9 @@ class ObjectStore:
         """Return the bytes under `key`."""
         import obstore
 
-        return self._done("read", key, lambda client: bytes(obstore.get(client, self._key(key)).bytes()))
+        return self._done(
+            "read", key, lambda client: bytes(self._distance.timed(lambda: obstore.get(client, self._key(key))).bytes())
+        )
 
     def create(self, key: str, data: bytes) -> bool:
         """Write `data` by a conditional request; return False if the key exists.
@@ -195,7 +199,7 @@ class ObjectStore:
 
     def flow(self, file: StoredFile) -> Flow:
         """Return `file` as it is fetched into memory."""
-        return _Remote(self, file)
+        return _Remote(self, file, is_far=self._distance.is_far)
 
     def stream(
         self, file: StoredFile, land: Callable[[int, Iterator[memoryview]], None], landed: Callable[[], int], end: int
@@ -207,7 +211,8 @@ class ObjectStore:
             start = landed()
             if start >= end:  # another stream was quicker
                 return
-            found = obstore.get(client, self._key(file.key), options={"range": (start, end)})
+            asked: GetOptions = {"range": (start, end)}
+            found = self._distance.timed(lambda: obstore.get(client, self._key(file.key), options=asked))
             if found.meta["size"] != file.size_bytes:
                 raise _cut(self, file, found.meta["size"])
             land(start, (memoryview(piece) for piece in found.stream(min_chunk_size=1)))
@@ -349,9 +354,10 @@ class ObjectStore:
 class _Remote:
     """One file of a store, as the cache fetches it."""
 
-    def __init__(self, store: ObjectStore, file: StoredFile) -> None:
+    def __init__(self, store: ObjectStore, file: StoredFile, *, is_far: bool = False) -> None:
         self._store = store
         self._file = file
+        self.is_far = is_far
 
     @property
     def name(self) -> str:

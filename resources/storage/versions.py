@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from resources.canonical import canonical_json, parse_json
 from resources.errors import IntegrityError
+from resources.storage.compressed import CODECS
 from resources.storage.content import StoredFile
 from resources.storage.folders import KIND as FOLDER
 from resources.storage.folders import read_folder
-from resources.storage.manifest import FORMATS, Encoding, Shards, manifest_of
+from resources.storage.manifest import COMPRESSED_FORMAT, FORMATS, Encoding, Shards, manifest_of
 from resources.storage.manifest import KIND as DATASET
 from resources.storage.objects import get_object
 from resources.storage.store import Store
@@ -23,6 +24,10 @@ BUNDLE_FORMAT = 2
 _DATASET_STARTS = (
     f'{{"format":{FORMATS["parquet"]},"kind":"{DATASET}",'.encode(),
     f'{{"encoding":"arrow","format":{FORMATS["arrow"]},"kind":"{DATASET}",'.encode(),
+    *(
+        f'{{"codec":"{codec}","encoding":"arrow","format":{COMPRESSED_FORMAT},"kind":"{DATASET}",'.encode()
+        for codec in CODECS
+    ),
 )
 _SHARD_DIGITS = 5
 

@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 
 from resources.errors import ObjectMissing, StoreError
 from resources.storage.buffers import Buffer, Buffers
@@ -15,6 +16,7 @@ from resources.storage.cache.cache import HostCache
 from resources.storage.cache.fetch import altered
 from resources.storage.cache.intake import behind, read_past_cache
 from resources.storage.content import CHUNK_BYTES, StoredFile, chunk_digest, root_of
+from resources.storage.expanding import expand_into
 from resources.storage.inflow import fetch_into
 from resources.storage.layered import LayeredStore
 from resources.storage.object_store import ObjectStore
@@ -28,14 +30,26 @@ _LOG = logging.getLogger(__name__)
 
 def remotes_of(store: Store) -> list[ObjectStore] | None:
     """Return the object stores that files of `store` are looked for in, in that order; None if it has other layers."""
+    layers = layers_of(store)
+    found = [layer for layer in layers if isinstance(layer, ObjectStore)]
+    return found if len(found) == len(layers) else None
+
+
+def layers_of(store: Store) -> list[Store]:
+    """Return the stores that files of `store` are looked for in, in that order."""
     layers = [store.own, store.base] if isinstance(store, LayeredStore) else [store]
-    plain = [layer.behind if isinstance(layer, ReadOnlyStore) else layer for layer in layers]
-    found = [layer for layer in plain if isinstance(layer, ObjectStore)]
-    return found if len(found) == len(plain) else None
+    return [layer.behind if isinstance(layer, ReadOnlyStore) else layer for layer in layers]
 
 
-def read_whole(remotes: list[ObjectStore], file: StoredFile, buffers: Buffers, *, keep: bool) -> Buffer:
-    """Return the verified bytes of `file` in memory of `buffers`.
+def read_whole(
+    remotes: list[ObjectStore],
+    file: StoredFile,
+    buffers: Buffers,
+    *,
+    keep: bool,
+    plain: StoredFile | None = None,
+) -> Buffer:
+    """Return the verified bytes of `file`, or of the plain file that it stands for, in memory of `buffers`.
 
     Args:
         remotes: Where it may lie.
@@ -43,6 +57,7 @@ def read_whole(remotes: list[ObjectStore], file: StoredFile, buffers: Buffers, *
         buffers: Where the memory comes from.
         keep: Whether the host's cache shall have it afterwards, written by another thread; where that fails it is
             counted as `unkept`, told in the log, and nothing else.
+        plain: What a compressed shard stands for: that is returned, and kept.
 
     Raises:
         ObjectMissing: If no store has it.
@@ -52,7 +67,7 @@ def read_whole(remotes: list[ObjectStore], file: StoredFile, buffers: Buffers, *
     missing: ObjectMissing | None = None
     for remote in remotes:
         try:
-            return _read(remote, file, buffers.take(file.size_bytes), keep)
+            return _read(_Wanted(remote, file, plain or file, buffers), keep)
         except ObjectMissing as error:
             missing = missing or error
     if missing is None:
@@ -60,21 +75,50 @@ def read_whole(remotes: list[ObjectStore], file: StoredFile, buffers: Buffers, *
     raise missing
 
 
-def _read(remote: ObjectStore, file: StoredFile, data: Buffer, keep: bool) -> Buffer:
-    cache = remote.cache
-    if _read_copy(cache, file, data):
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A file to be read: what lies in the store, and what of it is read and kept, which may be the same."""
+
+    remote: ObjectStore
+    stored: StoredFile
+    file: StoredFile
+    buffers: Buffers
+
+    @property
+    def name(self) -> str:
+        return self.remote.flow(self.stored).name
+
+    def bring(self) -> Buffer:
+        """Return the bytes of the file, fetched."""
+        # Compressed bytes get memory that has room for plain ones, which it is used for next.
+        fetched = self.buffers.take(max(self.stored.size_bytes, self.file.size_bytes))
+        _fetch(self.remote, self.stored, fetched)
+        if self.stored is self.file:
+            return fetched
+        data = self.buffers.take(self.file.size_bytes)
+        expand_into(self.name, fetched, self.stored, data, self.file)
+        return data
+
+    def copy(self) -> Buffer | None:
+        """Return the bytes of the file out of the host's copy, if there is a good one; a damaged one goes."""
+        return _read_copy(self.remote.cache, self.file, self.buffers)
+
+
+def _read(wanted: _Wanted, keep: bool) -> Buffer:
+    cache, file = wanted.remote.cache, wanted.file
+    if (data := wanted.copy()) is not None:
         return data
     place = None
     if keep:
         try:
-            place = cache.take_in(file.digest, remote.flow(file).name, file.size_bytes)
+            place = cache.take_in(file.digest, wanted.name, file.size_bytes)
         except StoreError as error:
             _not_kept(cache, error)
         else:
-            if place is None and _read_copy(cache, file, data):  # another process was first
+            if place is None and (data := wanted.copy()) is not None:  # another process was first
                 return data
     try:
-        _fetch(remote, file, data)
+        data = wanted.bring()
     except BaseException:
         if place is not None:
             place.leave()
@@ -89,23 +133,23 @@ def _not_kept(cache: HostCache, error: Exception) -> None:
     _LOG.warning("a file is read without being kept in the cache %s: %s", cache.root, error)
 
 
-def _read_copy(cache: HostCache, file: StoredFile, data: Buffer) -> bool:
-    """Fill `data` from the host's copy, and return whether there is a good one; a damaged one goes."""
+def _read_copy(cache: HostCache, file: StoredFile, buffers: Buffers) -> Buffer | None:
     try:
         copy = cache.open(file.digest, file.size_bytes)
     except StoreError:  # the store has the bytes, too
-        return False
+        return None
     if copy is None:
-        return False
+        return None
+    data = buffers.take(file.size_bytes)
     try:
         with suppress(OSError):  # a bad sector is damage like any other
             if read_past_cache(copy, data, file.size_bytes) and _is_right(cache, copy, file, data):
-                return True
+                return data
     finally:
         os.close(copy)
     with suppress(StoreError):
         cache.drop_damaged(file.digest)
-    return False
+    return None
 
 
 def _is_right(cache: HostCache, copy: int, file: StoredFile, data: Buffer) -> bool:

@@ -1,7 +1,8 @@
 """Owns what of the surroundings may decide a model's bits: training code, lock file, library versions."""
 
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from resources.canonical import digest_file
@@ -24,15 +25,23 @@ _SHARED = (
     "quality.profiles",
     "quality.histogram",
 )
-_OWN = {
+_OWN: Mapping[str, tuple[str, ...]] = {
     "lightgbm": ("resources.training.cursor", "resources.training.lightgbm", "resources.training.lightgbm_parameters"),
-    "sklearn": ("resources.training.estimators", "resources.training.sklearn", "resources.training.skops_file"),
+    "sklearn": (
+        "resources.training.estimators",
+        "resources.training.finite",
+        "resources.training.sklearn",
+        "resources.training.skops_file",
+    ),
+    "torch": ("resources.training.finite", "resources.training.neural"),
 }
 
 
 def training_code_version(recipe: "TrainingRecipe") -> str:
     """Return the version of the code that trains `recipe`, and of the recipe itself."""
-    return code_version(*_SHARED, *_OWN[recipe.trainer], declaration=recipe.to_json())
+    user_code = recipe.learner.user_code(recipe.parameters)
+    declaration = {"recipe": recipe.to_json(), "user_code": user_code} if user_code else recipe.to_json()
+    return code_version(*_SHARED, *_OWN[recipe.trainer], declaration=declaration)
 
 
 def lock_digest() -> str:
@@ -41,5 +50,9 @@ def lock_digest() -> str:
 
 
 def library_versions(libraries: Sequence[str]) -> dict[str, str]:
-    """Return name to major.minor version of installed libraries; a patch release keeps a model's bits."""
-    return {name: ".".join(version(name).split(".")[:2]) for name in sorted(libraries)}
+    """Return name to major.minor version of those that are installed; a patch release keeps a model's bits."""
+    found: dict[str, str] = {}
+    for name in sorted(libraries):
+        with suppress(PackageNotFoundError):  # of an extra: whoever needs it says so
+            found[name] = ".".join(version(name).split(".")[:2])
+    return found

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from resources.training.neural.checkpoint import Checkpoints
+
 THREADS = 1
 """Unless `num_threads` is declared: on small data and a busy machine, LightGBM's spinning threads cost tenfold."""
 ITERATIONS = 100
@@ -50,7 +52,13 @@ class LightGBM:
         objective = canonical_parameters("parameters", parameters).get("objective", "regression")
         return "binary" if objective == "binary" else "regression"
 
-    def fit(self, data: Samples, parameters: Parameters, seed: int) -> bytes:
+    def user_code(self, parameters: Parameters) -> str:
+        """Return an empty text: there is none."""
+        return ""
+
+    def fit(
+        self, data: Samples, parameters: Parameters, seed: int, *, checkpoints: "Checkpoints | None" = None
+    ) -> bytes:
         """Return the model as LightGBM's text."""
         declared: dict[str, Any] = {
             "num_threads": THREADS,

@@ -5,7 +5,7 @@ only: checking a declaration costs no import.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from resources.errors import TrainingError
@@ -13,6 +13,8 @@ from resources.errors import TrainingError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from resources.training.neural.checkpoint import Checkpoints
 
 Task = Literal["regression", "binary"]
 Parameters = Mapping[str, Any]  # Any: JSON values, given by the user
@@ -37,6 +39,11 @@ class Samples(Protocol):
         ...
 
     @property
+    def categories(self) -> Mapping[str, int]:
+        """The same, to how many categories there are: codes from 0 on, and any other number for an unknown one."""
+        ...
+
+    @property
     def matrix(self) -> "NDArray[np.float64]":
         """All features at once, C order, shape ``(rows, features)``; NaN is missing."""
         ...
@@ -47,6 +54,24 @@ class Samples(Protocol):
 
     def shuffled(self, epoch: int) -> "Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]":
         """Yield features and labels batch by batch, in a random order that is always the same for an epoch."""
+        ...
+
+    def shuffled_from(
+        self, epoch: int, state: bytes = b""
+    ) -> "Iterator[tuple[bytes, NDArray[np.float64], NDArray[np.float64]]]":
+        """Yield the same from `state` on, each batch after the state that another process would give to begin with it.
+
+        Raises:
+            TrainingError: If `state` is of other samples.
+        """
+        ...
+
+    def parted(self, share: float) -> "tuple[Samples, Samples]":
+        """Return the samples but for the latest `share` of them, and these.
+
+        Raises:
+            TrainingError: If either would have none.
+        """
         ...
 
 
@@ -79,14 +104,37 @@ class TrainingSet:
         """Yield all features as one batch."""
         yield self.matrix
 
+    @property
+    def categories(self) -> Mapping[str, int]:
+        """Feature of category codes to how many there are: one more than its highest code."""
+        columns = {name: self.matrix[:, self.feature_names.index(name)] for name in self.categorical}
+        return {name: int(max(column.max(), 0)) + 1 for name, column in columns.items()}
+
     def shuffled(self, epoch: int) -> "Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]":
         """Yield features and labels in batches of 1,024 rows, in an order drawn for the epoch."""
+        for _, matrix, label in self.shuffled_from(epoch):
+            yield matrix, label
+
+    def shuffled_from(
+        self, epoch: int, state: bytes = b""
+    ) -> "Iterator[tuple[bytes, NDArray[np.float64], NDArray[np.float64]]]":
+        """Yield the same from `state` on, which is the number of the first row in digits."""
         import numpy as np
 
         order = np.random.default_rng(epoch).permutation(len(self.label))
-        for start in range(0, len(order), 1024):
+        for start in range(int(state or b"0"), len(order), 1024):
             rows = order[start : start + 1024]
-            yield self.matrix[rows], self.label[rows]
+            yield str(start).encode(), self.matrix[rows], self.label[rows]
+
+    def parted(self, share: float) -> "tuple[TrainingSet, TrainingSet]":
+        """Return the samples but for the last `share` of them, and these."""
+        return self._part(slice(None, self._first_of(share))), self._part(slice(self._first_of(share), None))
+
+    def _first_of(self, share: float) -> int:
+        return min(len(self.label) - 1, int(len(self.label) * (1 - share)))
+
+    def _part(self, rows: slice) -> "TrainingSet":
+        return replace(self, matrix=self.matrix[rows], label=self.label[rows])
 
 
 def check_label(data: Samples, task: Task) -> None:
@@ -149,8 +197,24 @@ class Trainer(Protocol):
         """Return what the parameters make the trainer learn."""
         ...
 
-    def fit(self, data: Samples, parameters: Parameters, seed: int) -> bytes:
+    def user_code(self, parameters: Parameters) -> str:
+        """Return the digest of code of the user's that the parameters name, or an empty text where they name none.
+
+        Raises:
+            DeclarationError: If it is not there.
+        """
+        ...
+
+    def fit(
+        self, data: Samples, parameters: Parameters, seed: int, *, checkpoints: "Checkpoints | None" = None
+    ) -> bytes:
         """Return the model file; the same arguments give the same bytes on any number of cores.
+
+        Args:
+            data: What is learned from.
+            parameters: As declared.
+            seed: Of every random choice.
+            checkpoints: Of a trainer that takes long; others have none. They decide no bit.
 
         Raises:
             TrainingError: If the library cannot fit the data.
@@ -178,9 +242,10 @@ def trainer_named(name: str, *, field: str = "trainer") -> Trainer:
     """
     from resources.names import name_error
     from resources.training.lightgbm import LightGBM
+    from resources.training.neural.trainer import Torch
     from resources.training.sklearn import ScikitLearn
 
-    trainers: dict[str, Trainer] = {"lightgbm": LightGBM(), "sklearn": ScikitLearn()}
+    trainers: dict[str, Trainer] = {"lightgbm": LightGBM(), "sklearn": ScikitLearn(), "torch": Torch()}
     if name not in trainers:
         raise name_error(field, "trainer", name, trainers)
     return trainers[name]

@@ -28,6 +28,7 @@ class WindowSamples:
         self.label = label
         self.feature_names = transform.output
         self.categorical = transform.categorical
+        self.categories = transform.categories
 
     @property
     def matrix(self) -> "NDArray[np.float64]":
@@ -48,8 +49,23 @@ class WindowSamples:
 
     def shuffled(self, epoch: int) -> "Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]":
         """Yield features and labels batch by batch, in the loader's order `window` by the recipe's seed."""
-        for frame in self._window.batches(shuffled=True, epoch=epoch):
-            yield self._transform.matrix(frame.lazy()), label_of(frame, self._window.columns[-1])
+        for _, features, label in self.shuffled_from(epoch):
+            yield features, label
+
+    def shuffled_from(
+        self, epoch: int, state: bytes = b""
+    ) -> "Iterator[tuple[bytes, NDArray[np.float64], NDArray[np.float64]]]":
+        """Yield the same, each batch after the state from which another process would go on with it."""
+        for before, frame in self._window.shuffled_from(epoch, state):
+            yield before, self._transform.matrix(frame.lazy()), label_of(frame, self._window.columns[-1])
+
+    def parted(self, share: float) -> "tuple[WindowSamples, WindowSamples]":
+        """Return the samples but for the latest `share` of them, and these; see `Window.parted`."""
+        rest, latest, are_latest = self._window.parted(share)
+        return (
+            WindowSamples(rest, self._transform, self.label[~are_latest]),
+            WindowSamples(latest, self._transform, self.label[are_latest]),
+        )
 
 
 def label_of(frame: pl.DataFrame, name: str) -> "NDArray[np.float64]":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from resources.errors import TrainingError
 from resources.training.estimators import EPOCHS, Estimator, check_estimator
+from resources.training.finite import check_finite
 from resources.training.importance import shares
 from resources.training.protocol import Parameters, Predictor, Samples, Task, check_label
 from resources.training.skops_file import read_skops, write_skops
@@ -19,6 +20,8 @@ from resources.training.skops_file import read_skops, write_skops
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from resources.training.neural.checkpoint import Checkpoints
 
 _TAKES_NAN = ("HistGradientBoosting", "RandomForest")
 
@@ -39,7 +42,13 @@ class ScikitLearn:
         """Return what the estimator learns."""
         return check_estimator("parameters", parameters).task
 
-    def fit(self, data: Samples, parameters: Parameters, seed: int) -> bytes:
+    def user_code(self, parameters: Parameters) -> str:
+        """Return an empty text: there is none."""
+        return ""
+
+    def fit(
+        self, data: Samples, parameters: Parameters, seed: int, *, checkpoints: "Checkpoints | None" = None
+    ) -> bytes:
         """Return the fitted estimator as a canonical skops file."""
         estimator = check_estimator("parameters", parameters)
         name = str(parameters["estimator"])
@@ -126,15 +135,7 @@ def _same_bits() -> Generator[None]:
 
 
 def _check_finite(name: str, matrix: "NDArray[np.float64]", feature_names: Sequence[str]) -> None:
-    import numpy as np
-
-    wrong = np.isinf(matrix) if name.startswith(_TAKES_NAN) else ~np.isfinite(matrix)
-    if wrong.any():
-        place = int(wrong.any(axis=0).argmax())
-        raise TrainingError(
-            f"feature {feature_names[place]} has {int(wrong[:, place].sum())} missing or infinite values, "
-            f"{name} takes none: add an `impute` step, or guard the division with NULLIF(x, 0)"
-        )
+    check_finite(name, matrix, feature_names, takes_nan=name.startswith(_TAKES_NAN))
 
 
 def _amounts(model: Any) -> list[float]:  # Any: a scikit-learn estimator

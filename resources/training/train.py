@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from quality.profile import ColumnProfile, Profile, profile
-from resources.canonical import canonical_json
+from resources.canonical import canonical_json, digest_value
 from resources.errors import TrainingError
 from resources.refs import DatasetRef, ModelRef
 from resources.storage.layered import holder
@@ -22,6 +22,7 @@ from resources.storage.provenance import records_of
 from resources.storage.store import Store
 from resources.training.bundle import DECLARATION, LINEAGE, PROFILE, SCHEMA, TRANSFORM, Bundle, write_bundle
 from resources.training.environment import library_versions, lock_digest, training_code_version
+from resources.training.neural.checkpoint import Checkpoints
 from resources.training.recipe import TrainingRecipe
 from resources.training.samples import WindowSamples, label_of
 from resources.training.window import Window
@@ -62,10 +63,16 @@ def train(
     digests = {key: ref.digest for key, ref in window.items()}
     inputs = Inputs(features=digests, raw=raw_of(workspace.store, digests))
     rows = Window(workspace.store, recipe, digests)
+    checkpoints = Checkpoints(
+        folder=workspace.scratch / "training",
+        identity=digest_value(_lineage(recipe, inputs, rows=0)),  # how many follows from the inputs
+        every_s=workspace.settings.checkpoint_s,
+    )
     started = time.perf_counter()
-    files = _make(rows, recipe, inputs)
+    files = _make(rows, recipe, inputs, checkpoints)
     took_s = time.perf_counter() - started
     digest = write_bundle(workspace.store, files, signer=workspace.signer)
+    checkpoints.remove()
     bundle = Bundle(digest, files)
     ref = ModelRef(
         digest=digest,
@@ -82,10 +89,10 @@ def train(
 
 def make_files(store: Store, recipe: TrainingRecipe, inputs: Inputs) -> dict[str, bytes]:
     """Return the files of the bundle that `recipe` makes of `inputs`; the same arguments give the same bytes."""
-    return _make(Window(store, recipe, inputs.features), recipe, inputs)
+    return _make(Window(store, recipe, inputs.features), recipe, inputs, None)
 
 
-def _make(window: Window, recipe: TrainingRecipe, inputs: Inputs) -> dict[str, bytes]:
+def _make(window: Window, recipe: TrainingRecipe, inputs: Inputs, checkpoints: Checkpoints | None) -> dict[str, bytes]:
     learned = _learned(window, recipe)
     data = WindowSamples(window, learned.transform, learned.label)
     values = {
@@ -95,7 +102,7 @@ def _make(window: Window, recipe: TrainingRecipe, inputs: Inputs) -> dict[str, b
         LINEAGE: _lineage(recipe, inputs, rows=len(learned.label)),
         DECLARATION: recipe.to_json(),
     }
-    model = recipe.learner.fit(data, recipe.parameters, recipe.seed)
+    model = recipe.learner.fit(data, recipe.parameters, recipe.seed, checkpoints=checkpoints)
     return {recipe.learner.file: model, **{name: canonical_json(value) for name, value in values.items()}}
 
 

@@ -4,16 +4,21 @@ Both ways give the same rows in the same order, which is that in which they are 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from resources.errors import LoaderError, StoreError, TrainingError
 from resources.storage.datasets import read_frame, reference
 from resources.transform.expressions import columns_of, compile_expression
+from resources.transform.preprocess import BUCKET
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from resources.loader import Loader, LoaderStats
     from resources.storage.store import Store
     from resources.training.recipe import TrainingRecipe
@@ -74,8 +79,15 @@ class Window:
         self._condition = recipe.rows
         self._seed = recipe.seed
         self._features = {key: features[key] for key in sorted(features)}
+        self._time = recipe.event_time.column if recipe.event_time else BUCKET
+        self._part: pl.Expr | None = None
         self.columns = (*recipe.texts, recipe.label)
-        self.loading = Loading()
+        self._done = [Loading()]  # parts of this window add to it, too
+
+    @property
+    def loading(self) -> Loading:
+        """What was loaded so far."""
+        return self._done[0]
 
     @property
     def batch_rows(self) -> int:
@@ -122,39 +134,81 @@ class Window:
             TrainingError: If the datasets have different columns.
             StoreError: If a dataset is missing or altered.
         """
+        for _, frame in self._from(self._loader(shuffled=shuffled, epoch=epoch)):
+            yield frame
+
+    def shuffled_from(self, epoch: int, state: bytes = b"") -> Iterator[tuple[bytes, pl.DataFrame]]:
+        """Yield the rows of an epoch in the order `window`, each frame after the state that the loader had before it.
+
+        Args:
+            epoch: Number of the pass.
+            state: Where to go on, one that was yielded; by default the beginning.
+
+        Raises:
+            TrainingError: As `batches`, or if the state is of another window.
+            StoreError: As `batches`.
+        """
+        yield from self._from(self._loader(shuffled=True, epoch=epoch, state=state))
+
+    def _from(self, loader: "Loader") -> Iterator[tuple[bytes, pl.DataFrame]]:
         from resources.loader.packing import unpacked
 
-        loader = self._loader(shuffled=shuffled, epoch=epoch)
+        before = loader.state().to_bytes()
         try:
             for batch in loader:
                 frame = pl.from_arrow(unpacked(batch))
                 if isinstance(frame, pl.DataFrame) and not (kept := self._kept(frame)).is_empty():
-                    yield kept.select(self.columns)
+                    yield before, kept.select(self.columns)
+                before = loader.state().to_bytes()
         finally:
-            self.loading = self.loading.and_then(loader.stats())
+            self._done[0] = self.loading.and_then(loader.stats())
 
-    def _loader(self, *, shuffled: bool, epoch: int) -> "Loader":
-        from resources.loader import Loader
+    def parted(self, share: float) -> "tuple[Window, Window, NDArray[np.bool_]]":
+        """Return the rows but for the latest `share` of them, these, and which rows of this window are these.
 
-        try:
-            return Loader(
-                [reference(self._store, digest) for digest in self._features.values()],
-                self.batch_rows,
-                columns=self._read(self.columns),
-                order="window" if shuffled else "sequential",
-                seed=self._seed,
-                epoch=epoch,
-                store=self._store,
+        The latest are those by event time, where rows have one; of rows that were split by a hash, those of the last
+        buckets. Rows of one time, or of one bucket, stay together.
+
+        Raises:
+            TrainingError: If either part has no rows.
+        """
+        values = self.frame([self._time])[self._time]
+        limit = values.sort()[min(len(values) - 1, int(len(values) * (1 - share)))]
+        latest = values.is_not_null() & (values >= limit)
+        if latest.all():
+            raise TrainingError(
+                f"early stopping holds out the latest {share:g} of the rows by {self._time!r}, "
+                f"but all {len(values)} are of {limit}: remove early_stopping, or widen the training window"
             )
+        late = (pl.col(self._time) >= pl.lit(limit, dtype=values.dtype)).fill_null(False)
+        return self._like(~late), self._like(late), latest.to_numpy()
+
+    def _like(self, part: pl.Expr) -> "Window":
+        made = copy(self)
+        made._part = part
+        return made
+
+    def _loader(self, *, shuffled: bool, epoch: int, state: bytes = b"") -> "Loader":
+        from resources.loader import Loader, State
+
+        datasets = [reference(self._store, digest) for digest in self._features.values()]
+        read: dict[str, Any] = {"columns": self._read(self.columns), "store": self._store}
+        try:
+            if state:
+                return Loader.from_state(datasets, State.from_bytes(state), self.batch_rows, **read)
+            order = "window" if shuffled else "sequential"
+            return Loader(datasets, self.batch_rows, order=order, seed=self._seed, epoch=epoch, **read)
         except LoaderError as error:
             raise TrainingError(f"training window: {error}") from None
 
     def _read(self, columns: Sequence[str]) -> list[str]:
         tested = columns_of(self._condition, field="rows") if self._condition else ()
-        return [*columns, *(name for name in tested if name not in columns)]
+        needed = dict.fromkeys((*columns, *tested, *((self._time,) if self._part is not None else ())))
+        return list(needed)
 
     def _kept(self, frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.filter(compile_expression(self._condition, field="rows")) if self._condition else frame
+        kept = frame.filter(compile_expression(self._condition, field="rows")) if self._condition else frame
+        return kept if self._part is None else kept.filter(self._part)
 
 
 def _part(store: "Store", key: str, digest: str, columns: list[str]) -> pl.DataFrame:

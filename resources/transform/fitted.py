@@ -51,6 +51,17 @@ class FittedTransform:
         """Raw columns that scoring needs, sorted."""
         return tuple(sorted({name for text in self.columns.values() for name in columns_of(text)}))
 
+    @property
+    def categories(self) -> dict[str, int]:
+        """Categorical features to how many categories each has; their codes go from 0."""
+        known = {
+            name: len(texts)
+            for step, state in zip(self.steps, self.states, strict=True)
+            if isinstance(step, Ordinal)
+            for name, texts in state["categories"].items()
+        }
+        return {name: known[name] for name in self.categorical}
+
     def rows(self, raw: pl.LazyFrame) -> pl.LazyFrame:
         """Return the row-wise columns of raw rows typed by the contract, in the order of the rows.
 

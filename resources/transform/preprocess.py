@@ -67,6 +67,7 @@ def preprocess(workspace: Workspace, recipe: Recipe, raw: Sequence[DatasetRef], 
         keep=kept,
         partitions=(partition,) if partition else (),
         profile_digest=described,
+        codec=None if workspace.settings.codec == "none" else workspace.settings.codec,
     )
 
 

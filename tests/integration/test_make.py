@@ -96,6 +96,17 @@ def test_the_development_lock_holds_every_pin_of_the_core_lock():
     assert pins("requirements.lock").items() <= pins("requirements-dev.lock").items()
 
 
+def test_the_pytorch_that_is_tested_fits_the_extra_and_every_test_of_it_is_left_to_its_own_environment():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["torch"]
+    [tested] = map(Requirement, (ROOT / "requirements-torch.txt").read_text().split())
+    [version] = [one.version for one in tested.specifier]
+    assert Requirement(declared[0]).specifier.contains(version)
+    assert not {"torch", "nvidia-cublas"} & pins("requirements-dev.lock").keys()
+    makefile = (ROOT / "Makefile").read_text()
+    assert makefile.count("not torch") == 3
+    assert "-m torch" in makefile
+
+
 def test_the_selection_parser_of_dagster_gets_its_antlr_from_the_lock():
     assert pins("requirements.lock")["antlr4-python3-runtime"].startswith("4.13.")
 
@@ -171,13 +182,14 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_long_part(checkout)
     assert f"cannot write to {checkout}" in done.stdout
 
 
-def test_ci_runs_exactly_the_two_halves_of_the_tests_and_forbids_skips(checkout, tools):
+def test_ci_runs_every_part_of_the_tests_and_forbids_skips(checkout, tools):
     script(tools / "make", 'echo "make $* CI=$CI require=$PENSTOCK_TEST_REQUIRE"; cat')
     script(tools / "chromium", "exit 0")
     script(tools / "apt-get", 'echo "apt-get $*"')
     done = run(tools / "bash", ".ci/run", cwd=checkout, PATH=str(tools))
     assert done.returncode == 0, done.stdout
-    assert done.stdout == "make test CI=true require=1\nmake test-long CI=true require=1\n"
+    parts = ("test", "test-long", "test-torch")
+    assert done.stdout == "".join(f"make {part} CI=true require=1\n" for part in parts)
 
 
 def test_ci_installs_a_missing_browser_first(checkout, tools):
@@ -185,12 +197,12 @@ def test_ci_installs_a_missing_browser_first(checkout, tools):
     script(tools / "id", "echo 0")
     script(tools / "apt-get", 'echo "apt-get $*"')
     lines = run(tools / "bash", ".ci/run", cwd=checkout, PATH=str(tools)).stdout.splitlines()
-    assert [line.split()[:1] for line in lines] == [["apt-get"], ["apt-get"], ["make"], ["make"]]
+    assert [line.split()[:1] for line in lines] == [["apt-get"], ["apt-get"], ["make"], ["make"], ["make"]]
     assert "update" in lines[0]
     assert lines[1].endswith(" chromium")
 
 
-@pytest.mark.parametrize("failing", ["test", "test-long"])
+@pytest.mark.parametrize("failing", ["test", "test-long", "test-torch"])
 def test_ci_fails_when_the_tests_fail(failing, checkout, tools):
     script(tools / "make", f'if [ "$1" = {failing} ]; then exit 3; fi')
     script(tools / "chromium", "exit 0")

@@ -57,3 +57,28 @@ def test_features_are_stored_for_the_loader_the_same_each_time_and_read_back_in_
     assert read_frame(workspace.store, refs[0].digest)["at"].is_sorted() is False
     assert Loader(refs, 100, columns=["half", "before"], store=workspace.store).rows == 1000
     assert list(workspace.scratch.glob("snapshot-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("store", "codec", "stored"),
+    [
+        ("memory", None, "zstd"),
+        ("memory", "lz4", "lz4"),
+        ("memory", "none", None),
+        ("folder", None, None),
+        ("folder", "zstd", "zstd"),
+    ],
+)
+def test_features_are_compressed_as_the_setting_says(tmp_path: Path, store: str, codec: str | None, stored: str | None):
+    place = {"PENSTOCK_STORE": f"memory://{tmp_path.name}"} if store == "memory" else {}
+    chosen = {} if codec is None else {"PENSTOCK_CODEC": codec}
+    workspace = open_workspace(load_settings({"PENSTOCK_HOME": str(tmp_path), **place, **chosen}))
+    raw = pl.DataFrame({"cnt": [float(number % 7) for number in range(20_000)]})
+    recipe = Recipe(columns={"half": "cnt / 2", "third": "cnt / 3"}, label="cnt", event_time=None)
+    source = write_table(workspace.store, raw, scratch=workspace.scratch)
+
+    ref = preprocess(workspace, recipe, [source], partition="2026-01")
+
+    assert read_manifest(workspace.store, ref.digest).codec == stored
+    expected = rows(recipe, raw)
+    assert_frame_equal(read_in_order(workspace.store, ref.digest).select(expected.columns), expected)

@@ -42,6 +42,7 @@ def test_every_setting_can_be_given():
             "PENSTOCK_SCRATCH": "/fast",
             "PENSTOCK_CACHE": "/nvme",
             "PENSTOCK_CACHE_BYTES": "20GiB",
+            "PENSTOCK_CODEC": "lz4",
             "PENSTOCK_VERIFY": "always",
         }
     )
@@ -56,6 +57,7 @@ def test_every_setting_can_be_given():
         scratch=Path("/fast"),
         cache=Path("/nvme"),
         cache_bytes=20 * 2**30,
+        codec="lz4",
         verify="always",
     )
 
@@ -63,6 +65,11 @@ def test_every_setting_can_be_given():
 def test_a_mode_of_verification_that_is_none_is_refused():
     with pytest.raises(SettingsError, match=r"PENSTOCK_VERIFY='often': give first, always or never"):
         load_settings({"PENSTOCK_VERIFY": "often"})
+
+
+def test_a_codec_that_is_none_of_those_is_refused():
+    with pytest.raises(SettingsError, match=r"PENSTOCK_CODEC='gzip': give auto, none, lz4 or zstd"):
+        load_settings({"PENSTOCK_CODEC": "gzip"})
 
 
 def test_relative_paths_start_at_the_project_wherever_the_process_runs(tmp_path, monkeypatch):

@@ -5,8 +5,10 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +18,7 @@ from resources.storage.buffers import Buffers
 from resources.storage.cache import intake
 from resources.storage.cache.intake import behind, read_past_cache, write_past_cache
 from resources.storage.content import StoredFile
+from resources.storage.distance import Distance
 from resources.storage.files import file_path, put_bytes
 from resources.storage.folder import FolderStore
 from resources.storage.layered import LayeredStore
@@ -264,7 +267,7 @@ def test_streams_that_race_for_a_range_write_each_byte_once(store):
     target, taken = bytearray(RANGE), list[tuple[int, int]]()
 
     class Racing:
-        name, size_bytes = "a file", RANGE
+        name, size_bytes, is_far = "a file", RANGE, False
 
         def stream(self, land: Land, landed: Callable[[], int], end: int) -> None:
             def slower() -> Iterator[memoryview]:
@@ -280,6 +283,45 @@ def test_streams_that_race_for_a_range_write_each_byte_once(store):
 
     assert target == data
     assert found.value == put_bytes(store, data).digest
+
+
+@pytest.mark.parametrize(("is_far", "ranges"), [(False, 3), (True, 6)])
+def test_a_server_that_is_far_is_asked_for_more_and_smaller_ranges_at_once(store, monkeypatch, is_far, ranges):
+    monkeypatch.setattr(inflow, "FAR_RANGE_BYTES", RANGE // 2)
+    data = secrets.token_bytes(3 * RANGE)
+    asked = list[tuple[int, int]]()
+
+    class Whole:
+        name, size_bytes = "a file", len(data)
+
+        def stream(self, land: Land, landed: Callable[[], int], end: int) -> None:
+            asked.append((landed(), end))
+            land(landed(), iter([memoryview(data[landed() : end])]))
+
+    Whole.is_far = is_far
+    target = bytearray(len(data))
+    found = inflow.fetch_into(Whole(), memoryview(target), store.cache.hedging)
+    assert target == data
+    assert found.value == put_bytes(store, data).digest
+    size = len(data) // ranges
+    assert sorted(asked) == [(start, start + size) for start in range(0, len(data), size)]
+
+
+@pytest.mark.parametrize(("took_s", "is_far"), [([], False), ([0.03], True), ([0.05, 0.002, 0.03], False)])
+def test_the_quickest_answer_tells_how_far_a_server_is(monkeypatch, took_s, is_far):
+    now_s = iter([moment for took in took_s for moment in (7.0, 7.0 + took)])
+    monkeypatch.setattr("resources.storage.distance.time", SimpleNamespace(perf_counter=lambda: next(now_s)))
+    distance = Distance()
+    assert [distance.timed(lambda: "head") for _ in took_s] == ["head"] * len(took_s)
+    assert distance.is_far == is_far
+
+
+def test_a_request_that_fails_tells_nothing_of_the_distance():
+    distance = Distance()
+    with pytest.raises(ZeroDivisionError):
+        distance.timed(lambda: 1 // 0)
+    assert distance.quickest_s == inf
+    assert not distance.is_far
 
 
 def test_a_range_that_ends_early_again_and_again_is_an_error_that_tells_where(store, monkeypatch):

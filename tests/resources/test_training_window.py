@@ -12,6 +12,7 @@ from resources.errors import DeclarationError, LoaderError, TrainingError
 from resources.loader import Loader
 from resources.loader.shuffled import write_shuffled
 from resources.refs import DatasetRef
+from resources.source.spec import EventTime
 from resources.storage.datasets import read_frame
 from resources.training import window as window_module
 from resources.training.bundle import read_bundle
@@ -105,6 +106,84 @@ def test_features_of_batches_are_those_of_the_transform_that_serving_applies(
     order, other = np.lexsort([*features.T, labels]), np.lexsort([*samples.matrix.T, label])
     np.testing.assert_array_equal(features[order], samples.matrix[other])
     np.testing.assert_array_equal(labels[order], label[other])
+
+
+def test_shuffled_rows_go_on_from_the_state_before_any_of_their_batches(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(window_module, "BATCH_ROWS", (30, 30))
+    rows = rows_of(workspace, packed_window(workspace), rows="hr > 2")
+    marked = list(rows.shuffled_from(2))
+    assert len(marked) > 15
+    whole = pl.concat(list(rows.batches(shuffled=True, epoch=2)))
+    assert_frame_equal(pl.concat([frame for _, frame in marked]), whole)
+    for place in (0, 1, 7, len(marked) - 1):
+        rest = [frame for _, frame in rows.shuffled_from(2, marked[place][0])]
+        assert_frame_equal(pl.concat(rest), pl.concat([frame for _, frame in marked[place:]]))
+
+
+def test_a_state_of_another_window_is_refused(workspace: Workspace):
+    refs = packed_window(workspace)
+    [(state, _), *_] = rows_of(workspace, refs).shuffled_from(0)
+    fewer = rows_of(workspace, {key: refs[key] for key in list(refs)[:2]})
+    with pytest.raises(TrainingError, match="the state is of dataset"):
+        list(fewer.shuffled_from(0, state))
+
+
+def by_time(workspace: Workspace) -> Window:
+    return rows_of(workspace, packed_window(workspace), event_time=EventTime(column="ts"), rows="hr > 2")
+
+
+def test_the_latest_rows_are_held_out_by_event_time_and_no_row_is_lost(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(window_module, "BATCH_ROWS", (50, 50))
+    rows = by_time(workspace)
+    rest, latest, are_latest = rows.parted(0.2)
+    plain = rows.frame([*rows.columns, "ts"])
+    limit = plain["ts"].sort()[int(0.8 * plain.height)]
+    assert are_latest.tolist() == (plain["ts"] >= limit).to_list()
+    assert_frame_equal(pl.concat(list(latest.batches())), plain.filter(pl.col("ts") >= limit).select(rows.columns))
+    assert_frame_equal(pl.concat(list(rest.batches())), plain.filter(pl.col("ts") < limit).select(rows.columns))
+    mixed = pl.concat(list(rest.batches(shuffled=True)))
+    assert mixed.height == (~are_latest).sum()
+    assert rows.loading.passes == 3
+
+
+def test_rows_of_a_hash_split_are_held_out_by_their_bucket(workspace: Workspace):
+    made = apply_columns(raw_rows(400).lazy(), {**COLUMNS, "label": "cnt"}).collect()
+    made = made.with_columns(pl.Series("split_bucket", np.arange(400) * 25, dtype=pl.UInt16))
+    ref = write_shuffled(workspace.store, made, scratch=workspace.scratch, keep=["label", "split_bucket"])
+    rows = rows_of(workspace, {"": ref}, rows="split_bucket >= 2000")
+    rest, latest, are_latest = rows.parted(0.25)
+    assert (are_latest.sum(), len(are_latest)) == (80, 320)
+    assert [part.frame(["split_bucket"])["split_bucket"].min() for part in (rest, latest)] == [2000, 8000]
+    assert rest.frame(["split_bucket"])["split_bucket"].max() == 7975
+
+
+def test_samples_are_parted_with_their_labels(workspace: Workspace):
+    rows = by_time(workspace)
+    frame = rows.frame(rows.columns)
+    transform = fit_transform(COLUMNS, STEPS, frame)
+    rest, latest = WindowSamples(rows, transform, frame["label"].cast(pl.Float64).to_numpy()).parted(0.3)
+    assert transform.categories == {"sky": 3}
+    for part in (rest, latest):
+        assert part.matrix.shape == (len(part.label), len(transform.output))
+        labels = np.concatenate([label for _, label in part.shuffled(0)])
+        assert sorted(labels.tolist()) == sorted(part.label.tolist())
+
+
+def test_rows_of_one_time_cannot_be_parted(workspace: Workspace):
+    made = apply_columns(raw_rows(50).lazy(), {**COLUMNS, "label": "cnt"}, keep=["ts"]).collect()
+    ref = write_shuffled(
+        workspace.store,
+        made.with_columns(pl.col("ts").first()),
+        scratch=workspace.scratch,
+        keep=["ts", "label"],
+    )
+    rows = rows_of(workspace, {"": ref}, event_time=EventTime(column="ts"))
+    with pytest.raises(TrainingError, match=r"the latest 0.1 of the rows by 'ts', but all 50 are of 2011"):
+        rows.parted(0.1)
 
 
 class InBatches(TrainingSet):

@@ -34,6 +34,7 @@ def show(
             "kind": told["kind"],
             **({"rows": f"{told['rows']:,}"} if "rows" in told else {}),
             "size": f"{size(told['size_bytes'])} ({told['size_bytes']:,} bytes) in {len(told['files']) or 1:,} files",
+            **({"compressed": f"by {told['codec']}, of {size(told['plain_bytes'])}"} if told.get("codec") else {}),
             "made by": f"{made['pipeline']}/{made['stage']} {made['partition']}".rstrip() if made else "not recorded",
             **({"run": made["run_id"] or "-", "at": made["created_at"]} if made else {}),
             **({"made from": f"{len(made['parents'])} inputs: penstock lineage {told['digest'][:12]}"} if made else {}),
@@ -69,7 +70,7 @@ def described(store: "Store", digest: str) -> dict[str, Any]:  # Any: JSON value
     }
     if found.kind == "dataset":
         made = read_manifest(store, digest)
-        told["rows"] = made.rows
+        told |= {"rows": made.rows, "codec": made.codec, "plain_bytes": made.plain_bytes}
         told["columns"] = [
             {
                 "name": field.name,

@@ -110,9 +110,9 @@ def file_of(shard: Shard) -> Generator[Path | None]:
     from resources.loader.stored import StoredShard
 
     if isinstance(shard, StoredShard):
-        from resources.storage.files import borrowed
+        from resources.storage.shard_copies import borrowed_shards
 
-        with borrowed(shard.store, [shard.file]) as (path,):
+        with borrowed_shards(shard.store, [shard]) as (path,):
             yield path
         return
     yield None

@@ -19,7 +19,7 @@ from resources.canonical import digest_value
 from resources.errors import LoaderError
 from resources.loader.bijection import Bijection
 from resources.loader.columns import fixed
-from resources.loader.feed import Feed, Ranges, name_of_row
+from resources.loader.feed import Documents, Ranges, name_of_row
 from resources.loader.order import words_of
 from resources.loader.slabs import Slab
 from resources.loader.tokens.best_fit import best_fit, bins_needed
@@ -46,11 +46,11 @@ class PackedTokens:
         LoaderError: If the column is none of documents, or one is too long.
     """
 
-    def __init__(self, feed: Feed, packing: TokenPacking, seed: int) -> None:
+    def __init__(self, feed: Documents, packing: TokenPacking, seed: int) -> None:
         field = feed.schema.field(0)
         self._element = _element(field, packing)
         self._feed, self._packing = feed, packing
-        self._lengths = lengths_of(feed.shards, field)
+        self._lengths = lengths_of(feed.passing, field, feed.at_once)
         self._check_lengths()
         self._end = int(packing.end_token is not None)
         self._documents = _group_documents(self._lengths, self._element.itemsize)

@@ -1,6 +1,7 @@
 """Owns the cache of a host: `lease` finds a local copy or makes one, once for all processes, within the budget.
 
-It knows no store: what is fetched is a `Remote`. A hit opens no connection, waits for nobody and scans nothing.
+It knows no store: what is fetched is a `Remote`, what is made of that a `Made`. A hit opens no connection, waits for
+nobody and scans nothing.
 """
 
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from resources.errors import StoreError
 from resources.storage.cache.counters import Counters, host_counts
-from resources.storage.cache.download import Remote
+from resources.storage.cache.download import Made, Remote
 from resources.storage.cache.fetch import FULL, Fetcher
 from resources.storage.cache.hits import Hits
 from resources.storage.cache.intake import Place
@@ -57,7 +58,7 @@ class HostCache:
         """The folder."""
         return self._layout.root
 
-    def lease(self, name: str, remote: Remote) -> Path:
+    def lease(self, name: str, remote: Remote | Made) -> Path:
         """Return a file with the bytes of `remote`, which stays until `release` or the end of this process.
 
         Args:
@@ -168,7 +169,7 @@ class HostCache:
         self._leases.release(name)
         self._counters.add_verified()
 
-    def mend(self, name: str, remote: Remote) -> None:
+    def mend(self, name: str, remote: Remote | Made) -> None:
         """Put a good copy in the place of that of `name` if its bytes are damaged.
 
         The name stays, since others may have leased it: they find the one file or the other under it. Only where there
@@ -223,7 +224,7 @@ class HostCache:
         with self._explained("the statistics"):
             return self._room.held_bytes()
 
-    def _leased(self, name: str, remote: Remote) -> Path:
+    def _leased(self, name: str, remote: Remote | Made) -> Path:
         self._leases.take(name)
         try:
             path = self._layout.final(name)
@@ -244,7 +245,7 @@ class HostCache:
         self._hits.add(name)
         self.count_often(hits=1, hit_bytes=size_bytes)
 
-    def _prove(self, name: str, remote: Remote, path: Path) -> None:
+    def _prove(self, name: str, remote: Remote | Made, path: Path) -> None:
         if has_digest(path, name):
             trust(path, name)
         else:
@@ -258,7 +259,7 @@ class HostCache:
         self.count(damaged=int(damaged))
         return damaged
 
-    def _miss(self, name: str, remote: Remote, path: Path) -> None:
+    def _miss(self, name: str, remote: Remote | Made, path: Path) -> None:
         asked = time.monotonic()
         with self._turn(name) as mine:
             if mine and not path.exists():

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from resources.errors import StoreError
 from resources.storage.background import is_background, is_ending
@@ -58,6 +58,25 @@ class Download:
     hedges_won: int
 
 
+@runtime_checkable
+class Made(Protocol):
+    """A file that is made of what a remote store holds."""
+
+    @property
+    def name(self) -> str:
+        """What it is made of and where that is, for people."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """How large it is, as its manifest says."""
+        ...
+
+    def make(self, part: Path, hedging: Policy) -> Download:
+        """Fill `part` with it, anew each time; the digest of what is wrong is that of the result."""
+        ...
+
+
 def download(remote: Remote, part: Path, journal: Path, hedging: Policy) -> Download:
     """Fill `part` with the file, and return its digest.
 
@@ -72,7 +91,7 @@ def download(remote: Remote, part: Path, journal: Path, hedging: Policy) -> Down
         OSError: If the disk does, for instance because it is full.
     """
     with _opened(part) as target, _opened(journal) as log:
-        _allocate(target, remote.size_bytes)
+        allocate(target, remote.size_bytes)
         ranges = _Ranges(remote, target, log, hedging)
         with ThreadPoolExecutor(CONCURRENT_RANGES) as pool:
             work = [pool.submit(ranges.finish, number) for number in range(ranges.count)]
@@ -136,7 +155,7 @@ class _Ranges:
         with self._writing[number]:
             if number not in self._written:
                 digests = _digests(fetched)
-                _write(self._target, fetched, start)
+                write(self._target, fetched, start)
                 os.pwrite(self._log, b"\1", number)
                 self._written[number] = _Range(digests, len(fetched))
         return self._written[number]
@@ -146,13 +165,15 @@ def _digests(data: memoryview) -> list[bytes]:
     return [chunk_digest(data[start : start + CHUNK_BYTES]) for start in range(0, max(1, len(data)), CHUNK_BYTES)]
 
 
-def _allocate(descriptor: int, size_bytes: int) -> None:
+def allocate(descriptor: int, size_bytes: int) -> None:
+    """Give a file all its bytes on the disk, so that a full one shows before the first is written."""
     os.ftruncate(descriptor, size_bytes)
     if size_bytes and hasattr(os, "posix_fallocate"):  # not on macOS: there a full disk shows later
         os.posix_fallocate(descriptor, 0, size_bytes)
 
 
-def _write(descriptor: int, data: memoryview, start: int) -> None:
+def write(descriptor: int, data: memoryview, start: int) -> None:
+    """Write all of `data` from the byte `start` of a file on."""
     while data:
         written = os.pwrite(descriptor, data, start)
         data, start = data[written:], start + written

@@ -9,7 +9,7 @@ from pathlib import Path
 from resources.durable import sync
 from resources.errors import IntegrityError, ObjectMissing, StoreError
 from resources.storage.cache.counters import Counters
-from resources.storage.cache.download import Remote, download
+from resources.storage.cache.download import Made, Remote, download
 from resources.storage.cache.layout import Layout, spare_name
 from resources.storage.cache.leases import Leases
 from resources.storage.cache.room import Room
@@ -29,13 +29,13 @@ class Fetcher:
         self._counters = counters
         self._hedging = hedging
 
-    def fetch(self, name: str, remote: Remote) -> None:
+    def fetch(self, name: str, remote: Remote | Made) -> None:
         """Download, verify and publish what is not there."""
         self._counters.add(misses=1)
         self._counters.add(evictions=self._room.reserve(name, remote.name, remote.size_bytes))
         self._fill(name, name, remote)
 
-    def replace(self, name: str, remote: Remote) -> None:
+    def replace(self, name: str, remote: Remote | Made) -> None:
         """Do the same for a damaged copy, in room of its own; the copy goes first only if there is no such room."""
         spare = spare_name(name)
         self._leases.take(spare)
@@ -51,7 +51,7 @@ class Fetcher:
         finally:
             self._leases.release(spare)
 
-    def _fill(self, entry: str, name: str, remote: Remote) -> None:
+    def _fill(self, entry: str, name: str, remote: Remote | Made) -> None:
         """Download into the room of `entry`, verify, and publish as `name`."""
         part, journal = self._layout.part(entry, remote.size_bytes), self._layout.journal(entry)
         path = self._layout.final(name)
@@ -71,8 +71,9 @@ class Fetcher:
         journal.unlink(missing_ok=True)
         trust(path, name)
 
-    def _download(self, remote: Remote, part: Path, journal: Path) -> str:
-        done = download(remote, part, journal, self._hedging)
+    def _download(self, remote: Remote | Made, part: Path, journal: Path) -> str:
+        is_made = isinstance(remote, Made)
+        done = remote.make(part, self._hedging) if is_made else download(remote, part, journal, self._hedging)
         self._counters.add(fetched_bytes=done.fetched_bytes, hedges=done.hedges, hedges_won=done.hedges_won)
         return done.digest
 
