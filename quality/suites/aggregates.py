@@ -17,6 +17,8 @@ _NUMBERS = ("int", "float")
 
 def in_range(request: Request, column: Column, observed: Any) -> Outcome:
     """Judge an observed value by the limits of the expectation; nothing observed is a failure."""
+    if observed is None and column.kind == "time":  # pandas' missing clock is an instance of datetime
+        return aggregate(request.format, limits(request, column) == (None, None), None)
     if observed is None or (isinstance(observed, (float, np.floating)) and np.isnan(observed)):
         return aggregate(request.format, False, None)
     low, high = limits(request, column)

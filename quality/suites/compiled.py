@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import polars as pl
+
 from quality.suites import aggregates, rows, sets, several, tables
 from quality.suites.engine import answer
 from quality.suites.format import Format
@@ -108,10 +110,28 @@ def evaluate(source: Source, entries: Sequence[Mapping[str, Any]], format_: Form
     while waiting:
         now, waiting = waiting, {}
         reading |= {place for place, (_, needs) in now.items() if any(_reads(need) for need in needs)}
-        answers = answer(source, (need for _, needs in now.values() for need in needs))
-        for place, (judged, _) in now.items():
-            advance(place, judged, answers)
+        for place, answers in _answered(source, {place: needs for place, (_, needs) in now.items()}).items():
+            if isinstance(answers, pl.exceptions.PolarsError):
+                unsettled[place] = f"a query that Polars refuses ({str(answers).splitlines()[0]})"
+            else:
+                advance(place, now[place][0], answers)
     return Evaluation(outcomes=outcomes, unsettled=unsettled, without_reading=len(outcomes.keys() - reading))
+
+
+def _answered(source: Source, asked: Mapping[int, Sequence[Need]]) -> Mapping[int, Answers | pl.exceptions.PolarsError]:
+    """Return what each expectation asked for, or the error that its own query raises."""
+    try:
+        answers = answer(source, (need for needs in asked.values() for need in needs))
+        return dict.fromkeys(asked, answers)
+    except pl.exceptions.PolarsError:
+        return {place: _answered_alone(source, needs) for place, needs in asked.items()}
+
+
+def _answered_alone(source: Source, needs: Sequence[Need]) -> Answers | pl.exceptions.PolarsError:
+    try:
+        return answer(source, needs)
+    except pl.exceptions.PolarsError as error:
+        return error
 
 
 def _judged(source: Source, entry: Mapping[str, Any], format_: Format) -> Judged:

@@ -1,8 +1,11 @@
-"""Owns how the needs of a suite are met: all scalars of a round are one lazy query on the streaming engine.
+"""Owns how the needs of a suite are met: all that reduces columns to numbers is one query on the streaming engine.
 
-Ranks, distinct counts and repeated values join that query while they fit in memory. Of more rows, ranks are bracketed
-by a sample first (Floyd and Rivest, 1975) and many distinct values are counted in passes, each over one part of the
-hash space: slower, bounded, and exact.
+Where the footers say that row groups are large, that query is cut by columns: Polars holds about ten row groups at a
+time. Each column is still read once.
+
+What has to hold values (ranks, distinct counts) has a query of its own beside it: in one query with others, Polars
+buffers every column until they have been served. Of many rows, ranks are bracketed by a sample first (Floyd and Rivest,
+1975) and many distinct values are counted in passes, each over one part of the hash space: slower, bounded, and exact.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +20,7 @@ from quality.suites.ranks import Bracket, bracket, complete
 from quality.suites.source import Source
 
 POSITION = "position of the row"
+_BUNDLE_BYTES = 24 * 2**20
 _EXPRESSIONS = 1_000
 """Most expressions of one query: planning takes longer than linearly."""
 
@@ -24,27 +28,65 @@ _EXPRESSIONS = 1_000
 def answer(source: Source, needs: Iterable[Need]) -> dict[Need, Any]:
     """Return the value of each need."""
     wanted = list(dict.fromkeys(needs))
-    answers: dict[Need, Any] = {
-        need: need.known for need in wanted if isinstance(need, Scalar) and need.known is not None
-    }
-    open_ = [need for need in wanted if need not in answers]
-    orders = [need for need in open_ if isinstance(need, Order)]
-    counts = [need for need in open_ if isinstance(need, Distinct)]
+    scalars = [need for need in wanted if isinstance(need, Scalar)]
+    answers: dict[Need, Any] = {need: need.known for need in scalars}
+    open_ = [need for need in scalars if need.known is None]
+    for some in bundles(source, [need for need in open_ if not need.apart]):
+        answers |= _reduced(source, some)
+    for need in (need for need in open_ if need.apart):
+        answers |= _reduced(source, [need])
+    orders = [need for need in wanted if isinstance(need, Order)]
+    counts = [need for need in wanted if isinstance(need, Distinct)]
     brackets, in_passes = _looked_ahead(source, orders, counts)
-    columns: dict[Need, dict[str, pl.Expr]] = {
-        need: {"": need.expression} for need in open_ if isinstance(need, Scalar)
-    }
-    columns |= {need: brackets[need].columns(need.value) for need in orders}
-    columns |= {need: {"": need.value.drop_nulls().n_unique()} for need in counts if need not in in_passes}
-    together = [need for need in open_ if isinstance(need, Rows) and need.among is None]
-    columns |= {need: _rows_columns(need) for need in together}
-    found = _one_query(source.frame.with_row_index(POSITION) if together else source.frame, columns)
-    for need, values in found.items():
-        answers[need] = _taken(source, need, values, brackets)
-    for need in open_:
+    for need in orders:
+        answers[need] = complete(source, need, brackets[need], _collected(source, brackets[need].columns(need.value)))
+    for need in counts:
+        held = {"": need.value.drop_nulls().n_unique()}
+        answers[need] = distinct_in_passes(source, need) if need in in_passes else _collected(source, held)[""]
+    for need in wanted:
         if need not in answers:
             answers[need] = _alone(source, need)
     return answers
+
+
+def bundles(source: Source, scalars: Sequence[Scalar]) -> list[list[Scalar]]:
+    """Return the scalars in bundles whose columns take little memory; those of one column stay together."""
+    if source.footers is None:
+        return [list(scalars)] if scalars else []
+    families: dict[frozenset[str], list[Scalar]] = {}
+    for need in scalars:
+        names, members = frozenset(need.expression.meta.root_names()), [need]
+        for other in [other for other in families if other & names]:
+            names, members = names | other, families.pop(other) + members
+        families[names] = families.get(names, []) + members
+    bundled: list[list[Scalar]] = []
+    room = 0
+    for names, members in families.items():
+        size_bytes = sum(map(source.footers.largest_bytes, names))
+        if not bundled or size_bytes > room:
+            bundled.append([])
+            room = _BUNDLE_BYTES
+        bundled[-1] += members
+        room -= size_bytes
+    return bundled
+
+
+def _reduced(source: Source, scalars: Sequence[Scalar]) -> dict[Need, Any]:
+    found: dict[Need, Any] = {}
+    for start in range(0, len(scalars), _EXPRESSIONS):
+        some = scalars[start : start + _EXPRESSIONS]
+        values = _collected(source, {str(place): need.expression for place, need in enumerate(some)})
+        found |= {need: values[str(place)] for place, need in enumerate(some)}
+    return found
+
+
+def _collected(source: Source, columns: Mapping[str, pl.Expr]) -> dict[str, Any]:
+    """Return each expression's value; a list as a series."""
+    expressions = [expression.alias(name) for name, expression in columns.items()]
+    row = source.frame.select(expressions).collect(engine="streaming")
+    return {
+        column.name: column.explode(empty_as_null=False) if column.dtype == pl.List else column[0] for column in row
+    }
 
 
 def _looked_ahead(
@@ -61,50 +103,10 @@ def _looked_ahead(
     return brackets, many
 
 
-def _rows_columns(need: Rows) -> dict[str, pl.Expr]:
-    """Return positions and values of failing rows as lists, so that rows of many needs fit in one query."""
-    head = pl.col(POSITION).filter(need.failing)
-    columns = {"at": (head if need.all_positions else head.head(need.limit)).implode()}
-    for place, value in enumerate(need.values):
-        columns[str(place)] = value.filter(need.failing).head(need.limit).implode()
-    return columns
-
-
-def _one_query(frame: pl.LazyFrame, columns: Mapping[Need, Mapping[str, pl.Expr]]) -> dict[Need, dict[str, Any]]:
-    named = [
-        (need, part, expression.alias(f"{number} {part}"))
-        for number, (need, parts) in enumerate(columns.items())
-        for part, expression in parts.items()
-    ]
-    found: dict[Need, dict[str, Any]] = {}
-    for start in range(0, len(named), _EXPRESSIONS):
-        some = named[start : start + _EXPRESSIONS]
-        values = frame.select(expression for _, _, expression in some).collect(engine="streaming")
-        for place, (need, part, _) in enumerate(some):
-            column = values.to_series(place)
-            found.setdefault(need, {})[part] = (
-                column[0] if column.dtype != pl.List else column.explode(empty_as_null=False)
-            )
-    return found
-
-
-def _taken(source: Source, need: Need, values: Mapping[str, Any], brackets: Mapping[Order, Bracket]) -> Any:
-    if isinstance(need, Order):
-        return complete(source, need, brackets[need], values)
-    if isinstance(need, Rows):
-        return Found(
-            rows=list(zip(*(values[str(place)].to_list() for place in range(len(need.values))), strict=True)),
-            positions=values["at"].to_list(),
-        )
-    return values[""]
-
-
 def _alone(source: Source, need: Need) -> Any:
     match need:
         case Rows():
-            return _neighbours(source, need)
-        case Distinct():
-            return distinct_in_passes(source, need)
+            return _failing(source, need)
         case Smallest():
             return smallest(source, need)
         case Repeated():
@@ -112,18 +114,15 @@ def _alone(source: Source, need: Need) -> Any:
         case Modes():
             return modes(source, need)
         case _:
-            raise TypeError(f"{need!r} is met by the one query")
+            raise TypeError(f"{need!r} is met otherwise")
 
 
-def _neighbours(source: Source, need: Rows) -> Found:
-    """Return failing rows of a mask that looks at the row before, among some of the rows only."""
+def _failing(source: Source, need: Rows) -> Found:
+    """Return the first failing rows; the scan ends where they are found."""
     values = [value.alias(str(place)) for place, value in enumerate(need.values)]
     rows = source.frame.with_row_index(POSITION)
     rows = rows if need.among is None else rows.filter(need.among)
-    failing = rows.select(pl.col(POSITION), *values, need.failing.alias("failing")).filter("failing").drop("failing")
+    failing = rows.filter(need.failing).select(pl.col(POSITION), *values)
     first = failing.head(need.limit).collect(engine="streaming")
     at = failing.select(POSITION).collect(engine="streaming") if need.all_positions else first
-    return Found(
-        rows=first.drop(POSITION).rows(),
-        positions=at[POSITION].to_list(),
-    )
+    return Found(rows=first.drop(POSITION).rows(), positions=at[POSITION].to_list())

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData
 
+_BYTES_PER_VALUE = 8  # dictionaries and texts take more room in memory than in the file
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
@@ -22,12 +24,14 @@ class Group:
         nulls: Nulls among them, or None where the footer does not tell.
         low: Smallest value, or None where the footer does not tell.
         high: Largest value.
+        size_bytes: Bytes of its values, decompressed.
     """
 
     rows: int
     nulls: int | None
     low: Any  # Any: whatever the column holds
     high: Any
+    size_bytes: int
 
     @property
     def empty(self) -> bool:
@@ -80,6 +84,11 @@ class Footers:
             return None
         return min(group.low for group in groups), max(group.high for group in groups)
 
+    def largest_bytes(self, name: str) -> int:
+        """Return about how many bytes the values of one row group take in memory, at most."""
+        found = self.groups.get(name, ())
+        return max((group.size_bytes + _BYTES_PER_VALUE * group.rows for group in found), default=0)
+
     def ascending(self, name: str) -> bool:
         """Return whether every row group begins above the end of the one before, without nulls."""
         groups = self.groups.get(name, ())
@@ -97,11 +106,12 @@ class Footers:
 def _group(chunk: Any, rows: int) -> Group:  # Any: pyarrow has no stubs
     statistics = chunk.statistics
     if statistics is None:
-        return Group(rows=rows, nulls=None, low=None, high=None)
+        return Group(rows=rows, nulls=None, low=None, high=None, size_bytes=chunk.total_uncompressed_size)
     nulls = statistics.null_count if statistics.has_null_count else None
     if not statistics.has_min_max or statistics.physical_type not in ("INT32", "INT64", "FLOAT", "DOUBLE"):
-        return Group(rows=rows, nulls=nulls, low=None, high=None)
-    return Group(rows=rows, nulls=nulls, low=statistics.min, high=statistics.max)
+        return Group(rows=rows, nulls=nulls, low=None, high=None, size_bytes=chunk.total_uncompressed_size)
+    low, high = statistics.min, statistics.max
+    return Group(rows=rows, nulls=nulls, low=low, high=high, size_bytes=chunk.total_uncompressed_size)
 
 
 def _number(value: object) -> bool:

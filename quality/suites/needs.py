@@ -24,11 +24,13 @@ class Scalar:
         key: What it is; equal keys are equal values.
         expression: The expression.
         known: Its value, if it is known already.
+        apart: Whether it looks at neighbouring rows, and so has a query of its own.
     """
 
     key: Hashable
     expression: pl.Expr = field(compare=False)
     known: Any = field(default=None, compare=False)  # Any: whatever the column holds
+    apart: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

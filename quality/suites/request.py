@@ -98,9 +98,9 @@ class Request:
             raise Unsettled(f"a column of the type {column.polars}")
         return column
 
-    def scalar(self, key: object, expression: pl.Expr, known: Any = None) -> Scalar:
-        """Return the need of one value of these rows."""
-        return Scalar((self.domain, key), expression, known)
+    def scalar(self, key: object, expression: pl.Expr, known: Any = None, *, apart: bool = False) -> Scalar:
+        """Return the need of one value of these rows; `apart` if it looks at neighbouring rows."""
+        return Scalar((self.domain, key), expression, known, apart)
 
     def rows(self) -> Scalar:
         """Return the need of the number of rows."""
@@ -178,9 +178,7 @@ def _date(value: Any) -> date | None:
 
 
 def _moment(value: Any) -> datetime | None:
-    if isinstance(value, datetime):
-        return value
-    found = _parsed(value, datetime.fromisoformat, length=None)
+    found = value if isinstance(value, datetime) else _parsed(value, datetime.fromisoformat, length=None)
     return found if found is None or found.tzinfo is None else found.astimezone(UTC)
 
 

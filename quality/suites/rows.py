@@ -41,7 +41,7 @@ def null(request: Request, *, wanted: bool) -> Judged:
     mask = column.value.is_not_null() if wanted else column.value.is_null()
     found = NOTHING
     if failing and request.format.rows:
-        show = to_show(column) if wanted else pl.lit(None, dtype=pl.Boolean).repeat_by(1).explode()
+        show = to_show(column) if wanted else pl.lit(None, dtype=pl.Boolean)
         found = yield from _examples(request, ("null", wanted, column.name), (show,), mask)
     return about_rows(
         request.format,
@@ -75,6 +75,7 @@ def between(request: Request) -> Judged:
         raise Unsettled("limits that exclude each other")
     strict = request.strict
     value = column.as_float if column.single or column.kind == "bool" else column.value
+    value = value.dt.convert_time_zone("UTC") if getattr(column.polars, "time_zone", None) else value
     bounds = request.bounds(column)
     known = 0 if bounds is not None and all(_inside(end, low, high, strict) for end in bounds) else None
     failing = outside(value, low, high, strict)
@@ -216,7 +217,7 @@ def monotone(request: Request, *, increasing: bool) -> Judged:
 
     among = request.within(column.value.is_not_null())
     key = ("monotone", increasing, strictly, column.name)
-    count = request.scalar(key, failing(column.value.filter(among)).sum())
+    count = request.scalar(key, failing(column.value.filter(among)).sum(), apart=True)
     rows, missing = request.rows(), request.missing(column)
     values = yield [rows, missing, count]
     found = NOTHING
@@ -231,7 +232,7 @@ def unique(request: Request) -> Judged:
     rows, missing = request.rows(), request.missing(column)
     footers = request.source.footers
     if request.mask is None and footers is not None and footers.ascending(column.name):
-        falls = request.scalar(("falls", column.name), (column.value <= column.value.shift(1)).any())
+        falls = request.scalar(("falls", column.name), (column.value <= column.value.shift(1)).any(), apart=True)
         values = yield [rows, missing, falls]
         if not values[falls]:
             return _outcome(request, column, (values[rows], values[missing], 0))

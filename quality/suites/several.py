@@ -107,6 +107,8 @@ def unique_within(request: Request) -> Judged:
 
 
 def _pair(request: Request) -> tuple[Column, Column]:
+    if request["column_A"] == request["column_B"]:
+        raise Unsettled("a column beside itself")
     return request.column("column_A"), request.column("column_B")
 
 

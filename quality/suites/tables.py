@@ -99,16 +99,16 @@ def values_of_type(request: Request) -> Judged:
     """The values have this type, or one of these."""
     yield []
     column = request.column()
-    actual = _dtype(column)
-    if actual == "object":
+    if _dtype(column) == "object":
         raise Unsettled("a column of Python objects")
+    own = _scalar_type(column)
+    shown = own if isinstance(own, str) else own.__name__
     if "type_list" in request.arguments:
-        names = request["type_list"]
-        types = [kind for name in names for kind in _types(str(name), dtypes=True)]
-        return aggregate(request.format, _pandas_type(column, dtypes=True) in types, actual)
-    own = _pandas_type(column)
+        types = [kind for name in request["type_list"] for kind in _types(str(name), dtypes=True)]
+        whole = None if column.kind == "str" or isinstance(own, str) else np.dtype(column.dtype)
+        return aggregate(request.format, whole is not None and whole in types, shown)
     types = _types(str(request["type_"]), dtypes=False) if "type_" in request.arguments else [own]
-    return aggregate(request.format, own in types, own.__name__ if isinstance(own, type) else own)
+    return aggregate(request.format, own in types, shown)
 
 
 def _dtype(column: Column) -> str:
@@ -122,15 +122,13 @@ def _dtype(column: Column) -> str:
     return column.dtype
 
 
-def _pandas_type(column: Column, *, dtypes: bool = False) -> Any:
-    """Return the scalar type of a column, or, among `dtypes`, what compares equal to its numpy type."""
+def _scalar_type(column: Column) -> Any:
+    """Return the type of single values of a column in pandas, or the name of one that only pandas has."""
     if column.kind == "str":
-        return str if not dtypes else "str"
+        return str
     if column.kind == "time":
-        zone = getattr(column.polars, "time_zone", None)
-        return "Timestamp" if zone else (np.dtype(column.dtype) if dtypes else np.datetime64)
-    kind = np.dtype(column.dtype)
-    return kind if dtypes else kind.type
+        return "Timestamp" if getattr(column.polars, "time_zone", None) else np.datetime64
+    return np.dtype(column.dtype).type
 
 
 def _types(name: str, *, dtypes: bool) -> list[Any]:
