@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -38,7 +38,8 @@ def genuine_result(result: SuiteResult, *, run_time: datetime | None = None) -> 
         for item in told["results"]:
             declared = item["expectation_config"]
             kwargs = {key: value for key, value in declared["kwargs"].items() if key != "batch_id"}
-            made: Any = ExpectationConfiguration(**{**declared, "kwargs": kwargs}).to_domain_obj().configuration
+            arguments: dict[str, Any] = {**declared, "kwargs": kwargs}
+            made: Any = ExpectationConfiguration(**arguments).to_domain_obj().configuration
             made.kwargs["batch_id"] = BATCH
             parts = {key: item[key] for key in ("success", "result", "meta", "exception_info")}
             results.append(ExpectationValidationResult(expectation_config=made, **parts))
@@ -94,7 +95,7 @@ def write_data_docs(suite: Suite, result: SuiteResult, folder: Path, *, run_time
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     with warnings.catch_warnings():  # the library uses modules that Python and pandas deprecate
         warnings.simplefilter("ignore")

@@ -48,6 +48,8 @@ class Request:
         mostly = arguments.get("mostly", 1)
         if not isinstance(mostly, (int, float)) or not 0 <= mostly <= 1:
             raise Unsettled(f"mostly {mostly!r}")
+        if not _ordered(arguments.get("min_value"), arguments.get("max_value")):
+            raise Unsettled("limits that exclude each other")
         condition = arguments.get("row_condition")
         mask = row_mask(source, condition, arguments.get("condition_parser"))
         domain = "" if mask is None else canonical_json(condition).decode()
@@ -130,6 +132,13 @@ class Request:
         if self.mask is not None or self.source.footers is None or column.kind not in ("int", "float"):
             return None
         return self.source.footers.bounds(column.name)
+
+
+def _ordered(low: Any, high: Any) -> bool:
+    try:
+        return low is None or high is None or bool(low <= high)
+    except TypeError:
+        return False
 
 
 def limits(request: Request, column: Column) -> tuple[Any, Any]:

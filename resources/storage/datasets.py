@@ -3,7 +3,7 @@
 The manifest (`resources.storage.manifest`) is stored last: no manifest, no dataset.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -199,7 +199,7 @@ def read_frame(store: Store, digest: str, columns: Sequence[str] | None = None) 
 
 
 @contextmanager
-def lent_frame(store: Store, digest: str) -> "Iterator[tuple[pl.LazyFrame, list[FileMetaData] | None]]":
+def lent_frame(store: Store, digest: str) -> "Generator[tuple[pl.LazyFrame, list[FileMetaData] | None]]":
     """Lend the dataset `digest` as a lazy frame with the footers of its shards, for as long as the context lasts.
 
     Raises:
