@@ -155,7 +155,7 @@ def _expectations(stage: Stage, workspace: Workspace, spec: Ingest, ref: Dataset
     return dg.AssetCheckResult(
         check_name="expectations",
         asset_key=stage.key,
-        passed=result.success,
+        passed=result.verdict == "pass",
         severity=_severity(result.verdict),
         description="; ".join([held, *failed]),
         metadata=suite_metadata(result),
