@@ -160,6 +160,11 @@ def _pandera(file: str) -> Callable[[], Any]:
     return lambda: failures(file, suite())
 
 
+def _as_json(value: Any) -> Any:
+    """Return numpy's scalars, which Great Expectations leaves in its results, as Python's."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
 SUBJECTS = {OURS: _penstock, GX: _great_expectations, DECODE: _decode, PANDERA: _pandera}
 
 if __name__ == "__main__":
@@ -167,5 +172,5 @@ if __name__ == "__main__":
     subject, file, told = sys.argv[1:]
     prepared, kept = SUBJECTS[subject](file), list[Any]()
     cost = timed(lambda: kept.extend(prepared()))
-    Path(told).write_text(json.dumps(kept, default=str))
+    Path(told).write_text(json.dumps(kept, default=_as_json))
     print(json.dumps({**cost, "rss_mb": peak_rss_bytes() / 1e6}))

@@ -20,7 +20,7 @@ from quality.suites.ranks import Bracket, bracket, complete
 from quality.suites.source import Source
 
 POSITION = "position of the row"
-_BUNDLE_BYTES = 24 * 2**20
+_BUNDLE_BYTES = 12 * 2**20
 _EXPRESSIONS = 1_000
 """Most expressions of one query: planning takes longer than linearly."""
 

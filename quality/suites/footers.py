@@ -1,6 +1,6 @@
 """Owns what Parquet footers say of columns: rows, nulls, bounds, order. It reads no file.
 
-Bounds are taken of whole numbers and floats only: writers shorten those of texts, and old ones order them otherwise.
+Bounds are taken of signed numbers only: writers shorten those of texts, and old ones order unsigned ones otherwise.
 """
 
 import math
@@ -108,7 +108,9 @@ def _group(chunk: Any, rows: int) -> Group:  # Any: pyarrow has no stubs
     if statistics is None:
         return Group(rows=rows, nulls=None, low=None, high=None, size_bytes=chunk.total_uncompressed_size)
     nulls = statistics.null_count if statistics.has_null_count else None
-    if not statistics.has_min_max or statistics.physical_type not in ("INT32", "INT64", "FLOAT", "DOUBLE"):
+    unsigned = '"isSigned":false' in statistics.logical_type.to_json()
+    numbers = statistics.physical_type in ("INT32", "INT64", "FLOAT", "DOUBLE") and not unsigned
+    if not statistics.has_min_max or not numbers:
         return Group(rows=rows, nulls=nulls, low=None, high=None, size_bytes=chunk.total_uncompressed_size)
     low, high = statistics.min, statistics.max
     return Group(rows=rows, nulls=nulls, low=low, high=high, size_bytes=chunk.total_uncompressed_size)

@@ -78,8 +78,8 @@ class Source:
         """Return the source of `data`.
 
         Args:
-            data: The rows. Of a lazy frame without footers, the nulls of integers and booleans are counted first: they
-                decide what pandas makes of such columns.
+            data: The rows. Of a lazy frame, nulls of integers and booleans that no footer tells are counted first:
+                they decide what pandas makes of such columns.
             footers: Footers of all Parquet files that the lazy frame scans, in its order. They are believed.
         """
         frame = _polars(data)
@@ -87,13 +87,16 @@ class Source:
             nulls = {name: frame[name].null_count() for name in frame.columns}
             return cls(frame=frame.lazy(), schema=frame.schema, rows=frame.height, nulls=nulls)
         schema = frame.collect_schema()
-        if footers is not None:
-            told = Footers.of(footers)
-            return cls(frame=frame, schema=schema, rows=told.rows, nulls=told.nulls(schema), footers=told)
-        doubtful = [name for name, kind in schema.items() if kind.is_integer() or kind == pl.Boolean]
+        told = None if footers is None else Footers.of(footers)
+        nulls = {} if told is None else told.nulls(schema)
+        changing = [name for name, kind in schema.items() if kind.is_integer() or kind == pl.Boolean]
+        doubtful = [name for name in changing if name not in nulls]
+        if told is not None and not doubtful:
+            return cls(frame=frame, schema=schema, rows=told.rows, nulls=nulls, footers=told)
         counts = [pl.col(name).null_count().alias(f"nulls {place}") for place, name in enumerate(doubtful)]
         counted = frame.select(pl.len(), *counts).collect(engine="streaming").row(0)
-        return cls(frame=frame, schema=schema, rows=counted[0], nulls=dict(zip(doubtful, counted[1:], strict=True)))
+        nulls |= dict(zip(doubtful, counted[1:], strict=True))
+        return cls(frame=frame, schema=schema, rows=counted[0], nulls=nulls, footers=told)
 
     @property
     def large(self) -> bool:
