@@ -18,7 +18,7 @@ from resources.canonical import digest_value, parse_json
 from resources.refs import DatasetRef, GateReport
 from resources.source.report import IngestReport
 from resources.storage import refs
-from resources.storage.datasets import read_frame
+from resources.storage.datasets import lent_frame, read_frame
 from resources.storage.memo import recall, remember
 from resources.storage.objects import get_object
 from resources.wiring import WorkspaceResource
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from quality.expectations import SuiteResult
+    from quality.suites.result import SuiteResult
 
 PAST_PARTITIONS = 24
 """Earlier partitions that the volume check compares with."""
@@ -159,7 +159,7 @@ def _expectations(stage: Stage, workspace: Workspace, spec: Ingest, ref: Dataset
     return dg.AssetCheckResult(
         check_name="expectations",
         asset_key=stage.key,
-        passed=result.success,
+        passed=result.verdict == "pass",
         severity=_severity(result.verdict),
         description="; ".join([held, *failed]),
         metadata=suite_metadata(result),
@@ -167,14 +167,17 @@ def _expectations(stage: Stage, workspace: Workspace, spec: Ingest, ref: Dataset
 
 
 def _suite_result(workspace: Workspace, spec: Ingest, ref: DatasetRef) -> "SuiteResult":
-    """Run the suite, or recall what it said of the same data: Great Expectations takes seconds to import."""
-    from quality.expectations import run_suite, suite_from_json
+    """Run the suite, or recall what it said of the same data."""
+    from quality.suites.result import suite_from_json
+    from quality.suites.run import run_suite
+    from quality.suites.source import Source
 
     recipe = digest_value({"stage": "expectations", "suite": list(spec.expectations), "dataset": ref.digest})
     known = recall(workspace.store, recipe)
     if known is not None:
         return suite_from_json(known)
-    result = run_suite(list(spec.expectations), read_frame(workspace.store, ref.digest))
+    with lent_frame(workspace.store, ref.digest) as (frame, footers):
+        result = run_suite(list(spec.expectations), Source.of(frame, footers=footers))
     remember(workspace.store, recipe, asdict(result))
     return result
 

@@ -3,7 +3,8 @@
 The manifest (`resources.storage.manifest`) is stored last: no manifest, no dataset.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import pyarrow as pa
+    from pyarrow.parquet import FileMetaData
 
 
 class SnapshotWriter:
@@ -194,6 +196,21 @@ def read_frame(store: Store, digest: str, columns: Sequence[str] | None = None) 
     with borrowed_shards(store, made.shards) as paths:
         frame = _scanned(made, paths)
         return (frame if columns is None else frame.select(columns)).collect()
+
+
+@contextmanager
+def lent_frame(store: Store, digest: str) -> "Generator[tuple[pl.LazyFrame, list[FileMetaData] | None]]":
+    """Lend the dataset `digest` as a lazy frame with the footers of its shards, for as long as the context lasts.
+
+    Raises:
+        ObjectMissing: If the manifest or a shard is not there.
+        IntegrityError: If the manifest or a shard was altered.
+    """
+    from pyarrow.parquet import read_metadata
+
+    made = read_manifest(store, digest)
+    with borrowed(store, [shard.file for shard in made.shards]) as paths:
+        yield _scanned(made, paths), [read_metadata(path) for path in paths] if made.encoding == "parquet" else None
 
 
 def _scanned(made: Manifest, paths: Sequence[Path]) -> pl.LazyFrame:
