@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from assets.drift import drift_against_the_past
 from assets.ingest import Ingest
-from assets.metadata import drift_table, finding_metadata, gate_metadata, quarantine_metadata, suite_metadata
+from assets.metadata import finding_metadata, gate_metadata, quarantine_metadata, suite_metadata
 from assets.partitions import Window
-from assets.preprocess import RESERVED, Features
+from assets.preprocess import Features
 from assets.report import reported_checks
 from assets.stage import Stage, partition_of, plain_failures
 from quality.verdicts import Finding
@@ -25,10 +26,6 @@ from resources.wiring import WorkspaceResource
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    import numpy as np
-    import polars as pl
-    from numpy.typing import NDArray
-
     from quality.suites.result import SuiteResult
 
 PAST_PARTITIONS = 24
@@ -65,10 +62,7 @@ def raw_checks(stage: Stage, spec: Ingest) -> dg.AssetChecksDefinition:
 
 
 def features_checks(stage: Stage, spec: Features, window: Window | None) -> dg.AssetChecksDefinition:
-    """Build the check of `features`: drift against the training window before it warns.
-
-    Without time partitions the reference is the features that the champion was trained on.
-    """
+    """Build the check of `features`: drift against the training window before it warns; see `assets.drift`."""
 
     @dg.multi_asset_check(
         name=f"{stage.pipeline}_features_checks",
@@ -80,8 +74,8 @@ def features_checks(stage: Stage, spec: Features, window: Window | None) -> dg.A
     ) -> Results:
         with plain_failures():
             opened, partition = workspace.open(), partition_of(context)
-            reference = _reference(opened, stage, window, partition)
-            made = [_drift(stage, opened, spec, ref, reference)]
+            compared = drift_against_the_past(opened, stage, spec, ref, window=window, partition=partition)
+            made = [_found(stage, "drift", compared.finding, compared.shown)]
             yield from reported_checks(stage, opened, context, ref.digest, made)
 
     return check_features
@@ -129,7 +123,7 @@ _DESCRIPTIONS = {
     "expectations": "The Great Expectations suite holds.",
     "volume": "Rows per hour are in the range that earlier partitions predict.",
     "freshness": "The newest row is near the end of its partition.",
-    "drift": "No feature is distributed otherwise than in the training window.",
+    "drift": "No feature, and not the label, is distributed otherwise than in the training window.",
     "gate": "The challenger may replace the champion.",
 }
 
@@ -225,45 +219,3 @@ def _found(stage: Stage, name: str, finding: Finding, more: dict[str, Any] | Non
         description=finding.reason,
         metadata={**finding_metadata(finding), **(more or {})},
     )
-
-
-def _reference(workspace: Workspace, stage: Stage, window: Window | None, partition: str | None) -> dict[str, str]:
-    """Return partition key to digest of the features that the current ones are compared with."""
-    if partition is None or window is None:
-        champion = workspace.registry(stage.pipeline).champion()
-        return dict(champion.model.training_digests) if champion else {}
-    place = (workspace.store, workspace.registry_name, stage.key.path)
-    earlier = [key for key in refs.partitions(*place) if key < partition][-window.partitions :]
-    return {key: refs.load(*place, key).digest for key in earlier}
-
-
-def _drift(
-    stage: Stage, workspace: Workspace, spec: Features, ref: DatasetRef, reference: dict[str, str]
-) -> dg.AssetCheckResult:
-    if not reference:
-        finding = Finding(check="drift", verdict="pass", reason="nothing to compare with: no earlier features")
-        return _found(stage, "drift", finding)
-
-    import polars as pl
-
-    from quality.drift import drift
-
-    current = read_frame(workspace.store, ref.digest)
-    left_out = {*RESERVED, *spec.drift_ignore}
-    times = [name for name, kind in current.schema.items() if kind.is_temporal()]
-    columns = [name for name in current.columns if name not in (*left_out, *times)]
-    before = pl.concat([read_frame(workspace.store, reference[key], [*columns, *times]) for key in sorted(reference)])
-    # Hours of a day are alike: they count as the days they are, not as independent rows.
-    days = (_days(before, times), _days(current, times)) if times else None
-    found = drift(before, current, columns=columns, tolerance=spec.drift_tolerance, clusters=days)
-    if not found:
-        return _found(stage, "drift", Finding(check="drift", verdict="pass", reason="no rows to compare"))
-    flagged = [item for item in found if item.flagged]
-    reason = "; ".join(item.reason for item in flagged) or f"no drift in {len(columns)} features"
-    finding = Finding(check="drift", verdict="warn" if flagged else "pass", reason=reason)
-    numbers: dict[str, Any] = {"flagged": len(flagged), "features": len(columns), "table": drift_table(found)}
-    return _found(stage, "drift", finding, numbers)
-
-
-def _days(frame: "pl.DataFrame", times: list[str]) -> "NDArray[np.integer[Any]]":
-    return frame[times[0]].dt.epoch("d").to_numpy()

@@ -184,20 +184,29 @@ def suite_metadata(result: "SuiteResult") -> Metadata:
 
 
 def drift_table(found: "Sequence[ColumnDrift]") -> dg.MarkdownMetadataValue:
-    """Return one row a test: effect, its lower bound, adjusted probability, and the PSI people know."""
+    """Return one row a test: effect, its lower bound, what the past leads to expect, and the statistics people know."""
     rows = [
         (
             item.column,
             item.test,
             f"{item.effect:.3f}",
             f"{item.low:.3f}",
+            "-" if item.threshold is None else f"{item.threshold:.3f}",
             f"{item.q:.2g}",
-            f"{item.psi:.3f}",
+            *(_statistic(item, name) for name in ("psi", "js", "wasserstein")),
             "**drift**" if item.flagged else "",
         )
         for item in sorted(found, key=lambda item: -item.effect)
     ]
-    return dg.MetadataValue.md(table(("feature", "test", "effect", "at least", "q", "PSI", ""), rows))
+    return dg.MetadataValue.md(table(_DRIFT_COLUMNS, rows))
+
+
+_DRIFT_COLUMNS = ("column", "test", "effect", "at least", "usual", "q", "PSI", "JS", "Wasserstein-1", "")
+
+
+def _statistic(item: "ColumnDrift", name: str) -> str:
+    found = item.statistics.get(name)
+    return "-" if found is None else f"{found.value:.3g} ({found.low:.3g} to {found.high:.3g})"
 
 
 def gate_metadata(report: GateReport) -> Metadata:

@@ -33,7 +33,7 @@ class Features(Declaration):
         lookback: Partitions before p that window expressions may look into.
         split_by: Columns of `raw` that decide a row's side where there are no time partitions; all by default.
         drift_tolerance: Largest tolerated drift effect (Kolmogorov-Smirnov or total variation distance), from 0 to 1.
-        drift_ignore: Features that are meant to move, such as the month; the drift check leaves them out.
+        drift_ignore: Features that are meant to move, such as the month, or `label`; the drift check leaves them out.
     """
 
     columns: dict[str, str] = Field(min_length=1)
@@ -66,7 +66,7 @@ class Features(Declaration):
                 f"ingest.event_time.column: {event_time!r} is the name of a column of the features too; choose another"
             )
         for name in self.drift_ignore:
-            choose("features.drift_ignore", name, self.columns)
+            choose("features.drift_ignore", name, [*self.columns, LABEL])
         for name in self.split_by:
             check_expression("features.split_by", f'"{name}"', available)
 

@@ -36,6 +36,16 @@ class Profile:
     rows: int
     columns: Mapping[str, ColumnProfile]
 
+    @property
+    def types(self) -> dict[str, str]:
+        """Column to the name of its Polars type."""
+        return {name: column.type for name, column in self.columns.items()}
+
+    @property
+    def comparable(self) -> bool:
+        """Whether every column of numbers or times has its ranks: profiles of format 1 have none."""
+        return all(column.sketch is not None for column in self.columns.values() if column.kind in ("number", "time"))
+
     def to_json(self) -> dict[str, Any]:  # Any: JSON values
         """Return the profile as a JSON value with finite numbers only."""
         return {"format": FORMAT, **asdict(self)}
@@ -134,7 +144,7 @@ def _frame(batch: "pa.RecordBatch | pa.Table | pl.DataFrame") -> pl.DataFrame:
 def _merged(parts: Sequence[Profile]) -> Profile:
     if len(parts) == 1:
         return parts[0]
-    kinds = [{name: column.type for name, column in part.columns.items()} for part in parts]
+    kinds = [part.types for part in parts]
     for kind in kinds[1:]:
         odd = sorted(set(kinds[0].items()) ^ set(kind.items()))
         if odd:

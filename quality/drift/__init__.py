@@ -1,17 +1,21 @@
 """Drift: which columns of a batch are distributed otherwise than in a reference, told with known error rates."""
 
 from quality.drift.compare import benjamini_hochberg, drift, past_effects
-from quality.drift.past import Past
+from quality.drift.multivariate import MultivariateDrift, multivariate_drift
+from quality.drift.past import MIN_PAIRS, Past
 from quality.drift.results import ColumnDrift, Statistic
 from quality.drift.statistics import STATISTICS, statistics
 
 __all__ = [
+    "MIN_PAIRS",
     "STATISTICS",
     "ColumnDrift",
+    "MultivariateDrift",
     "Past",
     "Statistic",
     "benjamini_hochberg",
     "drift",
+    "multivariate_drift",
     "past_effects",
     "statistics",
 ]

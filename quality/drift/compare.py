@@ -91,7 +91,7 @@ def past_effects(
     effects: dict[tuple[str, str], list[float]] = {}
     for place in range(window, len(profiles)):
         before = profiles[place - window : place]
-        if any(_types(part) != _types(profiles[place]) for part in before):
+        if any(part.types != profiles[place].types for part in before):
             continue
         tests = drift(merge(before), profiles[place], columns=columns, categorical=categorical)
         for test in tests:
@@ -139,10 +139,6 @@ def _kinds(side: pl.DataFrame | Profile) -> dict[str, tuple[str, str]]:
 
 def _rows(side: pl.DataFrame | Profile) -> int:
     return side.rows if isinstance(side, Profile) else side.height
-
-
-def _types(side: Profile) -> dict[str, str]:
-    return {name: column.type for name, column in side.columns.items()}
 
 
 def _columns(

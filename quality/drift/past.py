@@ -29,6 +29,11 @@ class Past:
     effects: Mapping[tuple[str, str], Sequence[float]]
     alpha: float = 0.01
 
+    @property
+    def pairs(self) -> int:
+        """Past pairs of the column that has most."""
+        return max(map(len, self.effects.values()), default=0)
+
     def threshold(self, column: str, test: str, *, tests: int) -> float | None:
         """Return the largest effect to expect of a healthy batch; None with fewer than `MIN_PAIRS` past ones.
 

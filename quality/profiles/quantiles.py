@@ -4,19 +4,19 @@ Random sketches (KLL) of equal data differ in their bytes, so they cannot be par
 of the values alone, whatever their order.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quality.profiles.counted import Counted, Floats, Ints
 
 POINTS = 256
 """Cut points kept: between two of them lies at most 1 in 256 of the values."""
-_DIGITS = 7
-"""Decimal digits of the range that a cut point keeps where its value occurs once; ranks are counted at the cut point
-as it is kept, so this costs no exactness."""
+_DIGITS = 2
+"""Decimal digits that a cut point keeps of its distance from the next one, where its value occurs once. Ranks are
+counted at the cut point as it is kept, so the shorter number costs no exactness."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,15 +101,21 @@ def sketch(counted: Counted, *, points: int = POINTS) -> Quantiles:
     if len(counted.values) <= points:
         return _made(counted.floats, np.zeros(len(counted.values), np.int64), counted.counts)
     ranks = 1 + np.arange(points) * (counted.rows - 1) // (points - 1)
-    places = np.searchsorted(counted.before[1:], ranks, "left")
-    chosen = counted.floats[places]
-    once = counted.counts[places] == 1
-    once[[0, -1]] = False
-    digits = _DIGITS - _magnitude(float(chosen[-1]), float(chosen[0]))
-    chosen[once] = [round(value, digits) for value in chosen[once].tolist()]
-    chosen = np.unique(np.clip(chosen, chosen[0], chosen[-1]))
+    places = np.unique(np.searchsorted(counted.before[1:], ranks, "left"))
+    chosen = _shortened(counted.floats[places], counted.counts[places] == 1)
     below, upto = counted.below(chosen), counted.upto(chosen)
     return _made(chosen, np.diff(upto, prepend=0) - (upto - below), upto - below)
+
+
+def _shortened(chosen: Floats, once: NDArray[np.bool_]) -> Floats:
+    """Return the chosen values, those that occur `once` with fewer digits; the first and the last as they are."""
+    halves = np.diff(chosen / 2)  # halved first: the range of two doubles may overflow
+    digits = _DIGITS - np.floor(np.log10(np.maximum(np.minimum(halves[1:], halves[:-1]), 5e-324)))
+    kept = [
+        round(value, int(places)) if short else value
+        for value, places, short in zip(chosen[1:-1].tolist(), digits.tolist(), once[1:-1].tolist(), strict=True)
+    ]
+    return np.unique(np.concatenate([chosen[:1], kept, chosen[-1:]]))
 
 
 def merge_sketches(parts: Sequence[Quantiles], *, points: int = POINTS) -> Quantiles:
@@ -144,8 +150,3 @@ def _made(points: Floats, gaps: Ints, masses: Ints, error: int = 0) -> Quantiles
     return Quantiles(
         points=tuple(points.tolist()), gaps=tuple(gaps.tolist()), masses=tuple(masses.tolist()), error=error
     )
-
-
-def _magnitude(high: float, low: float) -> int:
-    span = high / 2 - low / 2  # halved first: the range of two doubles may overflow
-    return math.floor(math.log10(span)) if span > 0 else 0

@@ -1,0 +1,132 @@
+"""Owns the drift check of `features`: what it compares with, and how it says what it found.
+
+Where enough earlier partitions have profiles, the check reads no rows: the window's profiles are merged, and how far
+healthy partitions lay from the window before them tells what is usual, seasons and all. Until then rows are compared,
+days counting as the days they are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from assets.metadata import drift_table
+from assets.partitions import Window
+from assets.preprocess import Features
+from assets.stage import Stage
+from quality.verdicts import Finding
+from resources.canonical import parse_json
+from resources.refs import DatasetRef
+from resources.storage import refs
+from resources.storage.datasets import read_frame
+from resources.storage.objects import get_object
+from resources.transform.preprocess import BUCKET
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from quality.drift import ColumnDrift
+    from quality.profile import Profile
+
+PAST_PARTITIONS = 36
+"""Earlier partitions whose distances from their own windows tell what is usual."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The verdict of the check, and what to show beside it."""
+
+    finding: Finding
+    shown: dict[str, Any] = field(default_factory=dict[str, Any])  # Any: Dagster metadata values
+
+
+def drift_against_the_past(
+    workspace: Workspace, stage: Stage, spec: Features, ref: DatasetRef, *, window: Window | None, partition: str | None
+) -> Compared:
+    """Compare features and label with the training window before them.
+
+    Without time partitions the reference is the features that the champion was trained on.
+    """
+    if partition is None or window is None:
+        champion = workspace.registry(stage.pipeline).champion()
+        return _by_rows(workspace, spec, ref, dict(champion.model.training_digests) if champion else {})
+    place = (workspace.store, workspace.registry_name, stage.key.path)
+    keys = [key for key in refs.partitions(*place) if key < partition][-PAST_PARTITIONS - window.partitions :]
+    earlier = {key: item for key in keys if isinstance(item := refs.load(*place, key), DatasetRef)}
+    by_past = _by_past(workspace, spec, ref, list(earlier.values()), window.partitions)
+    if by_past is not None:
+        return by_past
+    reference = {key: earlier[key].digest for key in list(earlier)[-window.partitions :]}
+    return _by_rows(workspace, spec, ref, reference)
+
+
+def _by_past(
+    workspace: Workspace, spec: Features, ref: DatasetRef, earlier: Sequence[DatasetRef], window: int
+) -> Compared | None:
+    """Compare stored profiles; None where too few earlier partitions have one that tells enough."""
+    from quality.drift import MIN_PAIRS, drift, past_effects
+    from quality.profile import merge
+
+    if len(earlier) < window + MIN_PAIRS:
+        return None
+    found = [_profile(workspace, item) for item in (*earlier, ref)]
+    profiles = [profile for profile in found if profile is not None and profile.comparable]
+    if len(profiles) < len(found):
+        return None
+    *before, current = profiles
+    columns = _compared(spec, {name: column.kind for name, column in current.columns.items()})
+    alike = [part for part in before if part.types == current.types]
+    past = past_effects(alike, window, columns=columns)
+    if past.pairs < MIN_PAIRS:
+        return None
+    tests = drift(merge(alike[-window:]), current, columns=columns, tolerance=spec.drift_tolerance, past=past)
+    return _told(tests, columns, {"past_pairs": past.pairs})
+
+
+def _by_rows(workspace: Workspace, spec: Features, ref: DatasetRef, reference: dict[str, str]) -> Compared:
+    if not reference:
+        reason = "nothing to compare with: no earlier features"
+        return Compared(finding=Finding(check="drift", verdict="pass", reason=reason))
+
+    import polars as pl
+
+    from quality.drift import drift
+    from quality.profiles.columns import kind_of
+
+    current = read_frame(workspace.store, ref.digest)
+    kinds = {name: kind_of(kind) for name, kind in current.schema.items()}
+    columns, times = _compared(spec, kinds), [name for name, kind in kinds.items() if kind == "time"]
+    before = pl.concat([read_frame(workspace.store, reference[key], [*columns, *times]) for key in sorted(reference)])
+    # Hours of a day are alike: they count as the days they are, not as independent rows.
+    days = (_days(before, times), _days(current, times)) if times else None
+    tests = drift(before, current, columns=columns, tolerance=spec.drift_tolerance, clusters=days)
+    return _told(tests, columns, {})
+
+
+def _told(tests: "Sequence[ColumnDrift]", columns: Sequence[str], more: dict[str, Any]) -> Compared:
+    if not tests:
+        return Compared(finding=Finding(check="drift", verdict="pass", reason="no rows to compare"))
+    flagged = [test for test in tests if test.flagged]
+    reason = "; ".join(test.reason for test in flagged) or f"no drift in {len(columns)} columns"
+    finding = Finding(check="drift", verdict="warn" if flagged else "pass", reason=reason)
+    numbers = {"flagged": len(flagged), "columns": len(columns), "table": drift_table(tests)}
+    return Compared(finding=finding, shown={**numbers, **more})
+
+
+def _compared(spec: Features, kinds: dict[str, Any]) -> list[str]:
+    left_out = {BUCKET, *spec.drift_ignore}
+    return [name for name, kind in kinds.items() if name not in left_out and kind not in ("time", "other")]
+
+
+def _profile(workspace: Workspace, item: DatasetRef) -> "Profile | None":
+    from quality.profile import Profile
+
+    if item.profile_digest is None:
+        return None
+    return Profile.from_json(parse_json(get_object(workspace.store, item.profile_digest)))
+
+
+def _days(frame: "pl.DataFrame", times: list[str]) -> "NDArray[np.integer[Any]]":
+    return frame[times[0]].dt.epoch("d").to_numpy()
