@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quality.matching import Frame, Schema, cast_to, clock_type, key_type, require, schema_of
+from quality.matching import Frame, Schema, cast_to, clock_type, key_type, plain_casts, require, schema_of
 from resources.errors import ContractError, DeclarationError
 
 Ints = NDArray[np.int64]
@@ -79,7 +79,8 @@ def point_in_time(
     """
     kinds = schema_of(entities), schema_of(features)
     taken = _taken(rule, kinds[0], kinds[1], columns, prefix)
-    sides = _prepared(entities, features, rule, *kinds)
+    with plain_casts("keys and times"):
+        sides = _prepared(entities, features, rule, *kinds)
     left = entities.lazy().collect()
     rows = _matching_rows(sides, rule, left.height)
     right = features.lazy().select(taken).collect()
