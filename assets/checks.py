@@ -19,7 +19,7 @@ from resources.canonical import digest_value, parse_json
 from resources.refs import DatasetRef, GateReport
 from resources.source.report import IngestReport
 from resources.storage import refs
-from resources.storage.datasets import lent_frame, read_frame
+from resources.storage.datasets import lent_frame
 from resources.storage.memo import recall, remember
 from resources.storage.objects import get_object
 from resources.wiring import WorkspaceResource

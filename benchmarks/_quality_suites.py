@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from _peers import environment
-from _suite_data import suite, write
 from _report import Row, compared, measured
+from _suite_data import suite, write
 from _usage import peak_rss_bytes, timed
 
 OURS, GX, DECODE, PANDERA = "penstock", "Great Expectations, pandas", "Polars, bare decode", "pandera, Polars"

@@ -209,7 +209,7 @@ def lent_frame(store: Store, digest: str) -> "Generator[tuple[pl.LazyFrame, list
     from pyarrow.parquet import read_metadata
 
     made = read_manifest(store, digest)
-    with borrowed(store, [shard.file for shard in made.shards]) as paths:
+    with borrowed_shards(store, made.shards) as paths:
         yield _scanned(made, paths), [read_metadata(path) for path in paths] if made.encoding == "parquet" else None
 
 
