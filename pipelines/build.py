@@ -15,6 +15,7 @@ import dagster as dg
 from assets import checks
 from assets.deploy import deployment_asset
 from assets.evaluate import evaluation_asset
+from assets.expected import expected_check
 from assets.history import history_checks
 from assets.ingest import raw_asset
 from assets.preprocess import features_asset
@@ -43,11 +44,13 @@ CODE = {
     "features": ("resources.transform", "resources.loader.packing", "resources.loader.shuffled"),
     "evaluation": (
         "resources.judgement",
+        "resources.label_free",
         "resources.loader.shuffled",
         "quality.bootstrap",
         "quality.distributions",
         "quality.evaluation",
         "quality.gate",
+        "quality.label_free",
         "quality.measurements",
         "quality.metrics",
         "quality.rules",
@@ -95,6 +98,7 @@ def checks_of(pipeline: Pipeline) -> list[dg.AssetChecksDefinition]:
         history_checks(stage["raw"], pipeline.ingest.history, volume_tolerance=pipeline.ingest.volume_tolerance),
         checks.features_checks(stage["features"], pipeline.features, pipeline.train.window),
         checks.gate_check(stage["evaluation"]),
+        *([expected_check(stage["features"], pipeline.evaluate.gate)] if pipeline.partitions else []),
     ]
 
 

@@ -79,6 +79,7 @@ def test_contract_expectations_and_gate_block_and_the_rest_warns(bikes):
         "freshness": False,
         "drift": False,
         "gate": True,
+        "expected": False,
     }
 
 
