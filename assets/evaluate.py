@@ -82,8 +82,8 @@ class Evaluate(Declaration):
         """Return the metrics to measure: the declared ones, the gate's, and those it limits."""
         return tuple(dict.fromkeys((*self.metrics, self.gate.metric, *self.gate.limits)))
 
-    def rules(self, seed: int) -> Rules:
-        """Return what the judgement needs of this declaration."""
+    def rules(self, seed: int, *, meant_to_move: tuple[str, ...] = ()) -> Rules:
+        """Return what the judgement needs of this declaration, and the features that move with every partition."""
         return Rules(
             metrics=self.measured(),
             gate=self.gate,
@@ -93,6 +93,7 @@ class Evaluate(Declaration):
             holdout=self.holdout,
             resamples=self.resamples,
             seed=seed,
+            meant_to_move=meant_to_move,
         )
 
 
@@ -100,7 +101,7 @@ def evaluation_asset(
     stage: Stage, spec: Evaluate, features_spec: Features, *, event_time: str | None, seed: int
 ) -> dg.AssetsDefinition:
     """Build the asset that judges the challenger of one partition and signs the report."""
-    rules = spec.rules(seed)
+    rules = spec.rules(seed, meant_to_move=features_spec.drift_ignore)
 
     @stage.asset(
         "Signed gate report: challenger against champion and naive baseline.",

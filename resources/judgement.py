@@ -14,6 +14,8 @@ from quality.evaluation import evaluate, slice_masks
 from quality.gate import Gate, judge
 from resources.canonical import canonical_json
 from resources.errors import GateError
+from resources.label_free import KEY as LABEL_FREE
+from resources.label_free import learn
 from resources.refs import DatasetRef, GateReport, ModelRef
 from resources.registry import Registry
 from resources.signing import sign_object
@@ -39,11 +41,14 @@ class Rules:
     holdout: float
     resamples: int
     seed: int
+    meant_to_move: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON values
         """Return the rules as a JSON value."""
         plain = {"baseline_lag": self.baseline_lag.total_seconds(), "cluster": self.cluster.total_seconds()}
-        fields = {name: getattr(self, name) for name in ("metrics", "slices", "holdout", "resamples", "seed")}
+        fields = {
+            name: getattr(self, name) for name in ("metrics", "slices", "holdout", "resamples", "seed", "meant_to_move")
+        }
         return {**fields, **plain, "gate": self.gate.model_dump(mode="json")}
 
 
@@ -104,12 +109,13 @@ def judge_challenger(workspace: Workspace, rules: Rules, case: Case) -> GateRepo
     task: Task = bundles["challenger"].schema["task"]
     predictions = _scores(workspace, case, bundles, unseen)
     predictions["baseline"] = _baseline(workspace, rules, case, features, unseen, task=task)
+    clusters = _clusters(judged, rules, case.event_time)
     evaluation = evaluate(
         judged[LABEL].to_numpy(),
         predictions,
         metrics=rules.metrics,
         task=task,
-        clusters=_clusters(judged, rules, case.event_time),
+        clusters=clusters,
         slices=_slices(judged, rules.slices),
         min_slice_rows=rules.gate.min_slice_rows,
         seed=rules.seed,
@@ -117,6 +123,11 @@ def judge_challenger(workspace: Workspace, rules: Rules, case: Case) -> GateRepo
         confidence=rules.gate.confidence,
     )
     champion = case.champion.digest if case.champion else None
+    learned = learn(
+        evaluation, {name: model.digest for name, model in _models(case).items()}, predictions, judged,
+        label=LABEL, leave_out=(BUCKET, *rules.meant_to_move), clusters=clusters,
+        seed=rules.seed,
+    )  # fmt: skip
     judgement = judge(evaluation, rules.gate, champion=champion, where=case.partition)
     report = GateReport(
         pipeline=case.pipeline,
@@ -127,7 +138,12 @@ def judge_challenger(workspace: Workspace, rules: Rules, case: Case) -> GateRepo
         champion=champion,
         inputs=_inputs(case),
         gate=rules.gate.model_dump(mode="json"),
-        measurements={"evaluation": evaluation.to_json(), "judgement": judgement.to_json(), "rules": rules.to_json()},
+        measurements={
+            "evaluation": evaluation.to_json(),
+            "judgement": judgement.to_json(),
+            "rules": rules.to_json(),
+            LABEL_FREE: learned,
+        },
     )
     return sign_report(workspace, report)
 

@@ -26,10 +26,12 @@ def predict(
 
     The rows go through the very transform that the model was trained with. The label may be missing. A file that breaks
     the contract is refused, with counts and the first rows; nothing is written then. The model's signature is verified.
+    What its last report learned tells how good the predictions will be once labels come.
     """
     from pipelines.cli.console import print_json, short
     from pipelines.cli.naming import champion, model_named
     from pipelines.cli.opened import workspace
+    from pipelines.expecting import expected, told
     from pipelines.scoring import check_output, score, write
     from resources.errors import ContractError
     from resources.training.bundle import read_bundle
@@ -42,7 +44,10 @@ def predict(
         raise ContractError(f"model {short(digest)} is of pipeline {bundle.lineage['pipeline']!r}, not {pipeline!r}")
     frame = score(bundle, file, scratch=opened.scratch, delimiter=delimiter)
     write(frame, output)
+    found = expected(opened, bundle, frame)
     if as_json:
-        print_json({"model": digest, "pipeline": pipeline, "rows": frame.height, "output": str(output)})
+        done = {"model": digest, "pipeline": pipeline, "rows": frame.height, "output": str(output)}
+        print_json({**done, "expected": None if found is None else found.to_json()})
     else:
         print(f"{frame.height:,} rows scored by model {short(digest)} of {pipeline}: {output}")
+        print(told(found))

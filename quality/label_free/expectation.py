@@ -1,0 +1,41 @@
+"""Owns what an estimate without labels returns: metrics with intervals, or the reason why there are none."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from quality.measurements import Estimate
+
+MIN_ROWS = 100
+"""Fewer rows say too little, with labels or without."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What is expected of a model on rows without labels.
+
+    Attributes:
+        rows: Rows judged.
+        metrics: Metric to its expected value, and the interval in which it will lie once labels come; empty if
+            `abstains`.
+        confidence: Two-sided confidence of the intervals.
+        abstains: Why nothing is said, or empty.
+        outside: Share of the rows that leave the range of the labelled ones.
+    """
+
+    rows: int
+    metrics: Mapping[str, Estimate] = field(default_factory=dict[str, Estimate])
+    confidence: float
+    abstains: str = ""
+    outside: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:  # Any: JSON values
+        """Return the expectation as a JSON value."""
+        return asdict(self)
+
+
+def rounded(value: Any) -> Any:  # Any: nested lists of numbers
+    """Return numbers with 9 digits, so that the order of additions, which threads choose, changes nothing."""
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return float(f"{value:.9g}")
