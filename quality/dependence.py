@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quality.distributions import student_quantile
+from quality.distributions import NORMAL, student_quantile
 from quality.verdicts import Finding
 from resources.errors import ContractError
 
@@ -120,15 +120,19 @@ def judge_dependence(
     current: Mapping[tuple[str, str], float],
     past: Sequence[Mapping[tuple[str, str], float]],
     *,
+    rows: int,
     tolerance: float = 0.1,
 ) -> list[Finding]:
     """Warn of each pair whose dependence is further from its past than that past predicts, and than `tolerance`.
 
-    The range is that of Student's law around the mean of past values, at `FALSE_ALARM` over all pairs.
+    The range is that of Student's law around the mean of past values, at `FALSE_ALARM` over all pairs. Upwards it
+    reaches as far at least as chance takes independent columns of so many rows: V is cut at 0, so that past values of
+    such pairs scatter too little.
 
     Args:
         current: Pair to Cramér's V of the new partition.
         past: The same of earlier partitions; with fewer than `MIN_PAST` nothing is judged.
+        rows: Rows of the new partition.
         tolerance: Tolerated change of V.
 
     Raises:
@@ -136,6 +140,7 @@ def judge_dependence(
     """
     if not 0 <= tolerance < 1:
         raise ContractError(f"tolerance of dependence is {tolerance}, it lies between 0 and 1")
+    chance = _by_chance(min(rows, MAX_ROWS), FALSE_ALARM / 2 / max(1, len(current)))
     found: list[Finding] = []
     for pair, value in current.items():
         before = np.array([of[pair] for of in past if pair in of])
@@ -143,9 +148,20 @@ def judge_dependence(
             continue
         factor = student_quantile(FALSE_ALARM / 2 / len(current), len(before) - 1)
         width = max(tolerance, factor * float(before.std(ddof=1)) * (1 + 1 / len(before)) ** 0.5)
-        if abs(value - before.mean()) > width:
-            found.append(_finding(pair, value, float(before.mean()), width))
+        usual = float(before.mean())
+        if value < usual - width or value > max(usual + width, (usual**2 + chance**2) ** 0.5):
+            found.append(_finding(pair, value, usual, width))
     return sorted(found, key=lambda finding: -abs(finding.numbers["change"]))
+
+
+def _by_chance(rows: int, tail: float) -> float:
+    """Return the V that a pair of independent columns exceeds with probability `tail`, one of them with two bins.
+
+    The chi-square quantile by Wilson and Hilferty (1931); of all tables up to `BINS` wide this one's V scatters most.
+    """
+    degrees = BINS
+    cube = 1 - 2 / (9 * degrees) + NORMAL.inv_cdf(1 - tail) * (2 / (9 * degrees)) ** 0.5
+    return ((degrees * cube**3 - degrees) / max(1, rows)) ** 0.5
 
 
 def _finding(pair: tuple[str, str], value: float, usual: float, width: float) -> Finding:

@@ -45,7 +45,7 @@ def traits(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> dict[st
     Returns:
         Column to trait to share; columns without any value have "missing" alone.
 
-    >>> found = traits(pl.DataFrame({"x": [1.0, 2.5, None, 2.5]}))["x"]
+    >>> found = traits(pl.DataFrame({"x": [1.0, 2.5, 2.5, None]}))["x"]
     >>> found["missing"], round(found["whole"], 3), found["repeated"]
     (0.25, 0.333, 0.25)
     """

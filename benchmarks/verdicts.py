@@ -1,0 +1,91 @@
+"""Plant defects and see who notices: verdicts.py [--quick] [--json FILE] [--part PLACE] [--rows N ...] [--seeds N]
+
+Claims: of defects of 40 kinds and more, planted at stated magnitudes into a shop's partitions, at least 95 % raise an
+alarm; at most 1 % of clean partitions are blocked. The defects are those of `quality.defects`, the checks those that the
+shop's owner would declare with moderate effort (benchmarks/_verdicts_*.py, one adapter a family of checks).
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import polars as pl
+from _report import parser, report
+from _verdicts_cases import CASES, Case
+from _verdicts_checks import DAYS, Past, judge, walk
+from _verdicts_models import gate_alarms, skew_alarms
+from _verdicts_orders import Shop, features, orders, served
+from _verdicts_scores import Run, by_kind, false_alarms, misses, summary
+
+from quality.defects import plant
+
+JUDGED_DAYS = 7
+SEEDS = {1_000: 6, 10_000: 4, 100_000: 1}
+"""Usual rows of a partition to the number of shops."""
+PLACES = tuple(place for place, _ in CASES)
+
+
+def look(place: str, past: Past, case: Case | None, magnitude: float, *, seed: int, draw: int) -> Run:
+    """Return what is said of one day, with a defect or without."""
+    frame = orders(past.shop, past.day, draw=draw)
+    rng = np.random.default_rng([seed, draw])
+    if place == "serving":
+        training = features(frame)
+        sound = served(training, rng)
+        alarms = skew_alarms(training, _struck(sound, case, magnitude, seed, ()))
+    elif place == "evaluation":
+        alarms = gate_alarms(_struck(frame, case, magnitude, seed, ()))
+    else:
+        alarms = judge(past, _struck(frame, case, magnitude, seed, (past.yesterday,)))
+    stated = case is not None and magnitude in case.stated and past.shop.rows >= case.at_rows
+    return Run(place=place, rows=past.shop.rows, case=case, magnitude=magnitude, stated=stated, alarms=alarms)
+
+
+def _struck(
+    frame: pl.DataFrame, case: Case | None, magnitude: float, seed: int, past: Sequence[pl.DataFrame]
+) -> pl.DataFrame:
+    if case is None:
+        return frame
+    return plant(case.defect, frame, case.columns, magnitude=magnitude, seed=seed, past=past)
+
+
+def runs(places: tuple[str, ...], rows: int, seed: int, *, quick: bool) -> Iterator[Run]:
+    """Yield every case once and as many clean runs, spread over the judged days of one shop."""
+    cases = {place: of for place, of in CASES if place in places}
+    plan = [
+        (place, case, magnitude)
+        for place, of in cases.items()
+        for case in of
+        for magnitude in ((case.stated[-1],) if quick else (*case.slight, *case.stated))
+    ]
+    for past in walk(Shop(seed=seed, rows=rows), DAYS + seed % 2, JUDGED_DAYS):
+        today = past.day % JUDGED_DAYS
+        for number, (place, case, magnitude) in enumerate(plan):
+            if number % JUDGED_DAYS == today:
+                yield look(place, past, case, magnitude, seed=seed, draw=0)
+                yield look(place, past, None, 0.0, seed=seed, draw=1 + number)
+
+
+def main() -> None:
+    """Judge every run, print rates and the table of kinds."""
+    options = parser(__doc__)
+    options.add_argument("--part", choices=PLACES, action="append", help="judge at this place only")
+    options.add_argument("--rows", type=int, action="append", help="usual rows of a partition")
+    options.add_argument("--seeds", type=int, help="number of shops of each size")
+    options.add_argument("--first-seed", type=int, default=1)
+    given = options.parse_args()
+    sizes = given.rows or ([1_000] if given.quick else list(SEEDS))
+    found: list[Run] = []
+    for rows in sizes:
+        for seed in range(
+            given.first_seed, given.first_seed + (given.seeds or (1 if given.quick else SEEDS.get(rows, 1)))
+        ):
+            found += runs(tuple(given.part or PLACES), rows, seed, quick=given.quick)
+            print(f"{rows:,} rows, shop {seed}: {len(found)} runs so far", file=sys.stderr, flush=True)
+    report(list(summary(found)), given.json)
+    print(f"\n{by_kind(found)}\n\nMissed at stated magnitudes:\n\n{misses(found)}")
+    print(f"\nSaid of clean runs:\n\n{false_alarms(found)}")
+
+
+if __name__ == "__main__":
+    main()
