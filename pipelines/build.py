@@ -39,7 +39,14 @@ FACTORIES = {
 STAGES = tuple(FACTORIES)
 CODE = {
     "raw": ("resources.source", "quality.contract"),
-    "features": ("resources.transform", "resources.loader.packing", "resources.loader.shuffled"),
+    "features": (
+        "resources.transform",
+        "resources.loader.packing",
+        "resources.loader.shuffled",
+        "quality.profile",
+        "quality.profiles",
+        "quality.histogram",
+    ),
     "evaluation": (
         "resources.judgement",
         "resources.loader.shuffled",

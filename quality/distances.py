@@ -1,4 +1,4 @@
-"""Owns the distances between two samples, their lower confidence bounds, and the design effect of clustered rows.
+"""Owns the distances of two vectors of shares, what noise adds to them, and the design effect of clustered rows.
 
 It decides nothing (`quality.drift` does).
 """
@@ -11,65 +11,27 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-def ks_distance(reference: Floats, current: Floats) -> float:
-    """Return the largest difference of the two empirical distribution functions (Kolmogorov, Smirnov).
-
-    Args:
-        reference: Sorted finite values.
-        current: Sorted finite values.
-
-    >>> ks_distance(np.array([1.0, 2.0]), np.array([2.0, 3.0]))
-    0.5
-    """
-    both = np.concatenate([reference, current])
-    order = np.argsort(both, kind="stable")  # a merge: both halves are sorted
-    merged = both[order]
-    below = np.cumsum(order < len(reference))
-    difference = below / len(reference) - (np.arange(1, len(both) + 1) - below) / len(current)
-    last_of_equals = np.append(merged[1:] != merged[:-1], True)
-    return float(np.abs(difference[last_of_equals]).max())
-
-
-def bin_counts(values: Floats, edges: Floats) -> Floats:
-    """Return how many of the sorted `values` lie in each bin: up to each edge inclusive, and past the last."""
-    ends = np.searchsorted(values, edges, "right")
-    return np.diff(ends, prepend=0, append=len(values)).astype(np.float64)
-
-
-def ks_lower_bound(distance: float, reference: float, current: float, *, confidence: float) -> float:
-    """Return a lower confidence bound of the true Kolmogorov-Smirnov distance.
-
-    distance - sqrt(ln(2 / (1 - confidence)) / 2 (1/n + 1/m)), at least 0: the inequality of Dvoretzky, Kiefer and
-    Wolfowitz with Massart's (1990) constant, for two samples (Wei and Dudley, 2012).
-
-    Args:
-        distance: Measured distance.
-        reference: Effective number of reference rows.
-        current: Effective number of current rows.
-        confidence: One-sided confidence of the bound.
-    """
-    width = math.sqrt(math.log(2 / (1 - confidence)) / 2 * (1 / reference + 1 / current))
-    return max(0.0, distance - width)
-
-
 def total_variation(reference: Floats, current: Floats) -> float:
     """Return half the sum of absolute differences of two vectors of shares."""
     return float(np.abs(reference - current).sum() / 2)
 
 
-def total_variation_lower_bound(
-    reference: Floats, current: Floats, sizes: tuple[float, float], *, confidence: float
-) -> float:
-    """Return a lower confidence bound of the true total variation distance of two vectors of measured shares.
+def sampling_noise(reference: Floats, current: Floats, sizes: tuple[float, float]) -> float:
+    """Return by how much noise inflates the total variation distance of two vectors of measured shares, at most.
 
-    Two terms are taken off. Sampling noise inflates the measured distance by at most
-    1/2 sum sqrt(p(1-p)/n + q(1-q)/m), by the triangle and Jensen's inequalities; and it exceeds its mean by at most
-    sqrt(ln(1 / (1 - confidence)) (1/n + 1/m) / 2) at this confidence (McDiarmid, 1989: one row moves it by 1/n).
+    1/2 sum sqrt(p(1-p)/n + q(1-q)/m), by the triangle and Jensen's inequalities.
     """
     n, m = sizes
-    noise = np.sqrt(reference * (1 - reference) / n + current * (1 - current) / m).sum() / 2
-    deviation = math.sqrt(math.log(1 / (1 - confidence)) * (1 / n + 1 / m) / 2)
-    return max(0.0, total_variation(reference, current) - float(noise) - deviation)
+    return float(np.sqrt(reference * (1 - reference) / n + current * (1 - current) / m).sum() / 2)
+
+
+def deviation(sizes: tuple[float, float], confidence: float) -> float:
+    """Return by how much a measured total variation distance exceeds its mean at most, at this one-sided confidence.
+
+    sqrt(ln(1 / (1 - confidence)) (1/n + 1/m) / 2) (McDiarmid, 1989: one row moves it by 1/n at most).
+    """
+    n, m = sizes
+    return math.sqrt(math.log(1 / (1 - confidence)) * (1 / n + 1 / m) / 2)
 
 
 def chi_square(reference: Floats, current: Floats) -> tuple[float, int]:

@@ -11,6 +11,8 @@ from quality.svg import WIDTH
 
 MAX_COLUMNS = 18
 MAX_BINS = 16
+MAX_VALUES = 10
+"""Most frequent values that are drawn."""
 _ACROSS = 3
 _GAP = 20.0
 _CELL = (WIDTH - 24 - _GAP * (_ACROSS - 1)) / _ACROSS
@@ -56,7 +58,7 @@ def _cell(name: str, column: ColumnProfile, x: float, y: float) -> list[str]:
 def _counts(column: ColumnProfile) -> Sequence[int]:
     """Return the counts to draw: of the bins, or of the most frequent values."""
     if column.histogram is None:
-        return [count for _, count in column.top]
+        return [count for _, count in column.top[:MAX_VALUES]]
     counts = list(column.histogram.counts)
     while len(counts) > MAX_BINS:
         counts = [sum(counts[i : i + 2]) for i in range(0, len(counts), 2)]
@@ -66,7 +68,8 @@ def _counts(column: ColumnProfile) -> Sequence[int]:
 def _ends(column: ColumnProfile) -> tuple[str, str]:
     """Return what stands at both ends: the range of numbers, or the first and last of the frequent values."""
     if column.histogram is None:
-        return column.top[0][0], column.top[-1][0] if len(column.top) > 1 else ""
+        shown = column.top[:MAX_VALUES]
+        return shown[0][0], shown[-1][0] if len(shown) > 1 else ""
     return _number(column.minimum), _number(column.maximum)
 
 

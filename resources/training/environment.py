@@ -21,6 +21,7 @@ _SHARED = (
     "resources.training.train",
     "resources.training.window",
     "quality.profile",
+    "quality.profiles",
     "quality.histogram",
 )
 _OWN = {

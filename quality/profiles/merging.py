@@ -1,0 +1,65 @@
+"""Owns the merge of column profiles: the profile of all their rows, the same in whatever order they come."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import reduce
+from typing import Any
+
+from quality.histogram import Histogram, merge_histograms
+from quality.profiles.columns import FREQUENT_FLOATS, QUANTILES, ColumnProfile, Extreme, discrete_fields
+from quality.profiles.distinct import Registers, decode, hash_listed, merge_registers, registers
+from quality.profiles.frequent import LISTED, merge_frequent
+from quality.profiles.moments import merge_moments
+from quality.profiles.quantiles import merge_sketches
+
+_COUNTS = ("count", "nulls", "nans", "infinite", "negative_infinite")
+
+
+def merge_columns(parts: Sequence[ColumnProfile]) -> ColumnProfile:
+    """Return the profile of the rows of all `parts`, which have one type."""
+    filled = [part for part in parts if part.count]
+    totals = {name: sum(getattr(part, name) for part in parts) for name in _COUNTS}
+    if len(filled) < 2:
+        return replace(filled[0] if filled else parts[0], **totals)
+    sketches = [part.sketch for part in filled if part.sketch is not None]
+    merged = merge_sketches(sketches) if len(sketches) == len(filled) else None
+    numeric = merged is not None and parts[0].kind == "number"
+    lengths = [part.lengths for part in filled if part.lengths is not None]
+    return ColumnProfile(
+        type=parts[0].type,
+        kind=parts[0].kind,
+        **totals,
+        **asdict(merge_moments([(part.count, part.moments) for part in filled])),
+        **_merged_values(filled),
+        minimum=_extreme(min, [part.minimum for part in filled]),
+        maximum=_extreme(max, [part.maximum for part in filled]),
+        quantiles={str(p): merged.quantile(p) for p in QUANTILES} if merged is not None and numeric else {},
+        sketch=merged,
+        histogram=_merged_histogram([part.histogram for part in filled]),
+        lengths=merge_columns(lengths) if len(lengths) == len(filled) else None,
+        approximate=True,
+    )
+
+
+def _merged_values(parts: Sequence[ColumnProfile]) -> dict[str, Any]:  # Any: values of fields
+    if any(part.distinct is None for part in parts):
+        return {}
+    fractions = parts[0].type.startswith(("Float", "Decimal"))
+    listed = merge_frequent([part.frequent for part in parts], listed=FREQUENT_FLOATS if fractions else LISTED)
+    seen = merge_registers(_registers(part) for part in parts) if listed.error else None
+    return discrete_fields(listed, seen)
+
+
+def _registers(part: ColumnProfile) -> Registers:
+    if part.registers is not None:
+        return decode(part.registers)
+    return registers(hash_listed([text for text, _ in part.top], texts=part.kind != "number"))
+
+
+def _extreme(choose: Callable[..., Any], ends: Sequence[Extreme]) -> Extreme:  # Any: numbers, or ISO texts
+    return None if any(end is None for end in ends) else choose(ends)
+
+
+def _merged_histogram(parts: Sequence[Histogram | None]) -> Histogram | None:
+    known = [part for part in parts if part is not None]
+    return reduce(merge_histograms, known) if len(known) == len(parts) else None

@@ -1,0 +1,92 @@
+"""Owns the moments of a column: mean, standard deviation, skewness, kurtosis, and those of several columns together."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from quality.profiles.counted import Counted
+
+DIGITS = 9
+"""Significant digits kept: the order of addition, which processors choose, changes the 15th."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """Moments of numbers, each rounded to 9 digits, and None where it is undefined or past the range of doubles.
+
+    Attributes:
+        mean: Mean.
+        std: Sample standard deviation (n - 1); undefined for fewer than two values.
+        skewness: Third standardised central moment; undefined for a constant.
+        kurtosis: Fourth standardised central moment less 3; undefined for a constant.
+    """
+
+    mean: float | None = None
+    std: float | None = None
+    skewness: float | None = None
+    kurtosis: float | None = None
+
+
+def moments(counted: Counted) -> Moments:
+    """Return the moments of counted values."""
+    if not counted.rows:
+        return Moments()
+    with np.errstate(over="ignore", invalid="ignore"):
+        values, counts = counted.floats, counted.counts
+        once = len(values) == counted.rows
+        mean = values.mean() if once else (values * counts).sum() / counted.rows
+        gap = values - mean
+        square = gap * gap
+        weighted = square if once else square * counts
+        return _of(counted.rows, mean, weighted.sum(), (weighted * gap).sum(), (weighted * square).sum())
+
+
+def merge_moments(parts: Sequence[tuple[int, Moments]]) -> Moments:
+    """Return the moments of all values of `parts`, each the number of its values and their moments (Pébay, 2008).
+
+    Sums are rounded once, so the order of the parts does not show.
+    """
+    filled = [(count, part) for count, part in parts if count]
+    if not filled or any(part.mean is None or (part.std is None and count > 1) for count, part in filled):
+        return Moments()
+    rows = sum(count for count, _ in filled)
+    try:
+        mean = math.fsum(count * (part.mean or 0.0) for count, part in filled) / rows
+        sums = [_about(mean, count, part) for count, part in filled]
+        second, third, fourth = (math.fsum(terms) for terms in zip(*sums, strict=True))
+    except OverflowError:
+        return Moments()
+    return _of(rows, mean, second, third, fourth)
+
+
+def rounded(value: float | None) -> float | None:
+    """Return a finite value to 9 significant digits, and None for others."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.{DIGITS}g}")
+
+
+def _about(mean: float, count: int, part: Moments) -> tuple[float, float, float]:
+    """Return the sums of the second, third and fourth powers of the distances of a part's values from `mean`."""
+    second = (part.std or 0.0) ** 2 * (count - 1)
+    spread = math.sqrt(second / count)
+    third = (part.skewness or 0.0) * spread**3 * count
+    fourth = ((part.kurtosis + 3) if part.kurtosis is not None else 0.0) * spread**4 * count
+    gap = (part.mean or 0.0) - mean
+    return (
+        second + count * gap**2,
+        third + 3 * gap * second + count * gap**3,
+        fourth + 4 * gap * third + 6 * gap**2 * second + count * gap**4,
+    )
+
+
+def _of(rows: int, mean: float, second: float, third: float, fourth: float) -> Moments:
+    spread = math.sqrt(second / rows) if math.isfinite(second) else math.inf
+    # A spread that is only the rounding of the mean has no shape.
+    shaped = spread > 1e-9 * abs(mean) and math.isfinite(spread) and 0 < spread**4 < math.inf
+    return Moments(
+        mean=rounded(mean),
+        std=rounded(math.sqrt(second / (rows - 1))) if rows > 1 and math.isfinite(second) else None,
+        skewness=rounded(third / rows / spread**3) if shaped else None,
+        kurtosis=rounded(fourth / rows / spread**4 - 3) if shaped else None,
+    )

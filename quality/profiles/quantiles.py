@@ -1,0 +1,151 @@
+"""Owns the quantile sketch: exact ranks at a few hundred cut points of a column, mergeable with a bound that it states.
+
+Random sketches (KLL) of equal data differ in their bytes, so they cannot be part of a digest; this one is a function
+of the values alone, whatever their order.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from quality.profiles.counted import Counted, Floats, Ints
+
+POINTS = 256
+"""Cut points kept: between two of them lies at most 1 in 256 of the values."""
+_DIGITS = 7
+"""Decimal digits of the range that a cut point keeps where its value occurs once; ranks are counted at the cut point
+as it is kept, so this costs no exactness."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantiles:
+    """Ranks at cut points.
+
+    Attributes:
+        points: Cut points in ascending order; the first is the smallest value and the last the largest.
+        gaps: Number of values between each point and the one before it, neither included.
+        masses: Number of values at each point.
+        error: By how many values a rank at a point may be wrong: 0 unless merged.
+    """
+
+    points: tuple[float, ...] = ()
+    gaps: tuple[int, ...] = ()
+    masses: tuple[int, ...] = ()
+    error: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Number of values."""
+        return sum(self.gaps) + sum(self.masses)
+
+    @property
+    def rank_error(self) -> float:
+        """Largest error of a rank anywhere, as a share of the values."""
+        return (self.error + max(self.gaps)) / self.rows if self.points else 0.0
+
+    def ranks(self) -> "Ranks":
+        """Return the sketch as arrays."""
+        gaps, masses = np.array(self.gaps, np.int64), np.array(self.masses, np.int64)
+        upto = np.cumsum(gaps + masses)
+        return Ranks(points=np.array(self.points), below=upto - masses, upto=upto)
+
+    def quantile(self, probability: float) -> float:
+        """Return the value below which a share of the values lies, interpolated between points.
+
+        Its rank is right within `rank_error`.
+        """
+        ranks = self.ranks()
+        rank = probability * self.rows
+        place = int(np.searchsorted(ranks.upto, rank, "left"))
+        if place == 0 or rank >= ranks.below[place]:
+            return float(ranks.points[place])
+        left, right = ranks.points[place - 1], ranks.points[place]
+        share = (rank - ranks.upto[place - 1]) / (ranks.below[place] - ranks.upto[place - 1])
+        return float(left + (right - left) * share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranks:
+    """A sketch as arrays: how many values are below and up to each point, each of shape ``(points,)``."""
+
+    points: Floats
+    below: Ints
+    upto: Ints
+
+    def at(self, values: Floats) -> tuple[Ints, Ints, Ints]:
+        """Return at each value how many lie below it, how many up to it, and by how many that may be wrong.
+
+        At points these are the sketch's own; between two points the count is interpolated.
+        """
+        last = len(self.points) - 1
+        right = np.searchsorted(self.points, values, "left")
+        at_point = self.points[np.minimum(right, last)] == values
+        inside = (right > 0) & (right <= last)
+        right, left = np.minimum(right, last), np.maximum(right - 1, 0)
+        start, end = self.upto[left], self.below[right]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            share = (values - self.points[left]) / (self.points[right] - self.points[left])
+        share = np.where(np.isfinite(share), share, 0.5)
+        between = start + np.floor((end - start) * share).astype(np.int64)
+        outside = np.where(values < self.points[0], 0, self.upto[-1])
+        middle = np.where(inside, between, outside)
+        doubt = np.where(inside & ~at_point, np.maximum(between - start, end - between), 0)
+        below = np.where(at_point, self.below[right], middle)
+        return below, np.where(at_point, self.upto[right], middle), doubt
+
+
+def sketch(counted: Counted, *, points: int = POINTS) -> Quantiles:
+    """Return the sketch of counted values: exact where they have at most `points` distinct ones."""
+    if len(counted.values) <= points:
+        return _made(counted.floats, np.zeros(len(counted.values), np.int64), counted.counts)
+    ranks = 1 + np.arange(points) * (counted.rows - 1) // (points - 1)
+    places = np.searchsorted(counted.before[1:], ranks, "left")
+    chosen = counted.floats[places]
+    once = counted.counts[places] == 1
+    once[[0, -1]] = False
+    digits = _DIGITS - _magnitude(float(chosen[-1]), float(chosen[0]))
+    chosen[once] = [round(value, digits) for value in chosen[once].tolist()]
+    chosen = np.unique(np.clip(chosen, chosen[0], chosen[-1]))
+    below, upto = counted.below(chosen), counted.upto(chosen)
+    return _made(chosen, np.diff(upto, prepend=0) - (upto - below), upto - below)
+
+
+def merge_sketches(parts: Sequence[Quantiles], *, points: int = POINTS) -> Quantiles:
+    """Return the sketch of all values of `parts`, in whatever order they come.
+
+    A rank at a point that another part lacks is interpolated there; `error` is the bound of all that together.
+    """
+    filled = [part for part in parts if part.points]
+    if len(filled) < 2:
+        return filled[0] if filled else Quantiles()
+    every = np.unique(np.concatenate([part.points for part in filled]))
+    below, upto, error = np.zeros(len(every), np.int64), np.zeros(len(every), np.int64), np.zeros(len(every), np.int64)
+    for part in filled:
+        low, high, doubt = part.ranks().at(every)
+        below, upto, error = below + low, upto + high, error + doubt + part.error
+    kept = _spread(below, upto, points)
+    gaps = below[kept] - np.concatenate([[0], upto[kept][:-1]])
+    return _made(every[kept], gaps, upto[kept] - below[kept], int(error.max()))
+
+
+def _spread(below: Ints, upto: Ints, points: int) -> Ints:
+    """Return which points to keep: those at evenly spaced ranks, and every one that many values equal."""
+    if len(below) <= points:
+        return np.arange(len(below))
+    rows = int(upto[-1])
+    ranks = 1 + np.arange(points) * (rows - 1) // (points - 1)
+    places = np.searchsorted(upto, ranks, "left")
+    return np.unique(np.concatenate([places, [0, len(below) - 1]]))
+
+
+def _made(points: Floats, gaps: Ints, masses: Ints, error: int = 0) -> Quantiles:
+    return Quantiles(
+        points=tuple(points.tolist()), gaps=tuple(gaps.tolist()), masses=tuple(masses.tolist()), error=error
+    )
+
+
+def _magnitude(high: float, low: float) -> int:
+    span = high / 2 - low / 2  # halved first: the range of two doubles may overflow
+    return math.floor(math.log10(span)) if span > 0 else 0
