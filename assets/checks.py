@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from quality.expectations import SuiteResult
+    from quality.suites.result import SuiteResult
 
 PAST_PARTITIONS = 24
 """Earlier partitions that the volume check compares with."""
@@ -163,8 +163,9 @@ def _expectations(stage: Stage, workspace: Workspace, spec: Ingest, ref: Dataset
 
 
 def _suite_result(workspace: Workspace, spec: Ingest, ref: DatasetRef) -> "SuiteResult":
-    """Run the suite, or recall what it said of the same data: Great Expectations takes seconds to import."""
-    from quality.expectations import run_suite, suite_from_json
+    """Run the suite, or recall what it said of the same data."""
+    from quality.suites.result import suite_from_json
+    from quality.suites.run import run_suite
 
     recipe = digest_value({"stage": "expectations", "suite": list(spec.expectations), "dataset": ref.digest})
     known = recall(workspace.store, recipe)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from assets.metadata import dataset_metadata, raw_metadata
 from assets.stage import Stage, partition_of, plain_failures, provenance
 from quality.contract import Contract
-from quality.expectations import check_suite
+from quality.suites.declared import check_suite
 from resources.declaration import Declaration
 from resources.refs import DatasetRef
 from resources.source import EventTime, Source

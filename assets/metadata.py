@@ -19,7 +19,7 @@ from resources.transform.expressions import columns_of
 if TYPE_CHECKING:
     from assets.stage import Done, Stage
     from quality.drift import ColumnDrift
-    from quality.expectations import SuiteResult
+    from quality.suites.result import SuiteResult
     from quality.verdicts import Finding
     from resources.promotion import Promotion
     from resources.source.ingest import Ingested

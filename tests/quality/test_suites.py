@@ -8,8 +8,10 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from quality.expectation_types import ARGUMENTS, COMMON_ARGUMENTS, SQL_ONLY, arguments
-from quality.expectations import check_suite, run_suite, suite_from_json
+from quality.suites.arguments import ARGUMENTS, COMMON_ARGUMENTS, SQL_ONLY, arguments
+from quality.suites.declared import check_suite
+from quality.suites.result import suite_from_json
+from quality.suites.run import run_suite
 from resources.canonical import canonical_json, parse_json
 from resources.errors import DeclarationError
 
@@ -159,7 +161,7 @@ def hook(event, arguments):
         print(event, arguments)
 sys.addaudithook(hook)
 import os, polars as pl
-from quality.expectations import run_suite
+from quality.suites.run import run_suite
 run_suite([{"type": "expect_table_row_count_to_equal", "kwargs": {"value": 1}}], pl.DataFrame({"x": [1]}))
 print(os.environ["GX_ANALYTICS_ENABLED"])
 """

@@ -1,0 +1,193 @@
+"""Owns one expectation on its way: its arguments, the rows it is about, and what it may ask of them."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, TypeVar
+
+import polars as pl
+
+from quality.suites.conditions import row_mask
+from quality.suites.format import Format
+from quality.suites.needs import Scalar, Unsettled
+from quality.suites.source import Column, Kind, Source
+from resources.canonical import canonical_json
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An expectation that is about to be judged.
+
+    Attributes:
+        source: The rows.
+        format: Result format.
+        arguments: Arguments of the expectation; those that are None are left out.
+        mask: Rows that meet the row condition; None for all.
+        domain: Key of that condition.
+    """
+
+    source: Source
+    format: Format
+    arguments: Mapping[str, Any]  # Any: JSON values
+    mask: pl.Expr | None
+    domain: str
+
+    @classmethod
+    def of(cls, source: Source, format_: Format, kwargs: Mapping[str, Any]) -> "Request":
+        """Return the request that the arguments of an expectation make.
+
+        Raises:
+            Unsettled: If they hold what only the pandas engine understands.
+        """
+        arguments = {name: value for name, value in kwargs.items() if value is not None}
+        if any(isinstance(value, Mapping) and "$PARAMETER" in value for value in arguments.values()):
+            raise Unsettled("a suite parameter")
+        mostly = arguments.get("mostly", 1)
+        if not isinstance(mostly, (int, float)) or not 0 <= mostly <= 1:
+            raise Unsettled(f"mostly {mostly!r}")
+        condition = arguments.get("row_condition")
+        mask = row_mask(source, condition, arguments.get("condition_parser"))
+        domain = "" if mask is None else canonical_json(condition).decode()
+        return cls(source=source, format=format_, arguments=arguments, mask=mask, domain=domain)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return an argument, or `default` where it is not given."""
+        return self.arguments.get(name, default)
+
+    @property
+    def mostly(self) -> float:
+        """Share of the judged rows that must not fail."""
+        return float(self.get("mostly", 1))
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Return an argument that is true or false.
+
+        Raises:
+            Unsettled: If it is neither.
+        """
+        value = self.get(name, default)
+        if not isinstance(value, bool):
+            raise Unsettled(f"{name} {value!r}")
+        return value
+
+    @property
+    def strict(self) -> tuple[bool, bool]:
+        """Whether the lower and the upper limit are themselves outside the range."""
+        return self.flag("strict_min"), self.flag("strict_max")
+
+    def column(self, name: str = "column", *, kinds: tuple[Kind, ...] | None = None) -> Column:
+        """Return the column that the argument `name` names.
+
+        Raises:
+            Unsettled: If there is none, or it is of another kind.
+        """
+        return self.named(self[name], kinds=kinds)
+
+    def named(self, name: str, *, kinds: tuple[Kind, ...] | None = None) -> Column:
+        """Return the column `name`; raises as `column` does."""
+        if not isinstance(name, str) or name not in self.source.schema:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise Unsettled(f"{name!r}, which is no column")
+        column = self.source.column(name)
+        if kinds is not None and column.kind not in kinds:
+            raise Unsettled(f"a column of the type {column.polars}")
+        return column
+
+    def scalar(self, key: object, expression: pl.Expr, known: Any = None) -> Scalar:
+        """Return the need of one value of these rows."""
+        return Scalar((self.domain, key), expression, known)
+
+    def rows(self) -> Scalar:
+        """Return the need of the number of rows."""
+        if self.mask is None:
+            return self.scalar("rows", pl.len(), self.source.rows)
+        return self.scalar("rows", self.mask.sum())
+
+    def counted(self, key: object, mask: pl.Expr, known: int | None = None) -> Scalar:
+        """Return the need of how many rows a mask selects; nulls of the mask count as no."""
+        return self.scalar(("count", key), self.within(mask).sum(), known)
+
+    def missing(self, column: Column) -> Scalar:
+        """Return the need of how many values of a column are missing."""
+        known = None if self.mask is not None or column.polars.is_float() else self.source.nulls.get(column.name)
+        return self.counted(("missing", column.name), column.value.is_null(), known)
+
+    def values(self, column: Column) -> pl.Expr:
+        """Return the values of a column in these rows, nulls included."""
+        return column.value if self.mask is None else column.value.filter(self.mask)
+
+    def within(self, mask: pl.Expr) -> pl.Expr:
+        """Return `mask` for these rows only."""
+        return mask if self.mask is None else mask & self.mask
+
+    def bounds(self, column: Column) -> tuple[float, float] | None:
+        """Return the bounds of a column of numbers where the footers settle them."""
+        if self.mask is not None or self.source.footers is None or column.kind not in ("int", "float"):
+            return None
+        return self.source.footers.bounds(column.name)
+
+
+def limits(request: Request, column: Column) -> tuple[Any, Any]:
+    """Return the lower and the upper limit, as values that compare with those of the column; None is no limit.
+
+    Raises:
+        Unsettled: If the pandas engine would compare values of different types, or lose digits.
+    """
+    return tuple(_limit(request.get(name), column) for name in ("min_value", "max_value"))  # pyright: ignore[reportReturnType]
+
+
+def _limit(value: Any, column: Column) -> Any:
+    if value is None:
+        return None
+    if column.kind in ("int", "float", "bool"):
+        value = _number(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**53:
+            return int(value) if float(value).is_integer() and column.kind == "int" else float(value)
+        if isinstance(value, float) and not math.isnan(value):
+            return value
+    if column.kind == "date" and (found := _date(value)) is not None:
+        return found
+    if column.kind == "time" and (moment := _moment(value)) is not None:
+        zone = getattr(column.polars, "time_zone", None)
+        if (moment.tzinfo is None) == (zone is None):
+            return moment
+    raise Unsettled(f"a limit of type {type(value).__name__} for a column of the type {column.polars}")
+
+
+def _number(value: Any) -> Any:
+    """Return the number that a text stands for, which Great Expectations reads it as, or `value`."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _date(value: Any) -> date | None:
+    if isinstance(value, datetime):
+        return None
+    if isinstance(value, date):
+        return value
+    return _parsed(value, date.fromisoformat, length=10)
+
+
+def _moment(value: Any) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    found = _parsed(value, datetime.fromisoformat, length=None)
+    return found if found is None or found.tzinfo is None else found.astimezone(UTC)
+
+
+def _parsed(value: Any, parse: Callable[[str], _T], *, length: int | None) -> _T | None:
+    if not isinstance(value, str) or (len(value) != length if length else len(value) < len("2020-01-01T00:00")):
+        return None
+    try:
+        return parse(value)
+    except ValueError:
+        return None

@@ -1,0 +1,144 @@
+"""Owns what a suite is run on: a lazy frame, how many rows and nulls it has, and how pandas would see its columns.
+
+It opens no files: whoever knows them gives the lazy frame and the Parquet footers.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import polars as pl
+
+from quality.suites.footers import Footers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.parquet import FileMetaData
+
+Kind = Literal["int", "float", "bool", "str", "time", "date", "decimal", "other"]
+"""What values of a column are, after the conversion to pandas: integers with nulls are floats there."""
+
+LARGE_ROWS = 1_000_000
+"""Up to so many rows, values of a column are held in memory as they are."""
+_INTEGERS = tuple(f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
+_SAMPLE_ROWS, _SAMPLE_PLACES = 65_536, 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column as the pandas engine sees it.
+
+    Attributes:
+        name: Its name.
+        kind: What its values are.
+        dtype: Name of the pandas dtype.
+        value: Expression of its values, in which everything that pandas takes for missing is null.
+        polars: Its type in the lazy frame.
+    """
+
+    name: str
+    kind: Kind
+    dtype: str
+    value: pl.Expr
+    polars: pl.DataType
+
+    @property
+    def single(self) -> bool:
+        """Whether the values are 32-bit floats."""
+        return self.dtype == "float32"
+
+    @property
+    def as_float(self) -> pl.Expr:
+        """Values as 64-bit floats, of a column of numbers or booleans."""
+        return self.value.cast(pl.Float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Rows to judge.
+
+    Attributes:
+        frame: The rows; each pass over them must give the same rows in the same order.
+        schema: Column to type.
+        rows: How many they are.
+        nulls: Null counts that are known.
+        footers: What the Parquet footers say, where there are any.
+    """
+
+    frame: pl.LazyFrame
+    schema: Mapping[str, pl.DataType]
+    rows: int
+    nulls: Mapping[str, int]
+    footers: Footers | None = None
+
+    @classmethod
+    def of(
+        cls, data: "pl.DataFrame | pl.LazyFrame | pa.Table", *, footers: "Sequence[FileMetaData] | None" = None
+    ) -> Self:
+        """Return the source of `data`.
+
+        Args:
+            data: The rows. Of a lazy frame without footers, the nulls of integers and booleans are counted first: they
+                decide what pandas makes of such columns.
+            footers: Footers of all Parquet files that the lazy frame scans, in its order. They are believed.
+        """
+        frame = _polars(data)
+        if isinstance(frame, pl.DataFrame):
+            nulls = {name: frame[name].null_count() for name in frame.columns}
+            return cls(frame=frame.lazy(), schema=frame.schema, rows=frame.height, nulls=nulls)
+        schema = frame.collect_schema()
+        if footers is not None:
+            told = Footers.of(footers)
+            return cls(frame=frame, schema=schema, rows=told.rows, nulls=told.nulls(schema), footers=told)
+        doubtful = [name for name, kind in schema.items() if kind.is_integer() or kind == pl.Boolean]
+        counts = [pl.col(name).null_count().alias(f"nulls {place}") for place, name in enumerate(doubtful)]
+        counted = frame.select(pl.len(), *counts).collect(engine="streaming").row(0)
+        return cls(frame=frame, schema=schema, rows=counted[0], nulls=dict(zip(doubtful, counted[1:], strict=True)))
+
+    @property
+    def large(self) -> bool:
+        """Whether values of a whole column may be too many to hold."""
+        return self.rows > LARGE_ROWS
+
+    def column(self, name: str) -> Column:
+        """Return the column `name` as pandas sees it."""
+        kind = self.schema[name]
+        value = pl.col(name)
+        if kind.is_integer() and str(kind) in _INTEGERS:
+            if self.nulls.get(name, 1):
+                return _column(name, "float", "float64", value.cast(pl.Float64), kind)
+            return _column(name, "int", str(kind).lower(), value, kind)
+        if kind.is_float() and str(kind) != "Float16":
+            return _column(name, "float", f"float{str(kind)[5:]}", value.fill_nan(None), kind)
+        if kind == pl.Boolean:
+            return _column(name, "bool", "object" if self.nulls.get(name, 1) else "bool", value, kind)
+        if kind == pl.String:
+            return _column(name, "str", "str", value, kind)
+        if isinstance(kind, pl.Datetime):
+            zone = f", {kind.time_zone}" if kind.time_zone else ""
+            plain = kind.time_zone is None or not kind.time_zone.startswith(("+", "-"))
+            return _column(name, "time" if plain else "other", f"datetime64[{kind.time_unit}{zone}]", value, kind)
+        if kind == pl.Date:
+            return _column(name, "date", "object", value, kind)
+        if kind == pl.Decimal:
+            return _column(name, "decimal", "object", value, kind)
+        return _column(name, "other", "object", value, kind)
+
+    def sample(self, expressions: Iterable[pl.Expr]) -> list[pl.DataFrame]:
+        """Return the expressions over runs of rows at places all over the source: about 65,536 rows."""
+        places = min(_SAMPLE_PLACES, self.rows)
+        starts = self.footers.starts(places) if self.footers else [self.rows * k // places for k in range(places)]
+        length = max(1, _SAMPLE_ROWS // max(1, len(starts)))
+        wanted = list(expressions)
+        parts = [self.frame.slice(start, length).select(wanted) for start in starts]
+        return pl.collect_all(parts, engine="streaming")
+
+
+def _column(name: str, kind: Kind, dtype: str, value: pl.Expr, polars: pl.DataType) -> Column:
+    return Column(name=name, kind=kind, dtype=dtype, value=value, polars=polars)
+
+
+def _polars(data: Any) -> pl.DataFrame | pl.LazyFrame:  # Any: an Arrow table, without importing pyarrow
+    if isinstance(data, (pl.DataFrame, pl.LazyFrame)):
+        return data
+    return pl.DataFrame(data)
