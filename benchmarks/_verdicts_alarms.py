@@ -15,6 +15,10 @@ CATEGORICAL = ("status", "rating", "quantity", "event_hour")
 KEYS = ("order_id", "customer_id", "email", "postcode", "sku", "event_time", "arrival_time")
 """Columns of which each value is another one: their distributions say nothing."""
 LABEL = "returned"
+EFFECT = 0.02
+"""Tolerated distance of distributions."""
+ROW_COLUMNS = ("email", "city", "postcode", "sku", "unit_price", "total", "weight_kg", "session_s", "prediction")
+"""What an order says apart from its key and its times."""
 CONTRACT = Contract.model_validate(
     {
         "columns": {
@@ -50,6 +54,30 @@ CONTRACT = Contract.model_validate(
         }
     }
 )
+
+SUITE = (
+    {
+        "type": "expect_column_pair_values_a_to_be_greater_than_b",
+        "kwargs": {"column_A": "arrival_time", "column_B": "event_time", "or_equal": True},
+        "severity": "critical",
+    },
+    {
+        "type": "expect_column_values_to_be_between",
+        "kwargs": {"column": "temperature", "min_value": -40, "max_value": 60},
+        "severity": "critical",
+    },
+    {
+        "type": "expect_column_values_to_be_between",
+        "kwargs": {"column": "session_s", "min_value": 0},
+        "severity": "warning",
+    },
+    {
+        "type": "expect_column_values_to_be_unique",
+        "kwargs": {"column": "order_id"},
+        "severity": "critical",
+    },
+)
+"""Expectations, in Great Expectations' own words."""
 
 
 def contract_of(day: int) -> Contract:

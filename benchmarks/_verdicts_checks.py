@@ -1,30 +1,25 @@
-"""Owns the checks that the shop's owner runs on a partition, one small adapter a family, and what they learn of the past."""
+"""Owns the checks that the shop's owner runs on a partition, one small adapter a family."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import polars as pl
-from _verdicts_alarms import CATEGORICAL, DERIVED, KEYS, LABEL, Alarm, alarms_of, contract_of
-from _verdicts_history import SEASON, Traits, trait_alarms
-from _verdicts_orders import Shop, day_start, orders
+from _verdicts_alarms import ROW_COLUMNS, SUITE, Alarm, alarms_of, contract_of
+from _verdicts_history import SEASON, trait_alarms
+from _verdicts_orders import day_start
+from _verdicts_past import DAY_S, Past, described_day, drifted, leaks
 
 from quality.contract import check_schema, split
-from quality.dependence import Cuts, cuts, dependence, judge_dependence
-from quality.drift import ColumnDrift, drift
+from quality.dependence import dependence, judge_dependence
 from quality.history import Volume, judge_freshness, judge_volume
-from quality.leakage import judge_leakage, single_feature_auc
+from quality.leakage import judge_leakage
 from quality.references import judge_references
-from quality.repeats import RowSketch, judge_repeats, sketch_rows
+from quality.repeats import judge_repeats, sketch_rows
+from quality.suites.run import run_suite
 from quality.traits import traits
+from quality.verdicts import Verdict
 from resources.errors import ContractError, DeclarationError
 
-DAYS = 4 * SEASON
-DAY_S = 86_400.0
-REFERENCE_ROWS = 100_000
-EFFECT = 0.02
-"""Tolerated distance of distributions."""
-ROW_COLUMNS = ("email", "city", "postcode", "sku", "unit_price", "total", "weight_kg", "session_s", "prediction")
-"""What an order says apart from its key and its times."""
 _RULES = {
     "below minimum": "contract minimum",
     "above maximum": "contract maximum",
@@ -33,81 +28,8 @@ _RULES = {
     ": null": "contract null",
 }
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Day:
-    """What a sound day leaves behind."""
-
-    volume: Volume
-    traits: Traits
-    dependence: Mapping[tuple[str, str], float]
-    leaks: Mapping[str, float]
-    keys: RowSketch
-    contents: RowSketch
-    effects: Mapping[tuple[str, str], float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
-    """What is known when a day is judged: the days before it, the oldest first, and the rows of the last week."""
-
-    shop: Shop
-    day: int
-    days: Sequence[Day]
-    cuts: Cuts
-    window: Sequence[pl.DataFrame]
-    yesterday: pl.DataFrame
-    reference: pl.DataFrame
-
-
-def walk(shop: Shop, start: int, days: int) -> Iterator[Past]:
-    """Yield what is known before each of `days` days from `start` on; every day is made, looked at and let go of."""
-    first = orders(shop, start - DAYS)
-    past = Past(
-        shop=shop, day=start - DAYS, days=(), window=(), yesterday=first, reference=first,
-        cuts=cuts(first.drop("order_id", "event_time", "arrival_time")),
-    )  # fmt: skip
-    while past.day < start + days:
-        if past.day >= start:
-            yield past
-        past = _after(past, orders(shop, past.day))
-
-
-def _after(past: Past, frame: pl.DataFrame) -> Past:
-    window = (*past.window, _sampled(derived(frame)))[-SEASON:]
-    effects = _drift(past.reference, frame) if len(past.window) == SEASON else ()
-    seen = Day(
-        volume=Volume(partition=f"day {past.day}", rows=frame.height, length_s=DAY_S),
-        traits=traits(frame),
-        dependence=dependence(frame, past.cuts),
-        leaks=_leaks(frame),
-        keys=sketch_rows(frame, ["order_id"]),
-        contents=sketch_rows(frame, ROW_COLUMNS),
-        effects={(test.column, test.test): test.effect for test in effects},
-    )
-    return replace(
-        past, day=past.day + 1, days=(*past.days, seen)[-DAYS:], window=window, yesterday=frame,
-        reference=pl.concat(window),
-    )  # fmt: skip
-
-
-def derived(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return `frame` with the columns that the owner adds for the drift test, as far as it has what they are made of."""
-    clocks = [frame.schema.get(name) for name in ("event_time", "arrival_time")]
-    if not all(isinstance(kind, pl.Datetime) for kind in clocks):
-        return frame
-    delay = (pl.col("arrival_time") - pl.col("event_time")).dt.total_microseconds() / 1e6
-    return frame.with_columns(event_hour=pl.col("event_time").dt.hour().cast(pl.Int64), delay_s=delay)
-
-
-def _sampled(frame: pl.DataFrame) -> pl.DataFrame:
-    share = REFERENCE_ROWS // SEASON
-    return frame if frame.height <= share else frame.sample(share, seed=1)
-
-
-# Adapters: each takes what is known of the past and a partition, and returns alarms.
-
 Check = Callable[[Past, pl.DataFrame], list[Alarm]]
+"""What is known of the past, and a partition: alarms."""
 
 
 def contract_alarms(past: Past, frame: pl.DataFrame) -> list[Alarm]:
@@ -144,24 +66,37 @@ def history_alarms(past: Past, frame: pl.DataFrame) -> list[Alarm]:
 def drift_alarms(past: Past, frame: pl.DataFrame) -> list[Alarm]:
     """Return columns that lie further from the week before than any sound day did."""
     found: list[Alarm] = []
-    for test in _drift(past.reference, frame):
-        usual = max((day.effects.get((test.column, test.test), 0.0) for day in past.days), default=0.0)
-        if test.q <= 0.01 and test.low > EFFECT and test.effect > 1.5 * usual:
+    for test in drifted(past, described_day(frame)):
+        if test.flagged:
             name = f"drift {test.test}"
             column = {"event_hour": "event_time", "delay_s": "arrival_time"}.get(test.column, test.column)
             found.append(Alarm(name=name, columns=(column,), verdict="warn", reason=test.reason))
     return found
 
 
-def _drift(reference: pl.DataFrame, frame: pl.DataFrame) -> tuple[ColumnDrift, ...]:
-    extended = derived(frame)
-    names = [name for name in reference.columns if name not in KEYS and name in extended.columns]
-    alike = [name for name in names if _kind(reference.schema[name]) == _kind(extended.schema[name])]
-    return drift(reference, extended, columns=alike, categorical=CATEGORICAL, tolerance=EFFECT)
+def suite_alarms(past: Past, frame: pl.DataFrame) -> list[Alarm]:
+    """Return the expectations that are not met; those about columns that are not there are the contract's to tell."""
+    entries = [entry for entry in SUITE if set(_columns_of(entry)) <= set(frame.columns)]
+    try:
+        result = run_suite(entries, frame)
+    except DeclarationError as error:
+        named = tuple(name for name in frame.columns if name in str(error))
+        return [Alarm(name="suite", columns=named, verdict="block", reason=str(error))]
+    verdicts: dict[str, Verdict] = {"critical": "block", "warning": "warn"}
+    return [
+        Alarm(
+            name=f"suite {row.type.removeprefix('expect_column_')}",
+            columns=tuple(row.column.split(", ")),
+            verdict=verdicts[row.severity],
+            reason=f"{row.type} of {row.column}: {row.unexpected_count} rows, such as {', '.join(row.examples)}",
+        )
+        for row in result.rows
+        if not row.success
+    ]
 
 
-def _kind(dtype: pl.DataType) -> str:
-    return "number" if dtype.is_numeric() else str(dtype)
+def _columns_of(entry: Mapping[str, Any]) -> list[str]:
+    return [str(value) for key, value in entry["kwargs"].items() if key.startswith("column")]
 
 
 def repeat_alarms(past: Past, frame: pl.DataFrame) -> list[Alarm]:
@@ -182,7 +117,7 @@ def repeat_alarms(past: Past, frame: pl.DataFrame) -> list[Alarm]:
 
 
 def relation_alarms(past: Past, frame: pl.DataFrame) -> list[Alarm]:
-    """Return unknown customers, arrivals before the event, dependences that changed, features that know the label."""
+    """Return unknown customers, dependences that changed, features that know the label."""
     found: list[Alarm] = []
     if "customer_id" in frame.columns:
         try:
@@ -190,30 +125,18 @@ def relation_alarms(past: Past, frame: pl.DataFrame) -> list[Alarm]:
             found += alarms_of([finding], ("customer_id",))
         except DeclarationError as error:
             found.append(Alarm(name="references", columns=("customer_id",), verdict="block", reason=str(error)))
-    if all(isinstance(frame.schema.get(name), pl.Datetime) for name in ("event_time", "arrival_time")):
-        early = frame.filter(pl.col("arrival_time") < pl.col("event_time")).height
-        if early:
-            clocks = ("event_time", "arrival_time")
-            reason = f"{early} orders arrive before they are made"
-            found.append(Alarm(name="order of times", columns=clocks, verdict="block", reason=reason))
     depend = [day.dependence for day in past.days]
     found += alarms_of(judge_dependence(dependence(frame, past.cuts), depend, rows=frame.height))
     found += [
         Alarm(name="leak", columns=(str(finding.numbers["column"]),), verdict="warn", reason=finding.reason)
-        for finding in judge_leakage(_leaks(frame), [day.leaks for day in past.days])
+        for finding in judge_leakage(leaks(frame), [day.leaks for day in past.days])
     ]
     return found
 
 
-def _leaks(frame: pl.DataFrame) -> dict[str, float]:
-    if LABEL not in frame.columns:
-        return {}
-    names = [name for name in frame.columns if name not in (LABEL, "order_id", *DERIVED)]
-    return single_feature_auc(frame, LABEL, names)
-
-
 CHECKS: dict[str, Check] = {
     "contract": contract_alarms,
+    "suite": suite_alarms,
     "history": history_alarms,
     "drift": drift_alarms,
     "repeats": repeat_alarms,

@@ -1,8 +1,8 @@
 """Owns the made-up data of the verdicts benchmark: days of orders of a shop, their customers, features as served.
 
-Days are seasonal (fewer orders and other shares at week-ends) and alike within (a level of each day that moves on from
-that of the day before), prices have heavy tails, some categories are rare, some columns hardly vary: what makes tests cry
-wolf. Everything is a pure function of seed, day and rows.
+What makes tests cry wolf is all there: fewer orders and other shares at week-ends, a level of each day that moves on
+from that of the day before, prices with heavy tails, rare categories, columns that hardly vary. Everything is a pure
+function of seed, day and rows.
 """
 
 from dataclasses import dataclass

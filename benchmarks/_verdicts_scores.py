@@ -1,8 +1,9 @@
 """Owns the scoring of runs: a defect planted or none, what was said, and the rates over many of them."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 from _report import Row, measured
 from _verdicts_alarms import Alarm
@@ -51,64 +52,66 @@ class Run:
 
 
 def summary(runs: Sequence[Run]) -> Iterator[Row]:
-    """Yield detection at stated magnitudes and false alarms on clean runs, by place and size."""
-    unit = "share of runs"
+    """Yield what was missed at stated magnitudes and said of clean runs, by place and size."""
     for place, rows in dict.fromkeys((run.place, run.rows) for run in runs):
         here = [run for run in runs if (run.place, run.rows) == (place, rows)]
-        stated = [run for run in here if run.stated]
-        clean = [run for run in here if run.case is None]
-        where = f"{place}, {rows:,} rows"
+        stated, clean = [run for run in here if run.stated], [run for run in here if run.case is None]
         if stated:
-            work = f"{where}: {len(stated):,} planted defects, {len({_kind(run) for run in stated})} kinds"
-            yield measured(
-                f"{work}: missed", "all checks", _share(stated, [not run.alarms for run in stated]), unit, most=0.05
-            )
-            wrong = [not run.right for run in stated]
-            yield measured(f"{work}: right column not named", "all checks", _share(stated, wrong), unit, most=0.1)
-            unnamed = [not run.named for run in stated]
-            yield measured(f"{work}: defect not named", "all checks", _share(stated, unnamed), unit, most=0.1)
+            kinds = len({run.case.defect for run in stated if run.case})
+            work = f"{place}, {rows:,} rows: {len(stated):,} planted defects of {kinds} kinds"
+            yield _row(f"{work}: no alarm", [not run.alarms for run in stated], most=0.05)
+            yield _row(f"{work}: right column not named", [not run.right for run in stated], most=0.1)
+            yield _row(f"{work}: defect not named", [not run.named for run in stated], most=0.1)
         if clean:
-            work = f"{where}: {len(clean):,} clean runs"
-            yield measured(
-                f"{work}: blocked", "all checks", _share(clean, [run.blocked for run in clean]), unit, most=0.01
-            )
-            yield measured(f"{work}: any alarm", "all checks", _share(clean, [bool(run.alarms) for run in clean]), unit)  # fmt: skip
+            work = f"{place}, {rows:,} rows: {len(clean):,} clean runs"
+            yield _row(f"{work}: blocked", [run.blocked for run in clean], most=0.01)
+            yield _row(f"{work}: any alarm", [bool(run.alarms) for run in clean])
 
 
-def _kind(run: Run) -> str:
-    return run.case.defect if run.case else ""
+def _row(work: str, which: Sequence[bool], most: float | None = None) -> Row:
+    return measured(work, "all checks", _share(which), "share of runs", most=most)
 
 
-def _share(runs: Sequence[Run], which: Iterable[bool]) -> float:
-    return sum(which) / len(runs)
+def _share(which: Sequence[bool]) -> float:
+    return sum(which) / len(which)
 
 
 def by_kind(runs: Sequence[Run]) -> str:
-    """Return the Markdown table of all kinds, columns and magnitudes."""
-    groups: dict[tuple[str, str, str, float, bool], list[Run]] = defaultdict(list)
+    """Return the Markdown table of all kinds, columns and magnitudes, and how many were detected at each size."""
+    sizes = sorted({run.rows for run in runs})
+    groups: dict[tuple[str, str, str, float], list[Run]] = defaultdict(list)
     for run in runs:
         if run.case is not None:
-            key = (run.place, run.case.defect, " ".join(run.case.columns), run.magnitude, run.stated)
-            groups[key].append(run)
-    lines = [
-        "| place | defect | column | magnitude | held to | runs | detected | right column | named | blocked | first said |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for (place, defect, columns, magnitude, stated), group in groups.items():
-        shares = [
-            _share(group, which)
-            for which in (
-                (bool(run.alarms) for run in group),
-                (bool(run.right) for run in group),
-                (run.named for run in group),
-                (run.blocked for run in group),
-            )
-        ]
-        said = sorted({alarm.name for run in group for alarm in (run.right or run.alarms)[:1]})
-        cells = [place, defect, columns, f"{magnitude:g}", "yes" if stated else "", str(len(group))]
-        cells += [f"{share:.2f}" for share in shares] + [", ".join(said[:3])]
+            groups[run.place, run.case.defect, " ".join(run.case.columns), run.magnitude].append(run)
+    head = ["place", "defect", "column", "magnitude", "stated", *(f"{size:,} rows" for size in sizes)]
+    head += ["right column", "named", "blocked", "what was said first"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for (place, defect, columns, magnitude), group in groups.items():
+        at = {size: [run for run in group if run.rows == size] for size in sizes}
+        found = [f"{sum(bool(run.alarms) for run in of)} of {len(of)}" if of else "" for of in at.values()]
+        shares = [[bool(run.right) for run in group], [run.named for run in group], [run.blocked for run in group]]
+        said = Counter(alarm.name for run in group for alarm in (run.right or run.alarms)[:1])
+        stated = "yes" if any(run.stated for run in group) else ""
+        cells = [place, defect, columns, f"{magnitude:g}", stated, *found]
+        cells += [f"{_share(which):.2f}" for which in shares]
+        cells.append(", ".join(name for name, _ in said.most_common(2)))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def saved(run: Run) -> str:
+    """Return a run as a line of JSON."""
+    return json.dumps(asdict(run))
+
+
+def loaded(line: str) -> Run:
+    """Return the run of which `saved` made a line."""
+    value = json.loads(line)
+    case = None
+    if value["case"] is not None:
+        case = Case(**{key: tuple(of) if isinstance(of, list) else of for key, of in value["case"].items()})
+    alarms = [Alarm(**{**alarm, "columns": tuple(alarm["columns"])}) for alarm in value["alarms"]]
+    return Run(**{**value, "case": case, "alarms": alarms})
 
 
 def misses(runs: Sequence[Run]) -> str:

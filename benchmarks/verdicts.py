@@ -1,21 +1,24 @@
 """Plant defects and see who notices: verdicts.py [--quick] [--json FILE] [--part PLACE] [--rows N ...] [--seeds N]
 
 Claims: of defects of 40 kinds and more, planted at stated magnitudes into a shop's partitions, at least 95 % raise an
-alarm; at most 1 % of clean partitions are blocked. The defects are those of `quality.defects`, the checks those that the
-shop's owner would declare with moderate effort (benchmarks/_verdicts_*.py, one adapter a family of checks).
+alarm; at most 1 % of clean partitions are blocked. The defects are those of `quality.defects`, the checks those that
+the shop's owner would declare with moderate effort (benchmarks/_verdicts_*.py, one adapter a family of checks).
 """
 
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 from _report import parser, report
 from _verdicts_cases import CASES, Case
-from _verdicts_checks import DAYS, Past, judge, walk
+from _verdicts_checks import judge
 from _verdicts_models import gate_alarms, skew_alarms
 from _verdicts_orders import Shop, features, orders, served
-from _verdicts_scores import Run, by_kind, false_alarms, misses, summary
+from _verdicts_past import DAYS, Past, walk
+from _verdicts_scores import Run, by_kind, false_alarms, loaded, misses, saved, summary
 
 from quality.defects import plant
 
@@ -58,12 +61,26 @@ def runs(places: tuple[str, ...], rows: int, seed: int, *, quick: bool) -> Itera
         for case in of
         for magnitude in ((case.stated[-1],) if quick else (*case.slight, *case.stated))
     ]
-    for past in walk(Shop(seed=seed, rows=rows), DAYS + seed % 2, JUDGED_DAYS):
+    kept = DAYS if "ingest" in places else 0  # the other places judge without the past
+    for past in walk(Shop(seed=seed, rows=rows), DAYS + seed % 2, JUDGED_DAYS, kept=kept):
         today = past.day % JUDGED_DAYS
         for number, (place, case, magnitude) in enumerate(plan):
             if number % JUDGED_DAYS == today:
                 yield look(place, past, case, magnitude, seed=seed, draw=0)
                 yield look(place, past, None, 0.0, seed=seed, draw=1 + number)
+
+
+def all_runs(given: argparse.Namespace) -> Iterator[Run]:
+    """Yield the runs that the command line asks for."""
+    for rows in given.rows or ([1_000] if given.quick else list(SEEDS)):
+        count = given.seeds or (1 if given.quick else SEEDS.get(rows, 1))
+        for seed in range(given.first_seed, given.first_seed + count):
+            for run in runs(tuple(given.part or PLACES), rows, seed, quick=given.quick):
+                if given.save:
+                    with given.save.open("a") as file:
+                        file.write(saved(run) + "\n")
+                yield run
+            print(f"{rows:,} rows, shop {seed}: done", file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -72,16 +89,14 @@ def main() -> None:
     options.add_argument("--part", choices=PLACES, action="append", help="judge at this place only")
     options.add_argument("--rows", type=int, action="append", help="usual rows of a partition")
     options.add_argument("--seeds", type=int, help="number of shops of each size")
-    options.add_argument("--first-seed", type=int, default=1)
+    options.add_argument("--first-seed", type=int, default=1, help="number of the first shop")
+    options.add_argument("--save", type=Path, help="add every run to this file as it is made, a line of JSON each")
+    options.add_argument("--load", type=Path, action="append", help="make no runs, report those of this file")
     given = options.parse_args()
-    sizes = given.rows or ([1_000] if given.quick else list(SEEDS))
-    found: list[Run] = []
-    for rows in sizes:
-        for seed in range(
-            given.first_seed, given.first_seed + (given.seeds or (1 if given.quick else SEEDS.get(rows, 1)))
-        ):
-            found += runs(tuple(given.part or PLACES), rows, seed, quick=given.quick)
-            print(f"{rows:,} rows, shop {seed}: {len(found)} runs so far", file=sys.stderr, flush=True)
+    if given.load:
+        found = [loaded(line) for file in given.load for line in file.read_text().splitlines()]
+    else:
+        found = list(all_runs(given))
     report(list(summary(found)), given.json)
     print(f"\n{by_kind(found)}\n\nMissed at stated magnitudes:\n\n{misses(found)}")
     print(f"\nSaid of clean runs:\n\n{false_alarms(found)}")
