@@ -21,13 +21,14 @@ from quality.skew import SkewReport, SkewRule, skew
 from quality.skew.alignment import TABLES
 from quality.skew.judging import judge
 from quality.skew.report import ColumnSkew, Parting
-from resources.errors import ContractError, PenstockError
-from resources.transform.expressions import collect, columns_of
+from resources.errors import ContractError, ObjectMissing, PenstockError
+from resources.transform.expressions import collect, columns_of, polars_type
 from resources.transform.steps import outputs
 
 if TYPE_CHECKING:
     from resources.training.bundle import Bundle
     from resources.transform.fitted import FittedTransform
+    from resources.workspace import Workspace
 
 FEATURE, PREDICTION = "feature.", "prediction"
 EXPLAINED = 0.9
@@ -56,12 +57,56 @@ def skew_through(
     return _Replay(transform, training, serving, rule).report()
 
 
-def skew_of_model(bundle: "Bundle", training: pl.DataFrame, serving: pl.DataFrame, rule: SkewRule) -> SkewReport:
-    """Return the skew of inputs, features and predictions of a model; arguments as for `skew_through`."""
-    if PREDICTION not in serving.columns:
-        return skew_through(bundle.transform, training, serving, rule)
-    predicted = pl.Series(PREDICTION, bundle.predict_raw(training.lazy()), pl.Float64)
-    return _Replay(bundle.transform, training.with_columns(predicted), serving, rule).report()
+def skew_of_model(bundle: "Bundle", training: pl.LazyFrame, serving: pl.LazyFrame, rule: SkewRule) -> SkewReport:
+    """Return the skew of inputs, features and, where they were logged, predictions of a model.
+
+    Args:
+        bundle: The model; its contract tells the types of what it reads.
+        training: Raw rows of training, see `skew_through`.
+        serving: The log, such as `penstock predict` writes it.
+        rule: How rows are named, and how much may differ.
+
+    Raises:
+        ContractError: If values are not of the types that the contract names, or as `skew_through` does.
+    """
+    rows, log = _typed(bundle, training, "training"), _typed(bundle, serving, "serving")
+    require("training", (*rule.named_by, *bundle.transform.reads), rows.schema)
+    require("serving", rule.named_by, log.schema)
+    if PREDICTION in log.columns:
+        rows = rows.with_columns(pl.Series(PREDICTION, bundle.predict_raw(rows.lazy()), pl.Float64))
+    return _Replay(bundle.transform, rows, log, rule).report()
+
+
+def skew_of_champion(
+    workspace: "Workspace", pipeline: str, training: pl.LazyFrame, serving: pl.LazyFrame, rule: SkewRule
+) -> SkewReport:
+    """Return the skew of the champion of `pipeline`, see `skew_of_model`.
+
+    Raises:
+        ObjectMissing: If it has none.
+        SignatureError: If its bundle is unsigned, altered or foreign.
+    """
+    from resources.training.bundle import read_bundle
+
+    entry = workspace.registry(pipeline).champion()
+    if entry is None:
+        raise ObjectMissing(
+            f"pipeline {pipeline!r} has no champion to replay through: run it until the gate passes one"
+        )
+    bundle = read_bundle(workspace.store, entry.model.digest, keyring=workspace.keyring)
+    return skew_of_model(bundle, training, serving, rule)
+
+
+def _typed(bundle: "Bundle", frame: pl.LazyFrame, what: str) -> pl.DataFrame:
+    """Return rows in memory, what the model reads as the types of its contract; clocks stay as they are."""
+    schema = frame.collect_schema()
+    declared = {name: polars_type(str(column["type"])) for name, column in bundle.contract["columns"].items()}
+    kinds = {
+        name: kind
+        for name, kind in declared.items()
+        if name in bundle.transform.reads and name in schema and not (kind.is_temporal() or isinstance(kind, pl.Null))
+    }
+    return collect(frame.cast(dict(kinds)), doing=f"types of {what}", error=ContractError)
 
 
 class _Replay:

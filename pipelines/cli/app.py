@@ -36,6 +36,7 @@ from pipelines.cli.reproduce import reproduce
 from pipelines.cli.rollback import rollback
 from pipelines.cli.run import run
 from pipelines.cli.show import show
+from pipelines.cli.skew import skew
 from pipelines.cli.summary import summary
 from pipelines.cli.verify import verify
 
@@ -57,6 +58,7 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
     "models": models,
     "rollback": rollback,
     "predict": predict,
+    "skew": skew,
     "pack": pack,
     "lineage": lineage,
     "reproduce": reproduce,

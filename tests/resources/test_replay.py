@@ -13,6 +13,7 @@ from resources.transform.expressions import apply_columns
 from resources.transform.fitted import fit_transform
 from resources.transform.steps import Clip, Impute, OneHot, Standardize
 
+TEXTS = {
     "temp": "temp",
     "mean_sold": "AVG(sold) OVER (PARTITION BY shop ORDER BY at ROWS BETWEEN 3 PRECEDING AND CURRENT ROW)",
     "sold_before": "LAG(sold, 2) OVER (PARTITION BY shop ORDER BY at)",

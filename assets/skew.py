@@ -1,0 +1,212 @@
+"""Owns the skew check as pieces of any Dagster project: a check on an asset, or an asset of its own with its check.
+
+Both take two functions of the partition key that return the rows of training and of serving. `stored`, `rows_at` and
+the replay through a champion are for projects with a Penstock store; the rest needs none. Nothing is compared here.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import dagster as dg
+import polars as pl
+
+from assets.metadata import Metadata, table
+from assets.stage import partition_of, plain_failures
+from quality.skew import SkewReport, SkewRule, skew
+from resources.wiring import WorkspaceResource
+
+Side: TypeAlias = Callable[[str | None], pl.DataFrame | pl.LazyFrame]
+"""Partition key, or None, to rows."""
+_EXAMPLES = 2
+_SHOWN = 100
+
+
+def skew_check(
+    asset: dg.AssetKey | str,
+    *,
+    training: Side,
+    serving: Side,
+    rule: SkewRule,
+    through: str | None = None,
+    partitions_def: "dg.PartitionsDefinition[str] | None" = None,
+    blocking: bool = True,
+    name: str = "skew",
+) -> dg.AssetChecksDefinition:
+    """Build a check of `asset`, one verdict a partition: it fails where serving differs from training.
+
+    Args:
+        asset: Asset that is checked, such as the log of serving or the features of training.
+        training: Returns the features of training, or raw rows where they are replayed.
+        serving: Returns what serving logged.
+        rule: How rows are named, and how much may differ.
+        through: Pipeline through whose champion raw rows of both sides are replayed; None compares them as they are.
+        partitions_def: Partitions of the asset.
+        blocking: Whether a blocked verdict stops what comes after it in the same run.
+        name: Name of the check.
+    """
+
+    @dg.multi_asset_check(
+        name=f"{'_'.join(_key(asset).path)}_{name}",
+        specs=[
+            dg.AssetCheckSpec(
+                name,
+                asset=_key(asset),
+                blocking=blocking,
+                description="Serving computes the features that training computed.",
+                partitions_def=partitions_def,
+            )
+        ],
+    )
+    def check_skew(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        with plain_failures():
+            partition = partition_of(context)
+            return _result(_compared(training(partition), serving(partition), rule, through), _key(asset), name)
+
+    return check_skew
+
+
+def skew_asset(
+    key: dg.AssetKey | str,
+    *,
+    training: Side,
+    serving: Side,
+    rule: SkewRule,
+    through: str | None = None,
+    partitions_def: "dg.PartitionsDefinition[str] | None" = None,
+    deps: "list[dg.AssetKey | str] | None" = None,
+    blocking: bool = True,
+    group_name: str | None = None,
+    automation: "dg.AutomationCondition[dg.AssetKey] | None" = None,
+) -> dg.AssetsDefinition:
+    """Build an asset that is the skew report of a partition, with a check `skew` of its own.
+
+    Arguments are those of `skew_check`; `deps` are the assets that hold both sides, `automation` is the condition under
+    which Dagster makes the report of itself.
+    """
+    spec = dg.AssetCheckSpec(
+        "skew",
+        asset=_key(key),
+        blocking=blocking,
+        description="Serving computes the features that training computed.",
+        partitions_def=partitions_def,
+    )
+
+    @dg.asset(
+        key=_key(key),
+        deps=deps,
+        partitions_def=partitions_def,
+        check_specs=[spec],
+        description="How serving differs from training, cell by cell.",
+        kinds={"polars"},
+        group_name=group_name,
+        automation_condition=automation,
+    )
+    def skew_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # pyright: ignore[reportMissingTypeArgument] # Dagster knows no other spelling
+        with plain_failures():
+            partition = partition_of(context)
+            report = _compared(training(partition), serving(partition), rule, through)
+            return dg.MaterializeResult(
+                metadata=skew_metadata(report), check_results=[_result(report, _key(key), "skew")]
+            )
+
+    return skew_report
+
+
+def stored(name: str, *, registry: str = "") -> Side:
+    """Return the side that is a dataset of the store, such as `bike_demand/raw`, the version of the partition."""
+
+    def rows(partition: str | None) -> pl.LazyFrame:
+        from resources.storage.datasets import scan
+        from resources.storage.naming import of_asset
+
+        workspace = WorkspaceResource(registry=registry).open()
+        return scan(workspace.store, of_asset(workspace.store, workspace.registry_name, name, partition or ""))
+
+    return rows
+
+
+def rows_at(url: str, *, times: tuple[str, ...] = (), delimiter: str | None = None) -> Side:
+    """Return the side that is a file, with `{partition}` in its path or fsspec URL where there is one a partition.
+
+    Args:
+        url: Parquet, Arrow, CSV or JSON Lines.
+        times: Columns of times, which are text in CSV and JSON Lines.
+        delimiter: Column separator of a CSV file.
+    """
+
+    def rows(partition: str | None) -> pl.DataFrame:
+        from resources.source.location import file_url
+        from resources.tables import opened_table
+
+        scratch = WorkspaceResource().open().scratch
+        with opened_table(file_url(url, partition), scratch=scratch, times=times, delimiter=delimiter) as frame:
+            return frame.collect()
+
+    return rows
+
+
+def skew_metadata(report: SkewReport) -> Metadata:
+    """Return numbers under stable keys, and tables of columns, examples and rules."""
+    columns = sorted(report.columns, key=lambda column: -column.mismatch.share)[:_SHOWN]
+    cells = [
+        (
+            column.column,
+            f"{column.mismatch.share:.3%}",
+            f"{column.mismatch.low:.3%}",
+            f"{column.missing_training:,} / {column.missing_serving:,}",
+            f"{max(column.ulps):,}" if column.ulps else "",
+            "; ".join(f"{kind.name}: {kind.reason}" for kind in column.kinds),
+            column.parting.step if column.parting else "",
+        )
+        for column in columns
+    ]
+    examples = [
+        (
+            column.column,
+            ", ".join(f"{key} {value}" for key, value in example.key.items()),
+            example.training,
+            example.serving,
+        )
+        for column in columns
+        for example in column.examples[:_EXAMPLES]
+    ]
+    rules = [(finding.check, finding.verdict, finding.reason) for finding in report.findings[:_SHOWN]]
+    header = ("column", "differs", "at least", "missing in training / serving", "most ulps", "kind", "parts at")
+    return {
+        "verdict": report.verdict,
+        "rows_compared": report.paired,
+        "columns_differing": sum(column.mismatch.count > 0 for column in report.columns),
+        "largest_mismatch": max((column.mismatch.share for column in report.columns), default=0.0),
+        "unpaired_training": report.training.unpaired.share,
+        "unpaired_serving": report.serving.unpaired.share,
+        **({"late_share": report.late.share} if report.late else {}),
+        "columns": dg.MetadataValue.md(table(header, cells)),
+        "examples": dg.MetadataValue.md(table(("column", "row", "training", "serving"), examples)),
+        "findings": dg.MetadataValue.md(table(("rule", "verdict", "why"), rules)),
+    }
+
+
+def _key(key: dg.AssetKey | str) -> dg.AssetKey:
+    return key if isinstance(key, dg.AssetKey) else dg.AssetKey.from_user_string(key)
+
+
+def _compared(
+    training: pl.DataFrame | pl.LazyFrame, serving: pl.DataFrame | pl.LazyFrame, rule: SkewRule, through: str | None
+) -> SkewReport:
+    if through is None:
+        return skew(training, serving, rule)
+    from resources.replay import skew_of_champion
+
+    return skew_of_champion(WorkspaceResource().open(), through, training.lazy(), serving.lazy(), rule)
+
+
+def _result(report: SkewReport, asset: dg.AssetKey, name: str) -> dg.AssetCheckResult:
+    warns = report.verdict == "warn"
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key=asset,
+        passed=report.verdict == "pass",
+        severity=dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR,
+        description=report.reason,
+        metadata=skew_metadata(report),
+    )
