@@ -20,7 +20,13 @@ def frames(paths, *, drop=()):
     import pandas as pd
 
     for path in paths:
-        frame = pd.read_parquet(path).drop(columns=list(drop))
+        try:
+            frame = pd.read_parquet(path)
+        except ImportError:  # pyarrow has no wheel for the old numpy that whylogs needs
+            import polars as pl
+
+            frame = pd.DataFrame({column.name: column.to_numpy() for column in pl.read_parquet(path)})
+        frame = frame.drop(columns=list(drop))
         yield frame.assign(is_new=frame["is_new"].astype(str)) if "is_new" in frame else frame
 
 
