@@ -30,14 +30,12 @@ if TYPE_CHECKING:
 
     from quality.suites.result import SuiteResult
 
-PAST_PARTITIONS = 24
-"""Earlier partitions that the volume check compares with."""
 Results = Generator[dg.AssetCheckResult]
 
 
 def raw_checks(stage: Stage, spec: Ingest) -> dg.AssetChecksDefinition:
-    """Build the checks of `raw`: contract and expectations block, volume and freshness warn."""
-    names = {"contract": True, "volume": False}
+    """Build the checks of `raw`: contract and expectations block, freshness warns."""
+    names = {"contract": True}
     names |= {"expectations": True} if spec.expectations else {}
     names |= {"freshness": False} if spec.max_age_s is not None and stage.partitions else {}
 
@@ -54,7 +52,6 @@ def raw_checks(stage: Stage, spec: Ingest) -> dg.AssetChecksDefinition:
             makers = {
                 "contract": lambda: _contract(stage, report),
                 "expectations": lambda: _expectations(stage, opened, spec, ref),
-                "volume": lambda: _volume(stage, opened, spec, ref, partition),
                 "freshness": lambda: _freshness(stage, spec, report, partition),
             }
             for name in _selected(context, names):
@@ -123,7 +120,6 @@ def _spec(stage: Stage, name: str, *, blocking: bool) -> dg.AssetCheckSpec:
 _DESCRIPTIONS = {
     "contract": "Share of rows that break the contract is within the declared limit.",
     "expectations": "The Great Expectations suite holds.",
-    "volume": "Rows per hour are in the range that earlier partitions predict.",
     "freshness": "The newest row is near the end of its partition.",
     "drift": "No feature is distributed otherwise than in the training window.",
     "gate": "The challenger may replace the champion.",
@@ -178,27 +174,6 @@ def _suite_result(workspace: Workspace, spec: Ingest, ref: DatasetRef) -> "Suite
 
 def _severity(verdict: str) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.ERROR if verdict in ("block", "inconclusive") else dg.AssetCheckSeverity.WARN
-
-
-def _volume(
-    stage: Stage, workspace: Workspace, spec: Ingest, ref: DatasetRef, partition: str | None
-) -> dg.AssetCheckResult:
-    from quality.history import Volume, judge_volume
-
-    def measured(key: str, rows: int) -> Volume:
-        start, end = stage.partitions.bounds(key) if stage.partitions else (_EPOCH, _EPOCH.replace(hour=1))
-        return Volume(partition=key, rows=rows, length_s=(end - start).total_seconds())
-
-    past: list[Volume] = []
-    if partition is not None:
-        place = (workspace.store, workspace.registry_name, stage.key.path)
-        earlier = [key for key in refs.partitions(*place) if key < partition][-PAST_PARTITIONS:]
-        past = [measured(key, item.rows) for key in earlier if isinstance(item := refs.load(*place, key), DatasetRef)]
-    finding = judge_volume(measured(partition or "all", ref.rows), past, tolerance=spec.volume_tolerance)
-    return _found(stage, "volume", finding)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _freshness(stage: Stage, spec: Ingest, report: IngestReport, partition: str | None) -> dg.AssetCheckResult:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import dagster as dg
 from pydantic import Field, model_validator
 
+from assets.history import History
 from assets.metadata import dataset_metadata, raw_metadata
 from assets.stage import Stage, partition_of, plain_failures, provenance
 from quality.contract import Contract
@@ -25,7 +26,8 @@ class Ingest(Declaration):
         event_time: When a row happened; needed where the pipeline has time partitions.
         expectations: A Great Expectations suite, in its own JSON form: `{"type", "kwargs", "severity"}` each.
         max_age_s: Largest gap between the newest row and the end of its partition, in seconds.
-        volume_tolerance: Largest share by which the row rate may leave the usual range before a warning.
+        volume_tolerance: Tolerated relative change of the rows per hour, either way: 0.5 tolerates a factor of 1.5.
+        history: What else is compared with the pipeline's past, and how often that may be wrong.
     """
 
     source: Source
@@ -33,12 +35,14 @@ class Ingest(Declaration):
     event_time: EventTime | None = None
     expectations: tuple[dict[str, Any], ...] = ()  # Any: Great Expectations' own JSON
     max_age_s: Annotated[float, Field(gt=0)] | None = None
-    volume_tolerance: float = Field(default=0.5, gt=0)
+    volume_tolerance: float = Field(default=0.5, gt=0, allow_inf_nan=False)
+    history: History = Field(default_factory=History)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Ingest":
         clocked_contract(self.contract, self.event_time)
         check_suite(list(self.expectations), columns=self.columns())
+        self.history.check(self.types())
         return self
 
     def columns(self) -> tuple[str, ...]:
@@ -46,6 +50,11 @@ class Ingest(Declaration):
         names = tuple(self.contract.columns)
         time = self.event_time
         return names if time is None or time.column in names else (*names, time.column)
+
+    def types(self) -> dict[str, str]:
+        """Return the columns of the snapshot with their Arrow types as text."""
+        types = {name: column.type for name, column in self.contract.columns.items()}
+        return types | ({self.event_time.column: "timestamp[us, tz=UTC]"} if self.event_time else {})
 
 
 def raw_asset(stage: Stage, spec: Ingest) -> dg.AssetsDefinition:

@@ -15,6 +15,7 @@ import dagster as dg
 from assets import checks
 from assets.deploy import deployment_asset
 from assets.evaluate import evaluation_asset
+from assets.history import history_checks
 from assets.ingest import raw_asset
 from assets.preprocess import features_asset
 from assets.stage import Stage
@@ -94,10 +95,11 @@ def assets_of(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
 
 
 def checks_of(pipeline: Pipeline) -> list[dg.AssetChecksDefinition]:
-    """Return the checks of `pipeline`: on raw, on features, and the gate on evaluation."""
+    """Return the checks of `pipeline`: on raw and its past, on features, and the gate on evaluation."""
     stage = {name: stage_of(pipeline, name) for name in STAGES}
     return [
         checks.raw_checks(stage["raw"], pipeline.ingest),
+        history_checks(stage["raw"], pipeline.ingest.history, volume_tolerance=pipeline.ingest.volume_tolerance),
         checks.features_checks(stage["features"], pipeline.features, pipeline.train.window),
         checks.gate_check(stage["evaluation"]),
     ]

@@ -114,7 +114,7 @@ class Pipeline(Declaration):
     def _parts_fit(self) -> "Pipeline":
         columns = self.ingest.columns()
         self.features.check(columns, self.event_time)
-        types = self._types()
+        types = self.ingest.types()
         made = check_features("features", self.features.columns, self.features.steps, types)
         check_label("features.label", self.features.label, types)
         if self.partitions is None:
@@ -125,11 +125,6 @@ class Pipeline(Declaration):
         times = {self.event_time: types[self.event_time]} if self.event_time else {}
         self.evaluate.check({**times, **made, LABEL: "float64"}, self.train.task)
         return self
-
-    def _types(self) -> dict[str, str]:
-        """Return the columns of `raw` with their Arrow types as text."""
-        types = {name: column.type for name, column in self.ingest.contract.columns.items()}
-        return types | ({self.event_time: "timestamp[us, tz=UTC]"} if self.event_time else {})
 
     def _check_partitioned(self) -> None:
         if self.ingest.event_time is None:

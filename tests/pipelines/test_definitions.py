@@ -75,6 +75,7 @@ def test_contract_expectations_and_gate_block_and_the_rest_warns(bikes):
         "contract": True,
         "expectations": True,
         "volume": False,
+        "history": False,
         "freshness": False,
         "drift": False,
         "gate": True,
