@@ -5,21 +5,27 @@ from typing import Any
 
 import polars as pl
 from _verdicts_alarms import ROW_COLUMNS, SUITE, Alarm, alarms_of, contract_of
-from _verdicts_history import SEASON, trait_alarms
+from _verdicts_history import trait_alarms
 from _verdicts_orders import day_start
-from _verdicts_past import DAY_S, Past, described_day, drifted, leaks
+from _verdicts_past import Past, described_day, drifted, leaks
 
+from quality.anomalies.calendar import CADENCES, Span
+from quality.anomalies.judging import judge_past
+from quality.anomalies.metrics import Metric
 from quality.contract import check_schema, split
 from quality.dependence import dependence, judge_dependence
-from quality.history import Volume, judge_freshness, judge_volume
+from quality.history import judge_freshness
 from quality.leakage import judge_leakage
 from quality.references import judge_references
 from quality.repeats import judge_repeats, sketch_rows
 from quality.suites.run import run_suite
 from quality.traits import traits
-from quality.verdicts import Verdict
+from quality.verdicts import Finding, Verdict
 from resources.errors import ContractError, DeclarationError
 
+TOLERATED_ROWS = 0.25
+FALSE_ALARMS_PER_YEAR = 0.5
+"""Of the number of rows alone."""
 _RULES = {
     "below minimum": "contract minimum",
     "above maximum": "contract maximum",
@@ -54,13 +60,22 @@ def _rule(reason: str) -> str:
 
 def history_alarms(past: Past, frame: pl.DataFrame) -> list[Alarm]:
     """Return an unusual number of rows, a stale end of the partition, unusual traits."""
-    volume = Volume(partition="now", rows=frame.height, length_s=DAY_S)
-    findings = [judge_volume(volume, [day.volume for day in past.days], season=SEASON)]
+    findings = [row_count(past, frame.height)]
     if isinstance(frame.schema.get("event_time"), pl.Datetime):
         newest = frame.get_column("event_time").max()
         due = day_start(past.day + 1)
         findings.append(judge_freshness(newest, due=due, max_age_s=2 * 3600))  # pyright: ignore[reportArgumentType]
     return alarms_of(findings) + trait_alarms(traits(frame), [day.traits for day in past.days], frame.height)
+
+
+def row_count(past: Past, rows: int) -> Finding:
+    """Return what the number of rows is by those of earlier days."""
+    numbers = range(past.day - len(past.days), past.day + 1)
+    spans = [Span(key=f"day {day}", start=day_start(day), end=day_start(day + 1)) for day in numbers]
+    counts = [float(day.rows) for day in past.days]
+    metric = Metric(name="volume", kind="count", tolerance=TOLERATED_ROWS, values=[*counts, float(rows)])
+    judged = judge_past([metric], spans, CADENCES["daily"], per_year=FALSE_ALARMS_PER_YEAR, shown=1)
+    return judged[0].finding
 
 
 def drift_alarms(past: Past, frame: pl.DataFrame) -> list[Alarm]:

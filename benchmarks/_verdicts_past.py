@@ -11,7 +11,6 @@ from _verdicts_orders import Shop, orders
 from quality.dependence import Cuts, cuts, dependence
 from quality.drift import ColumnDrift, drift
 from quality.drift import Past as PastDrift
-from quality.history import Volume
 from quality.leakage import single_feature_auc
 from quality.profile import Profile, merge, profile
 from quality.repeats import RowSketch, sketch_rows
@@ -19,14 +18,13 @@ from quality.traits import traits
 
 DAYS = 4 * SEASON
 """Earlier days that are kept."""
-DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
     """What a sound day leaves behind."""
 
-    volume: Volume
+    rows: int
     profile: Profile
     traits: Traits
     dependence: Mapping[tuple[str, str], float]
@@ -63,7 +61,7 @@ def _after(past: Past, frame: pl.DataFrame) -> Past:
     described = described_day(frame)
     effects = drifted(past, described)
     seen = Day(
-        volume=Volume(partition=f"day {past.day}", rows=frame.height, length_s=DAY_S),
+        rows=frame.height,
         profile=described,
         traits=traits(frame),
         dependence=dependence(frame, past.cuts),

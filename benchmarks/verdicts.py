@@ -1,8 +1,9 @@
 """Measure verdicts where the truth is known: verdicts.py [--quick] [--json FILE] [--part PART] [--rows N] [--seeds N]
 
-Planted defects (parts ingest, evaluation and serving): of defects of 40 kinds and more, planted at stated magnitudes into a shop's partitions, at least 95 % raise an
-alarm; at most 1 % of clean partitions are blocked. The defects are those of `quality.defects`, the checks those that
-the shop's owner would declare with moderate effort (benchmarks/_verdicts_*.py, one adapter a family of checks).
+Planted defects (parts ingest, evaluation, serving): of defects of 40 kinds and more, planted at stated magnitudes into
+a shop's partitions, at least 95 % raise an alarm; at most 1 % of clean partitions are blocked. The defects are those of
+`quality.defects`, the checks those that the shop's owner would declare with moderate effort (benchmarks/_verdicts_*.py,
+one adapter a family of checks).
 
 The drift check alone (part drift): at most 1 of 100 clean batches of 20 columns has a flag, at 1k to 1M rows, with
 seasons and autocorrelation too; from 10k rows on at most 5 % of shifts of 0.1 sd and of moves of 5 points of a category
