@@ -1,6 +1,8 @@
 """Planted defects: each changes what it says and nothing else."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -12,6 +14,7 @@ from polars.testing import assert_frame_equal
 from quality.defects import DEFECTS, plant
 from resources.errors import DeclarationError
 
+PAGE = Path(__file__).parents[2] / "docs" / "quality_verdicts.md"
 COLUMN_OF = {
     "number": "amount",
     "float": "amount",
@@ -155,3 +158,22 @@ def test_a_defect_that_makes_no_sense_is_refused_with_the_remedy(name, columns, 
 def test_an_empty_frame_has_nothing_to_strike():
     with pytest.raises(DeclarationError, match="has no rows to strike"):
         plant("lost_rows", partition().clear())
+
+
+def test_the_page_of_verdicts_lists_every_defect_with_its_words_and_magnitudes():
+    page = PAGE.read_text(encoding="utf-8")
+    section = page.split("## The defects")[1].split("## Small detectors")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("| `")]
+    assert [row[0] for row in rows] == [f"`{name}`" for name in DEFECTS]
+    for name, what, takes, magnitude, found_by in rows:
+        defect = DEFECTS[name.strip("`")]
+        assert defect.what.startswith(what)
+        assert takes == (", ".join(defect.takes) or "none")
+        assert magnitude == f"{defect.meaning}: {', '.join(f'{value:g}' for value in defect.magnitudes)}"
+        assert found_by
+
+
+def test_the_examples_of_the_page_run():
+    code = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(code) == 2
+    exec("\n".join(code), {})
