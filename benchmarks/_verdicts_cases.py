@@ -75,7 +75,7 @@ INGEST = (
     _case("clipped_outliers", "session_s", ("more largest",), slight=(0.003,), stated=(0.05, 0.3)),
     _case("float32_cast", "weight_kg", ("more float32",), slight=(0.004,), stated=(0.05, 1.0)),
     _case("float64_ids", "order_id", ("keys repeated within", UNIQUE), stated=(0.3, 1.0)),
-    _case("overflow", "points", (*MOVED, "more negative"), slight=(16.0,), stated=(8.0,)),
+    _case("overflow", "points", (*MOVED, "more negative"), slight=(11.0,), stated=(8.0,)),
     _case("stuck_sensor", "temperature", ("more repeated",), slight=(0.004,), stated=(0.05, 0.5)),
     _case("dead_column", "stock", ("more zero", "more repeated"), stated=(1.0,)),
     _case("dead_column", "rating", ("contract allowed", "more zero", "fewer missing"), stated=(1.0,)),

@@ -57,9 +57,11 @@ def cuts(reference: pl.DataFrame, *, columns: Sequence[str] | None = None) -> Cu
             if len(inner) and (inner[0] > numbers.min() or len(inner) > 1):
                 edges[name] = tuple(inner.tolist())
         elif isinstance(kind, (pl.String, pl.Categorical, pl.Enum, pl.Boolean)) and len(column):
-            counts = column.cast(pl.String).value_counts(sort=True)
+            # Renamed, since a column may be called "count"; sorted twice, so that equal counts have one order.
+            counts = column.cast(pl.String).alias("value").value_counts()
             if 1 < counts.height <= len(column) / 2:
-                values[name] = tuple(counts.get_column(name).head(BINS).to_list())
+                frequent = counts.sort("count", "value", descending=[True, False]).head(BINS)
+                values[name] = tuple(frequent.get_column("value").to_list())
     return Cuts(edges=edges, values=values)
 
 

@@ -36,7 +36,7 @@ def plant(
         past: Sound earlier partitions, oldest first, of which some defects are made.
 
     Raises:
-        DeclarationError: If there is no such defect, or it cannot be planted there.
+        DeclarationError: If there is no such defect, it cannot be planted there, or there is nothing for it to strike.
 
     >>> plant("unit_change", pl.DataFrame({"metres": [1.5, 2.0]}), ["metres"], magnitude=100)["metres"].to_list()
     [150.0, 200.0]
@@ -52,4 +52,10 @@ def plant(
         past=past,
     )
     check(defect, planting)
-    return defect.plant(planting)
+    damaged = defect.plant(planting)
+    if damaged.equals(frame):
+        raise DeclarationError(
+            f"{name}: leaves these {frame.height:,} rows as they are, with magnitude {planting.magnitude:g} and seed "
+            f"{seed}: give a larger magnitude, more rows, or columns in which there is something to strike"
+        )
+    return damaged

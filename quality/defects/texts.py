@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from quality.defects.spec import Planting
+from quality.defects.spec import Planting, put
 from resources.errors import DeclarationError
 
 UNKNOWN = "zz_unknown"
@@ -54,9 +54,7 @@ def encoding_swap(at: Planting) -> pl.DataFrame:
     one = _category(at)
     two = next(value for value in reversed(_by_frequency(at)) if value != one)
     swapped = at.put(_constant(at, two), at.values == one)
-    return Planting(frame=swapped, columns=at.columns, magnitude=at.magnitude, rng=at.rng).put(
-        _constant(at, one), at.values == two
-    )
+    return put(swapped, at.column, _constant(at, one), at.values == two)
 
 
 def new_category(at: Planting) -> pl.DataFrame:
@@ -98,16 +96,16 @@ def _renamed(at: Planting, name: str) -> pl.Series:
     return pl.Series([name]).new_from_index(0, at.frame.height)
 
 
-def _by_frequency(at: Planting) -> list[object]:
-    counts = at.values.drop_nulls().value_counts().sort("count", at.column, descending=[True, False])
-    names = counts.get_column(at.column).to_list()
-    if len(names) < 2:
-        raise DeclarationError(f"column {at.column!r} holds {len(names)} categories, this defect needs two or more")
-    return names
+def _by_frequency(at: Planting) -> dict[object, float]:
+    """Return the categories with their shares of the rows, the most frequent first."""
+    named = at.values.drop_nulls().alias("category")  # the column itself may be called "count"
+    counts = named.value_counts().sort("count", "category", descending=[True, False])
+    if counts.height < 2:
+        raise DeclarationError(f"column {at.column!r} holds {counts.height} categories, this defect needs two or more")
+    return {name: count / at.frame.height for name, count in counts.iter_rows()}
 
 
 def _category(at: Planting) -> object:
-    counts = at.values.drop_nulls().value_counts().sort("count", at.column, descending=[True, False])
-    names, shares = counts.get_column(at.column).to_list(), counts.get_column("count") / at.frame.height
-    _by_frequency(at)
-    return names[int((shares - at.magnitude).abs().arg_min() or 0)]
+    """Return the category whose share is nearest to the magnitude; of equally near ones the most frequent."""
+    shares = _by_frequency(at)
+    return min(shares, key=lambda name: abs(shares[name] - at.magnitude))

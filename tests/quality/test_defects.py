@@ -84,7 +84,7 @@ def test_a_share_of_the_rows_is_struck_and_at_least_one(share, rows, seed):
     assert_frame_equal(damaged.select(pl.col("x").abs()), frame)
 
 
-@given(share=st.floats(0.01, 1.0), seed=st.integers(0, 2**31))
+@given(share=st.floats(0.3, 1.0), seed=st.integers(0, 2**31))
 def test_shuffling_keeps_the_values_of_a_column(share, seed):
     frame = pl.DataFrame({"x": np.arange(50), "y": np.arange(50)})
     damaged = plant("shuffled_column", frame, ["x"], magnitude=share, seed=seed)
@@ -153,6 +153,26 @@ def test_late_labels_strike_the_latest_rows_only():
 def test_a_defect_that_makes_no_sense_is_refused_with_the_remedy(name, columns, options, message):
     with pytest.raises(DeclarationError, match=message):
         plant(name, partition(), columns, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "values"),
+    [
+        ("null_to_zero", "x", [1.0, 2.0]),
+        ("mojibake", "x", ["Bern", "Rom"]),
+        ("lost_leading_zeros", "x", ["10", "20"]),
+        ("day_month_swap", "x", [datetime(2024, 3, 14), datetime(2024, 3, 3)]),
+    ],
+)
+def test_a_defect_that_finds_nothing_to_strike_says_so(name, column, values):
+    with pytest.raises(DeclarationError, match=f"{name}: leaves these 2 rows as they are"):
+        plant(name, pl.DataFrame({column: values}), [column])
+
+
+@pytest.mark.parametrize("name", ["category_rename", "merged_categories", "encoding_swap", "lost_category"])
+def test_a_column_may_be_called_count(name):
+    frame = pl.DataFrame({"count": ["a"] * 5 + ["b"] * 3 + ["c"]})
+    assert not plant(name, frame, ["count"], magnitude=0.3).equals(frame)
 
 
 def test_an_empty_frame_has_nothing_to_strike():

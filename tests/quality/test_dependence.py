@@ -89,6 +89,11 @@ def test_missing_values_are_a_bin_of_their_own():
     assert dependence(frame, CUTS)["noise", "shop"] == pytest.approx(1.0, abs=0.01)
 
 
+def test_a_column_may_be_called_count():
+    frame = pl.DataFrame({"count": ["x", "y"] * 50, "value": ["u", "v"] * 50})
+    assert dependence(frame, cuts(frame)) == {("count", "value"): 1.0}
+
+
 def test_a_tolerance_that_is_no_share_is_refused():
     with pytest.raises(ContractError, match="tolerance of dependence is 1"):
         judge_dependence({}, [], rows=1, tolerance=1)
