@@ -1,4 +1,8 @@
-"""Owns the adapter of checks against the shop's own past: volume, freshness, traits of every column."""
+"""Owns the judgement of traits by the days before: a seasonal mean and Student's law, all traits together.
+
+`quality.anomalies` judges the number of rows. It weighs many predictions of every metric, which for the 230 traits of
+the shop takes 0.4 CPU s a partition; the thousands of partitions of the benchmark take this plain rule instead.
+"""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -195,5 +195,5 @@ def test_the_page_of_verdicts_lists_every_defect_with_its_words_and_magnitudes()
 
 def test_the_examples_of_the_page_run():
     code = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(code) == 2
+    assert len(code) == 3
     exec("\n".join(code), {})
