@@ -18,7 +18,6 @@ from quality.verdicts import Finding
 from resources.canonical import digest_value, parse_json
 from resources.refs import DatasetRef, GateReport
 from resources.source.report import IngestReport
-from resources.storage import refs
 from resources.storage.datasets import lent_frame
 from resources.storage.memo import recall, remember
 from resources.storage.objects import get_object
