@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from quality.expectations import Severity
+from quality.suites.declared import Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from quality.contract import Contract
-from quality.expectations import check_suite
+from quality.suites.declared import check_suite
 from tests.integration.shell import NAME, Shell
 
 pytestmark = pytest.mark.slow

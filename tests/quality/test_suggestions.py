@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from quality.contract import Contract
-from quality.expectations import check_suite
 from quality.profile import profile
 from quality.suggestions import Suggested, as_yaml, suggest
 from quality.suggestions.limits import prediction_interval, upper_share
+from quality.suites.declared import check_suite
 from resources.errors import ContractError
 
 ROWS = 2_000
