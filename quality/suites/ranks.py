@@ -1,6 +1,6 @@
 """Owns exact order statistics in bounded memory.
 
-A sample brackets each quantile narrowly; one pass counts what lies below each bracket and keeps what lies inside. Where
+A sample brackets each quantile narrowly; one pass counts what lies below each bracket, one keeps what lies inside. Where
 a bracket misses the rank, the next pass narrows the interval that must hold it. Nothing is approximated.
 """
 
