@@ -1,7 +1,7 @@
 """Owns exact order statistics in bounded memory.
 
-A sample brackets each quantile narrowly; one pass counts what lies below each bracket, one keeps what lies inside. Where
-a bracket misses the rank, the next pass narrows the interval that must hold it. Nothing is approximated.
+A sample brackets each quantile narrowly; one pass counts what lies below each bracket, one keeps what lies inside.
+Where a bracket misses the rank, the next pass narrows the interval that must hold it. Nothing is approximated.
 """
 
 import math
