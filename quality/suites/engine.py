@@ -16,7 +16,7 @@ import polars as pl
 from quality.suites.needs import Distinct, Found, Modes, Need, Order, Repeated, Rows, Scalar, Smallest
 from quality.suites.passes import distinct as distinct_in_passes
 from quality.suites.passes import modes, repeated, smallest, spread_widely
-from quality.suites.ranks import Bracket, bracket, complete
+from quality.suites.ranks import Bracket, bracket, ordered
 from quality.suites.source import Source
 
 POSITION = "position of the row"
@@ -39,7 +39,7 @@ def answer(source: Source, needs: Iterable[Need]) -> dict[Need, Any]:
     counts = [need for need in wanted if isinstance(need, Distinct)]
     brackets, in_passes = _looked_ahead(source, orders, counts)
     for need in orders:
-        answers[need] = complete(source, need, brackets[need], _collected(source, brackets[need].columns(need.value)))
+        answers[need] = ordered(source, need, brackets[need])
     for need in counts:
         held = {"": need.value.drop_nulls().n_unique()}
         answers[need] = distinct_in_passes(source, need) if need in in_passes else _collected(source, held)[""]

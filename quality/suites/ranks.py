@@ -1,11 +1,11 @@
 """Owns exact order statistics in bounded memory.
 
-A sample brackets each quantile narrowly; one pass counts what lies below each bracket and keeps what lies inside. Where
-a bracket misses the rank, the next pass narrows the interval that must hold it. Nothing is approximated.
+A sample brackets each quantile narrowly; one pass counts what lies below each bracket, one keeps what lies inside.
+Where a bracket misses the rank, the next pass narrows the interval that must hold it. Nothing is approximated.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -36,15 +36,15 @@ class Bracket:
         """Return the bracket that keeps all values."""
         return cls(intervals=())
 
-    def columns(self, value: pl.Expr) -> dict[str, pl.Expr]:
-        """Return what one pass has to find: the count, the values inside, and how many lie below each interval."""
-        if not self.intervals:
-            return {"count": value.count(), "all": value.drop_nulls().implode()}
-        columns = {"count": value.count()}
-        for place, (low, high) in enumerate(self.intervals):
-            columns[f"below {place}"] = (value < low).sum()
-            columns[f"inside {place}"] = value.filter(value.is_between(low, high)).implode()
-        return columns
+    def counts(self, value: pl.Expr) -> list[pl.Expr]:
+        """Return expressions of how many values there are, and how many lie below each interval."""
+        below = [(value < low).sum().alias(str(place)) for place, (low, _) in enumerate(self.intervals)]
+        return [value.count().alias("count"), *below]
+
+    def inside(self, value: pl.Expr) -> pl.Expr:
+        """Return the mask of the values that are kept."""
+        within = [value.is_between(low, high) for low, high in self.intervals]
+        return pl.any_horizontal(within) if within else value.is_not_null()
 
 
 class OrderStatistics:
@@ -112,12 +112,22 @@ def bracket(runs: Sequence[pl.Series], quantiles: Sequence[float]) -> Bracket:
     return Bracket(intervals=tuple(apart))
 
 
-def complete(source: "Source", need: Order, bracket: Bracket, found: Mapping[str, Any]) -> OrderStatistics:
-    """Return the order statistics that a pass over `bracket.columns` found."""
+def ordered(source: "Source", need: Order, bracket: Bracket) -> OrderStatistics:
+    """Return the order statistics of a column from two passes: one that counts, one that keeps what the bracket says.
+
+    In one query with the counts, Polars would hold the whole column until they are done.
+    """
+    value = pl.col("value")
+    rows = source.frame.select(need.value.alias("value"))
+    counted = rows.select(bracket.counts(value)).collect(engine="streaming").row(0)
+    values = rows.filter(bracket.inside(value)).collect(engine="streaming").to_series().sort()
     if not bracket.intervals:
-        return OrderStatistics(source, need, found["count"], [(0, found["all"].sort())])
-    kept = [(found[f"below {place}"], found[f"inside {place}"].sort()) for place in range(len(bracket.intervals))]
-    return OrderStatistics(source, need, found["count"], kept)
+        return OrderStatistics(source, need, counted[0], [(0, values)])
+    kept = [
+        (below, values.filter(values.is_between(low, high)))
+        for below, (low, high) in zip(counted[1:], bracket.intervals, strict=True)
+    ]
+    return OrderStatistics(source, need, counted[0], kept)
 
 
 def _narrowed(source: "Source", value: pl.Expr, rank: int) -> Any:

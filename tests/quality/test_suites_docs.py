@@ -1,5 +1,6 @@
 """Results of compiled suites as Great Expectations' own objects, in its own stores and pages."""
 
+import warnings
 from datetime import UTC, datetime
 
 import polars as pl
@@ -56,3 +57,23 @@ def test_data_docs_show_what_failed(tmp_path):
     shown = next((page.parent / "validations").rglob("*.html")).read_text(encoding="utf-8")
     assert "wnter" in shown
     assert "20200102T030000" in str(list((page.parent / "validations").rglob("*.html")))
+
+
+@pytest.mark.slow  # loads Great Expectations, eight seconds of CPU
+def test_a_suite_of_the_librarys_own_objects_is_compiled():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import great_expectations as gx
+        import great_expectations.expectations as gxe
+        from great_expectations.expectations.row_conditions import Column
+
+        suite = gx.ExpectationSuite(
+            "mine",
+            expectations=[
+                gxe.ExpectColumnValuesToBeBetween(column="hr", max_value=5, row_condition=Column("hr") > 4),
+                gxe.ExpectTableRowCountToEqual(value=4, severity="info"),
+            ],
+        )
+    result = run_suite(suite, FRAME)
+    assert [(row.success, row.unexpected_count) for row in result.rows] == [(False, 1), (False, None)]
+    assert (result.genuine["suite_name"], result.genuine["meta"]["engine"]["by_pandas"]) == ("mine", [])

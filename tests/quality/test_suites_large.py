@@ -14,7 +14,7 @@ from quality.suites.engine import bundles
 from quality.suites.footers import Footers
 from quality.suites.format import Format
 from quality.suites.needs import Order, Scalar
-from quality.suites.ranks import Bracket, complete
+from quality.suites.ranks import Bracket, ordered
 from quality.suites.run import run_suite
 from quality.suites.source import Source
 from tests.quality.upstream import frame_of
@@ -92,9 +92,7 @@ def test_ranks_outside_a_bracket_are_found_by_further_passes(values, ends, small
     frame = pl.DataFrame({"x": values}, schema={"x": pl.Float64})
     need = Order("x", pl.col("x"), (0.5,))
     kept = Bracket(intervals=((min(ends), max(ends)),))
-    row = frame.select(expression.alias(name) for name, expression in kept.columns(need.value).items())
-    found = {column.name: column.explode() if column.dtype == pl.List else column[0] for column in row}
-    order = complete(Source.of(frame), need, kept, found)
+    order = ordered(Source.of(frame), need, kept)
     assert [order.at(rank) for rank in range(len(values))] == sorted(values)
 
 
