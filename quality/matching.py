@@ -3,7 +3,8 @@
 It says as which type two columns are matched, or why they cannot be, and joins nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 
 import polars as pl
 
@@ -86,5 +87,15 @@ def clock_type(clocks: Sequence[tuple[str, pl.DataType]]) -> pl.Datetime:
 
 
 def cast_to(kind: pl.DataType, name: str) -> pl.Expr:
-    """Return the column `name` as `kind`, refusing values that do not fit."""
+    """Return the column `name` as `kind`; a value that does not fit fails, see `plain_casts`."""
     return pl.col(name).cast(kind, strict=True)
+
+
+@contextmanager
+def plain_casts(what: str) -> Generator[None]:
+    """Turn the failure of a cast, such as of the year 2500 to nanoseconds, into a `ContractError`."""
+    try:
+        yield
+    except pl.exceptions.InvalidOperationError as error:
+        brief = str(error).partition("\n")[0][:200]
+        raise ContractError(f"{what}: values do not fit the type of the other side ({brief}): cast one side") from None

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quality.matching import Frame, Schema, cast_to, clock_type, key_type, require, schema_of
+from quality.matching import Frame, Schema, cast_to, clock_type, key_type, plain_casts, require, schema_of
 from resources.errors import ContractError, DeclarationError
 
 Ints = NDArray[np.int64]
@@ -79,7 +79,8 @@ def point_in_time(
     """
     kinds = schema_of(entities), schema_of(features)
     taken = _taken(rule, kinds[0], kinds[1], columns, prefix)
-    sides = _prepared(entities, features, rule, *kinds)
+    with plain_casts("keys and times"):
+        sides = _prepared(entities, features, rule, *kinds)
     left = entities.lazy().collect()
     rows = _matching_rows(sides, rule, left.height)
     right = features.lazy().select(taken).collect()
@@ -181,8 +182,8 @@ def _matching_rows(sides: _Sides, rule: AsOf, rows: int) -> pl.Series:
 
 def _arrived_before(known: pl.DataFrame, keys: Sequence[str], place: Ints, decided: Ints) -> Ints:
     """Return the last place at or before `place`, of the same key, that had arrived when it was decided, or -1."""
-    key = pl.struct(keys) if len(keys) > 1 else pl.col(keys[0])
-    codes = known.select(key.rank("dense")).to_series().to_numpy().astype(np.int64)
+    # The first place of a key stands for it: no key is compared again, as a rank would.
+    codes = known.select(pl.col(_PLACE).min().over(keys)).to_series().to_numpy().astype(np.int64)
     grouped = np.argsort(codes, kind="stable")  # places, key by key, in the order of time within
     rank = np.empty_like(grouped)
     rank[grouped] = np.arange(len(grouped))

@@ -49,6 +49,8 @@ def align(training: Frame, serving: Frame, rule: SkewRule) -> Alignment:
     if rule.time:
         clocks = [(f"{table}.{rule.time}", side[rule.time]) for table, side in zip(TABLES, (left, right), strict=True)]
         keys[rule.time] = clock_type(clocks)
+        if rule.arrived:
+            clock_type([*clocks, (f"training.{rule.arrived}", left[rule.arrived])])
     left_out = {*rule.named_by, *([rule.arrived] if rule.arrived else [])}
     shared = [name for name in rule.columns or left if name in right and name not in left_out]
     columns: dict[str, pl.DataType] = {}

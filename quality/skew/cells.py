@@ -12,6 +12,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
+from quality.matching import cast_to, plain_casts
 from quality.skew.pairing import Rows
 from quality.skew.ulps import histogram, ulp_distances
 
@@ -116,13 +117,14 @@ def _summed(counts: Sequence[tuple[int, int]]) -> tuple[int, int]:
 def taken(frame: pl.DataFrame, columns: Mapping[str, pl.DataType], rows: Rows | None) -> pl.DataFrame:
     """Return columns as the types by which they are compared, of some rows or of all in their order."""
     place = None if rows is None or _in_place(rows, frame.height) else pl.lit(pl.Series(rows))
-    wanted = [pl.col(name) if frame.schema[name] == kind else _cast(name, kind) for name, kind in columns.items()]
-    return frame.lazy().select(wanted if place is None else [column.gather(place) for column in wanted]).collect()
+    wanted = [pl.col(name) if frame.schema[name] == kind else cast_to(kind, name) for name, kind in columns.items()]
+    with plain_casts("features"):
+        return frame.lazy().select(wanted if place is None else [column.gather(place) for column in wanted]).collect()
 
 
 def _samples(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     share = -(-SAMPLE // max(1, len(parts)))
-    return pl.concat([part.head(share) for part in parts]) if parts else pl.DataFrame()
+    return pl.concat([part.gather_every(-(-part.height // share)) for part in parts]) if parts else pl.DataFrame()
 
 
 def _other(name: str) -> str:
@@ -131,10 +133,6 @@ def _other(name: str) -> str:
 
 def _in_place(rows: Rows, height: int) -> bool:
     return len(rows) == height and bool((rows == np.arange(height)).all())
-
-
-def _cast(name: str, kind: pl.DataType) -> pl.Expr:
-    return pl.col(name).cast(kind, strict=False)
 
 
 def _looked_at(cells: pl.DataFrame, ulps: int) -> Cells:

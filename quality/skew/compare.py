@@ -35,12 +35,12 @@ def skew(training: Frame, serving: Frame, rule: SkewRule, *, pieces: int | None 
         ContractError: If a side is empty, a column is missing, or keys cannot be matched.
         DeclarationError: If `pieces` is below 1.
     """
-    aligned = align(training, serving, rule)
     left, right = training.lazy(), serving.lazy()
     rows = [side.select(pl.len()).collect().item() for side in (left, right)]
     for name, count in zip(TABLES, rows, strict=True):
         if not count:
             raise ContractError(f"{name} has no rows: there is nothing to compare; check its path and its time span")
+    aligned = align(training, serving, rule)
     if pieces is None:
         pieces = 1 + sum(rows) * (len(aligned.columns) + len(aligned.keys)) * _CELL_BYTES // PIECE_BYTES
     if pieces < 1:

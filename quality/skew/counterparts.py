@@ -10,7 +10,7 @@ from quality.skew.report import Counterpart
 
 _ROWS = 2000
 _SAME = 0.99
-_DRIFT_ROWS = 20_000
+_DRIFT_ROWS, _DRIFT_COLUMNS = 20_000, 200
 _WORTH_TELLING = 3
 
 
@@ -46,7 +46,8 @@ def unlike(frame: pl.DataFrame, alone: Rows, paired: Rows) -> tuple[str, ...]:
     if not len(alone) or not len(paired):
         return ()
     step = max(1, -(-len(paired) // _DRIFT_ROWS))
-    flagged = [test for test in drift(frame[paired[::step]], frame[alone[:_DRIFT_ROWS]]) if test.flagged]
+    some = frame.select(frame.columns[:_DRIFT_COLUMNS])
+    flagged = [test for test in drift(some[paired[::step]], some[alone[:_DRIFT_ROWS]]) if test.flagged]
     flagged.sort(key=lambda test: -test.effect)
     return tuple(dict.fromkeys(test.column for test in flagged))[:_WORTH_TELLING]
 

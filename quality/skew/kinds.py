@@ -128,10 +128,8 @@ def hours(microseconds: int) -> str:
 def _hours(cells: pl.DataFrame) -> Kind | None:
     """Return a constant shift of hours of the day."""
     one, two = _numbers(cells)
-    lowest, highest = (
-        (float(end) for end in (min(one.min(), two.min()), max(one.max(), two.max()))) if len(one) else (0, 0)
-    )
-    if lowest < 0 or highest > 23 or highest < 20 or cells[TRAINING].n_unique() < 12:
+    both = np.concatenate([one, two])
+    if len(both) == 0 or both.min() < 0 or not 20 <= both.max() <= 23 or len(np.unique(one)) < 12:
         return None
     shifts, counts = np.unique((two - one) % 24, return_counts=True)
     top, count = float(shifts[counts.argmax()]), int(counts.max())
@@ -236,7 +234,7 @@ def _numbers(cells: pl.DataFrame) -> tuple[Floats, Floats]:
     return sides[0][finite], sides[1][finite]
 
 
-def _near(found: Floats, expected: Floats):
+def _near(found: Floats, expected: Floats) -> NDArray[np.bool_]:
     return np.abs(found - expected) <= 1e-6 * np.maximum(np.abs(found), np.abs(expected))
 
 

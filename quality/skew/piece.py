@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from quality.matching import cast_to
+from quality.matching import cast_to, plain_casts
 from quality.skew import neighbours
 from quality.skew.alignment import Alignment
 from quality.skew.cells import ROW, SERVING, TRAINING, Cells, compare, shown, taken
@@ -86,7 +86,8 @@ class _Both:
 def look_at(training: pl.DataFrame, serving: pl.DataFrame, aligned: Alignment, rule: SkewRule) -> Piece:
     """Return what the rows of one piece tell."""
     key = {name: cast_to(kind, name) for name, kind in aligned.keys.items()}
-    sides = (side_of(training, key), side_of(serving, key))
+    with plain_casts(" and ".join(key)):
+        sides = (side_of(training, key), side_of(serving, key))
     pairs = pair(*sides, list(key))
     both = _Both(training=sides[0].frame, serving=sides[1].frame, pairs=pairs, aligned=aligned, rule=rule)
     late = _late(both)
@@ -107,7 +108,8 @@ def _late(both: _Both) -> pl.Series | None:
     arrived, time = both.rule.arrived, both.rule.time
     if arrived is None or time is None:
         return None
-    return both.training.select((pl.col(arrived) > pl.col(time)).fill_null(value=False)).to_series()
+    there = cast_to(both.aligned.keys[time], arrived)
+    return both.training.select((there > pl.col(time)).fill_null(value=False)).to_series()
 
 
 def _side(side: Side, alone: Rows, paired: Rows) -> SidePiece:

@@ -277,6 +277,29 @@ def test_a_feature_that_cannot_be_compared_blocks_and_the_others_are_compared():
     assert report.column("x").mismatch.rows == 1
 
 
+def test_a_time_that_does_not_fit_the_unit_of_the_other_side_is_refused_not_dropped():
+    late, fine = frame([datetime(2500, 1, 1)]), frame([START]).with_columns(pl.col("x").cast(pl.Datetime("ns")))
+    with pytest.raises(ContractError, match=r"values do not fit the type of the other side .*2500"):
+        skew(late, fine, BY_ID)
+    with pytest.raises(ContractError, match="x: values do not fit"):
+        skew(late.with_columns(y=1), fine.with_columns(y=1), SkewRule(time="x"))
+
+
+def test_arrival_without_the_zone_of_the_event_time_is_refused():
+    one = pl.DataFrame({"at": [START.replace(tzinfo=UTC)], "came": [START], "x": [1]})
+    with pytest.raises(ContractError, match=r"time 'training.at' has a time zone and 'training.came' has none"):
+        skew(one, one, SkewRule(time="at", arrived="came"))
+
+
+def test_an_arrival_in_another_zone_and_unit_is_an_instant():
+    at = pl.Series("at", [START.replace(tzinfo=UTC)] * 2)
+    there = pl.Series("came", [START + timedelta(hours=1), START + timedelta(hours=2)], dtype=pl.Datetime("ms"))
+    one = pl.DataFrame([at, there.dt.replace_time_zone("Europe/Paris")]).with_columns(id=pl.Series([1, 2]), x=1)
+    report = skew(one, one, SkewRule(keys=("id",), time="at", arrived="came"))
+    # One o'clock in Paris is midnight in UTC: it arrived in time.
+    assert (report.late.count, report.late.rows) == (1, 2)
+
+
 def test_a_type_that_changed_warns_and_a_width_does_not():
     wide = frame([1, 2])
     assert skew(wide, wide.with_columns(pl.col("x").cast(pl.Int8)), BY_ID).verdict == "pass"
