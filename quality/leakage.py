@@ -19,8 +19,8 @@ MAX_CATEGORIES = 100
 def single_feature_auc(frame: pl.DataFrame, label: str, columns: Sequence[str] | None = None) -> dict[str, float]:
     """Return for each feature how well it alone tells a label of two values: area under the ROC curve, from 0.5 to 1.
 
-    Numbers are ranked as they are, texts by the share of positive labels among the rows with that text. Missing values
-    are a group of their own, ranked by their share of positives among the others' as a text would be.
+    Numbers are ranked as they are, missing ones left out; texts by the share of positive labels among the rows with
+    that text, missing ones as a text of their own.
 
     Args:
         frame: Rows with the label.
