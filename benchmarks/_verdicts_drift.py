@@ -1,7 +1,7 @@
 """Owns the verdicts of the drift check on batches whose truth is known: false flags, power, coverage of intervals."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from _report import Row, measured
 from numpy.typing import NDArray
 
 from quality.distributions import NORMAL
-from quality.drift import drift, past_effects, statistics
+from quality.drift import ColumnDrift, Past, drift, statistics
 from quality.drift.pairs import counted_pair, ordered_pair
 from quality.profile import Profile, merge, profile
 
@@ -124,21 +124,36 @@ def _stream(seed: int, rows: int, judged: int) -> Iterator[tuple[bool, bool, boo
     amplitudes = np.where(np.arange(20) % 2 == 0, rng.uniform(0.2, 0.8, 20), 0.0)
     stream = Stream(phases=rng.uniform(0, 2 * np.pi, 20), amplitudes=amplitudes)
     levels = np.zeros(20)
-    past: deque[Profile] = deque(maxlen=PERIODS)
+    window: deque[Profile] = deque(maxlen=WINDOW)
+    seen: deque[dict[tuple[str, str], float]] = deque(maxlen=PERIODS - WINDOW)
     for number in range(PERIODS + judged):
         levels = 0.6 * levels + rng.normal(0, 0.08, 20)
         frame = stream.partition(rng, number, rows, levels)
         current = profile(frame)
-        if len(past) == PERIODS:
-            reference, known = merge(list(past)[-WINDOW:]), past_effects(list(past), WINDOW)
-            moved = profile(frame.select(pl.col("x1") + 2.0)).columns
-            shifted = Profile(rows=current.rows, columns={**current.columns, **moved})
+        if len(window) == WINDOW:
+            reference = merge(window)
+            # What `past_effects` finds, carried along.
+            known = Past(
+                effects={key: [effects[key] for effects in seen if key in effects] for key in seen[0]} if seen else {}
+            )
             found = drift(reference, current, tolerance=TOLERANCE, past=known)
-            alone = any(test.q <= 0.01 and test.low > TOLERANCE for test in found)
-            changed = drift(reference, shifted, tolerance=TOLERANCE, past=known)
-            hit = any(test.flagged for test in changed if test.column == "x1")
-            yield any(test.flagged for test in found), alone, hit
-        past.append(current)
+            if number >= PERIODS:
+                yield _verdict(reference, frame, current, found, known)
+            seen.append({(test.column, test.test): test.effect for test in found})
+        window.append(current)
+
+
+def _verdict(
+    reference: Profile, frame: pl.DataFrame, current: Profile, found: Sequence[ColumnDrift], known: Past
+) -> tuple[bool, bool, bool]:
+    moved = profile(frame.select(pl.col("x1") + 2.0)).columns
+    shifted = Profile(rows=current.rows, columns={**current.columns, **moved})
+    changed = drift(reference, shifted, tolerance=TOLERANCE, past=known)
+    return (
+        any(test.flagged for test in found),
+        any(test.q <= 0.01 and test.low > TOLERANCE for test in found),
+        any(test.flagged for test in changed if test.column == "x1"),
+    )
 
 
 def coverage_rows(*, quick: bool) -> Iterator[Row]:

@@ -14,7 +14,7 @@ from quality.distributions import student_quantile
 MIN_PAIRS = 8
 """Fewer past pairs bound nothing."""
 _SMALLEST = 1e-4
-"""Effects below this are as good as none; their logarithms would rule the spread."""
+"""Effects this near to none or to one are taken as this far; their log odds would rule the spread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Past:
 
         The conformal quantile at level alpha / tests (Vovk, Gammerman and Shafer, 2005), where there are past pairs
         enough for it. Fewer cannot reach so far: then the larger of their largest effect and the prediction bound of
-        their logarithms (Student's law).
+        their log odds (Student's law), which no bound past 1 can come of.
 
         Args:
             column: Name of the column.
@@ -53,6 +53,6 @@ class Past:
         rank = math.ceil((len(seen) + 1) * (1 - tail))
         if rank <= len(seen):
             return seen[rank - 1]
-        logs = [math.log(max(effect, _SMALLEST)) for effect in seen]
-        reach = student_quantile(min(0.5, tail), len(seen) - 1) * stdev(logs) * math.sqrt(1 + 1 / len(seen))
-        return min(1.0, max(seen[-1], math.exp(min(0.0, fmean(logs) + reach))))
+        odds = [math.log(effect / (1 - effect)) for effect in (min(max(e, _SMALLEST), 1 - _SMALLEST) for e in seen)]
+        reach = student_quantile(min(0.5, tail), len(seen) - 1) * stdev(odds) * math.sqrt(1 + 1 / len(seen))
+        return max(seen[-1], 1 / (1 + math.exp(-(fmean(odds) + reach))))

@@ -154,7 +154,7 @@ def test_a_short_past_bounds_by_more_than_its_largest_effect_and_a_shorter_one_b
 
 def seasonal(month, rows=500, shift=0.0):
     rng = np.random.default_rng([5, month])
-    return profile(pl.DataFrame({"temperature": 10 * np.sin(month * np.pi / 6) + shift + rng.normal(0, 3, rows)}))
+    return profile(pl.DataFrame({"temperature": 3 * np.sin(month * np.pi / 6) + shift + rng.normal(0, 3, rows)}))
 
 
 def test_a_season_is_flagged_without_the_past_and_not_with_it_while_a_broken_unit_is():
@@ -162,8 +162,7 @@ def test_a_season_is_flagged_without_the_past_and_not_with_it_while_a_broken_uni
     reference, past = merge(months[-3:]), past_effects(months, 3)
     assert drift(reference, seasonal(30))[0].flagged
     assert not drift(reference, seasonal(30), past=past)[0].flagged
-    broken = drift(reference, seasonal(30, shift=60), past=past)[0]
-    assert not broken.flagged or broken.effect > broken.threshold
+    assert drift(reference, seasonal(30, shift=60), past=past)[0].flagged
 
 
 @pytest.mark.parametrize("rows", [1_000, 10_000])
