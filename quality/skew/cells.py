@@ -116,10 +116,12 @@ def _summed(counts: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 def taken(frame: pl.DataFrame, columns: Mapping[str, pl.DataType], rows: Rows | None) -> pl.DataFrame:
     """Return columns as the types by which they are compared, of some rows or of all in their order."""
-    place = None if rows is None or _in_place(rows, frame.height) else pl.lit(pl.Series(rows))
-    wanted = [pl.col(name) if frame.schema[name] == kind else cast_to(kind, name) for name, kind in columns.items()]
+    schema = frame.schema
+    cast = {name: kind for name, kind in columns.items() if schema[name] != kind}
     with plain_casts("features"):
-        return frame.lazy().select(wanted if place is None else [column.gather(place) for column in wanted]).collect()
+        made = frame.select(list(columns)).with_columns(cast_to(kind, name) for name, kind in cast.items())
+    # Not by expressions: Polars compares the row numbers of every column with those of every other.
+    return made if rows is None or _in_place(rows, frame.height) else made[rows]
 
 
 def _samples(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:

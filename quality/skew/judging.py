@@ -4,7 +4,7 @@ A share blocks where its lower bound (Wilson, 1927) is above the tolerance, and 
 few cells of many are no proof.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from quality import wording
@@ -109,6 +109,5 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def _key(key: object) -> str:
-    values = dict(key) if isinstance(key, dict) else {}
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+def _key(key: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in key.items())

@@ -49,7 +49,8 @@ def kinds_of(cells: Cells, *, late: float) -> tuple[Kind, ...]:
 def _first(both: pl.DataFrame) -> Kind:
     kind = both.schema[TRAINING]
     for recognise in _recognisers(kind):
-        found = _enough(recognise(both))
+        with np.errstate(all="ignore"):  # factors of denormal numbers are infinite, and refused as such
+            found = _enough(recognise(both))
         if found is not None:
             return found
     return Kind(name="other values", reason="the values follow no law that is known here", share=1.0)

@@ -121,7 +121,7 @@ def test_a_side_may_be_files_one_a_partition(tmp_path: Path, monkeypatch: pytest
 def test_metadata_is_told_for_a_report_of_thousands_of_columns():
     from quality.skew import skew
 
-    wide = pl.DataFrame({"id": [1, 2], **{f"c{number}": [number, 2] for number in range(3000)}})
+    wide = pl.DataFrame({"id": [1, 2], **{f"c{number}": [number, 2] for number in range(5000)}})
     shown = skew_metadata(skew(wide, wide.with_columns(c7=pl.Series([0, 0])), SkewRule(keys=("id",))))
     assert shown["columns_differing"] == 1
     assert len(shown["columns"].value) < 20_000

@@ -79,6 +79,10 @@ def test_the_cells_that_differ_are_those_of_looking_at_each(pairs):
     )
 
 
+def test_factors_beyond_the_largest_float_are_no_unit():
+    assert column([1.0, 1e-310], [0.0, 1.0]).kinds[0].name == "other values"
+
+
 def test_floats_within_the_tolerance_are_equal_and_counted():
     found = column([1.0, 1.0, 1.0], [1.0, 1.0 + 2**-52, 1.0 + 2**-48], SkewRule(keys=("id",), ulps=4))
     assert (found.mismatch.count, found.within_ulps, found.ulps) == (1, 1, {1: 1, 16: 1})
@@ -151,10 +155,11 @@ def test_a_key_that_names_no_single_row_asks_for_more_columns():
     assert "name more columns as keys" in report.reason
 
 
-def test_sides_without_a_row_in_common_block_with_the_slip_that_would_pair_them():
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_sides_without_a_row_in_common_block_with_the_slip_that_would_pair_them(unit):
     times = [START + timedelta(hours=2 * hour) for hour in range(100)]
-    one = pl.DataFrame({"at": times, "x": range(100)})
-    two = one.with_columns(pl.col("at") - timedelta(hours=5, minutes=30))
+    one = pl.DataFrame({"at": pl.Series(times, dtype=pl.Datetime(unit)), "x": range(100)})
+    two = one.with_columns((pl.col("at") - timedelta(hours=5, minutes=30)).cast(pl.Datetime(unit)))
     report = skew(one, two, SkewRule(time="at"))
     assert (report.verdict, report.paired) == ("block", 0)
     assert "no row of serving has the at of a row of training: serving's at is -5:30 h off" in report.reason
