@@ -176,7 +176,8 @@ def metrics_of(
             name=f"nulls of {column}", kind="share", tolerance=history.null_tolerance,
             values=[one.nulls[column] / one.rows if column in one.nulls and one.rows else None for one in numbers],
         )
-        for column in current.nulls if column not in history.ignore
+        for column in current.nulls
+        if column not in history.ignore and any(one.nulls.get(column) for one in numbers)
     ]  # fmt: skip
     others += [
         Metric(name=name, kind="number", tolerance=watched.tolerance, values=[one.means[name] for one in numbers])
