@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.metadata import SHORT
+from assets.report import reported_checks
 from assets.stage import Stage, partition_of, plain_failures
 from quality import wording
 from quality.gate import Gate
@@ -49,12 +50,14 @@ def expected_check(stage: Stage, gate: Gate) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, ref: DatasetRef
     ) -> Generator[dg.AssetCheckResult]:
         with plain_failures():
-            finding, shown = _judged(workspace.open(), stage, gate, ref, partition_of(context) or "")
-            yield dg.AssetCheckResult(
+            opened = workspace.open()
+            finding, shown = _judged(opened, stage, gate, ref, partition_of(context) or "")
+            made = dg.AssetCheckResult(
                 check_name=CHECK, asset_key=stage.key, passed=finding.verdict == "pass",
                 severity=dg.AssetCheckSeverity.WARN, description=finding.reason,
                 metadata={"verdict": finding.verdict, **shown},
             )  # fmt: skip
+            yield from reported_checks(stage, opened, context, ref.digest, [made])
 
     return check_expected
 

@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from assets.metadata import table
+from assets.report import reported_checks
 from assets.stage import Stage, partition_of, plain_failures
 from quality.anomalies.calendar import CADENCES, Season, Span
 from quality.anomalies.metrics import Metric
@@ -132,9 +133,12 @@ def history_checks(stage: Stage, history: History, *, volume_tolerance: float) -
             opened, partition = workspace.open(), partition_of(context)
             chosen = {key.name for key in context.selected_asset_check_keys}
             past = _past(opened, stage, history, ref, partition)
-            for name in names:
-                if name in chosen:
-                    yield _result(opened, stage, history, name, past, volume_tolerance=volume_tolerance)
+            made = (
+                _result(opened, stage, history, name, past, volume_tolerance=volume_tolerance)
+                for name in names
+                if name in chosen
+            )
+            yield from reported_checks(stage, opened, context, ref.digest, made)
 
     return check_history
 
