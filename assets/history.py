@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from assets.metadata import table
+from assets.partitions import Partitions
 from assets.report import reported_checks
 from assets.stage import Stage, partition_of, plain_failures
 from quality.anomalies.calendar import CADENCES, Season, Span
@@ -156,12 +157,11 @@ def _past(
     earlier = [key for key in refs.partitions(*place) if key < partition][-window:]
     found = measured_partitions(*place, earlier, history.expressions)
     found[partition] = measure(workspace.store, ref, history.expressions)
-    return [(_span(stage, key), numbers) for key, numbers in found.items()]
+    return [(_span(stage.partitions, key), numbers) for key, numbers in found.items()]
 
 
-def _span(stage: Stage, key: str) -> Span:
-    assert stage.partitions is not None  # the caller asked for its cadence
-    start, end = stage.partitions.bounds(key)
+def _span(partitions: Partitions, key: str) -> Span:
+    start, end = partitions.bounds(key)
     return Span(key=key, start=start, end=end)
 
 
