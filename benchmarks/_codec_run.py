@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from _loading_run import Stage, _private_bytes  # noqa: E402
 from _loading_s3 import MANY_BYTES, _store  # noqa: E402

@@ -2,9 +2,12 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # or the package quality would be benchmarks/quality.py
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ MODELS = ("challenger", "champion", "baseline")
 
 STAGE = """
 import json, sys
-sys.path.insert(0, "benchmarks")
+sys.path.append("benchmarks")
 from _usage import peak_rss_bytes, timed
 from pipelines.catalog.synthetic_clicks import synthetic_clicks
 from pipelines.planning import Step

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-sys.path[:0] = [str(HERE), str(ROOT)]
+sys.path[:0] = [str(ROOT), str(HERE)]
 
 from _link import link_to  # noqa: E402
 from _report import Row, compared, measured, parser, report  # noqa: E402
