@@ -1,7 +1,6 @@
 """Owns the checks of every stage: what blocks, what warns, with the numbers and pictures in their metadata."""
 
 from collections.abc import Generator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +14,16 @@ from assets.preprocess import Features
 from assets.report import reported_checks
 from assets.stage import Stage, partition_of, plain_failures
 from quality.verdicts import Finding
-from resources.canonical import digest_value, parse_json
+from resources.canonical import parse_json
+from resources.expectations import suite_result
 from resources.refs import DatasetRef, GateReport
 from resources.source.report import IngestReport
-from resources.storage.datasets import lent_frame
-from resources.storage.memo import recall, remember
 from resources.storage.objects import get_object
 from resources.wiring import WorkspaceResource
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from quality.suites.result import SuiteResult
+    pass
 
 Results = Generator[dg.AssetCheckResult]
 
@@ -142,7 +140,7 @@ def _contract(stage: Stage, report: IngestReport) -> dg.AssetCheckResult:
 
 
 def _expectations(stage: Stage, workspace: Workspace, spec: Ingest, ref: DatasetRef) -> dg.AssetCheckResult:
-    result = _suite_result(workspace, spec, ref)
+    result = suite_result(workspace.store, spec.expectations, ref.digest)
     failed = [f"{row.type} on {row.column or 'the table'}" for row in result.rows if not row.success]
     held = f"{len(result.rows) - len(failed)} of {len(result.rows)} expectations hold"
     return dg.AssetCheckResult(
@@ -153,22 +151,6 @@ def _expectations(stage: Stage, workspace: Workspace, spec: Ingest, ref: Dataset
         description="; ".join([held, *failed]),
         metadata=suite_metadata(result),
     )
-
-
-def _suite_result(workspace: Workspace, spec: Ingest, ref: DatasetRef) -> "SuiteResult":
-    """Run the suite, or recall what it said of the same data."""
-    from quality.suites.result import suite_from_json
-    from quality.suites.run import run_suite
-    from quality.suites.source import Source
-
-    recipe = digest_value({"stage": "expectations", "suite": list(spec.expectations), "dataset": ref.digest})
-    known = recall(workspace.store, recipe)
-    if known is not None:
-        return suite_from_json(known)
-    with lent_frame(workspace.store, ref.digest) as (frame, footers):
-        result = run_suite(list(spec.expectations), Source.of(frame, footers=footers))
-    remember(workspace.store, recipe, asdict(result))
-    return result
 
 
 def _severity(verdict: str) -> dg.AssetCheckSeverity:

@@ -29,8 +29,13 @@ _STYLE = (
 )
 
 
-def page(report: Report) -> str:
-    """Return the report as an HTML page."""
+def page(report: Report, *, data_docs: str = "") -> str:
+    """Return the report as an HTML page.
+
+    Args:
+        report: The report.
+        data_docs: Where Great Expectations' Data Docs of the suite lie, as a link from the page; empty without.
+    """
     title = " ".join(part for part in (report.pipeline, report.partition) if part)
     stages = list(dict.fromkeys(section.stage for section in report.sections))
     return (
@@ -39,9 +44,13 @@ def page(report: Report) -> str:
         f'<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style>"
         f"<h1>{escape(title)} {_badge(report.verdict)}</h1>"
-        f'<p class="note">registry {escape(report.registry)}</p>{_checks(report)}'
+        f'<p class="note">registry {escape(report.registry)}{_link(data_docs)}</p>{_checks(report)}'
         f"{''.join(_stage(report, stage) for stage in stages)}</html>\n"
     )
+
+
+def _link(data_docs: str) -> str:
+    return f', <a href="{escape(data_docs, quote=True)}">Great Expectations Data Docs</a>' if data_docs else ""
 
 
 def _badge(verdict: str) -> str:

@@ -56,8 +56,13 @@ def page_path(workspace: Workspace, pipeline: str, partition: str | None) -> Pat
     return folder / f"{quote(partition, safe='') if partition else 'all'}.html"
 
 
+def docs_folder(path: Path) -> Path:
+    """Return the folder of the Great Expectations project whose Data Docs the page at `path` leads to."""
+    return path.with_name(f"{path.stem}-data-docs")
+
+
 def write_page(path: Path, report: Report) -> None:
-    """Write the page of a report.
+    """Write the page of a report, with a link to the Data Docs beside it if they are there.
 
     Raises:
         StoreError: If it cannot be written.
@@ -65,10 +70,15 @@ def write_page(path: Path, report: Report) -> None:
     aside = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(page(report), encoding="utf-8")
+        aside.write_text(page(report, data_docs=_data_docs(path)), encoding="utf-8")
         aside.replace(path)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}; free some room, or set PENSTOCK_HOME") from error
+
+
+def _data_docs(path: Path) -> str:
+    index = docs_folder(path) / "gx" / "uncommitted" / "data_docs" / "local_site" / "index.html"
+    return quote(index.relative_to(path.parent).as_posix()) if index.is_file() else ""
 
 
 def _folder(registry: str, pipeline: str, partition: str | None) -> str:

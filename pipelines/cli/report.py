@@ -20,6 +20,9 @@ def report(
         str | None, typer.Option("--registry", metavar="NAME", help="Another registry, such as that of a backtest.")
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write the page there.")] = None,
+    data_docs: Annotated[
+        bool, typer.Option("--data-docs", help="Render Great Expectations' Data Docs beside the page, with a link.")
+    ] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and write no page.")] = False,
 ) -> None:
@@ -28,6 +31,7 @@ def report(
     The page loads nothing from anywhere, so it can be sent and kept. Each run writes it too, below .penstock/reports.
     """
     from pipelines.cli.opened import workspace
+    from resources.reports import docs_folder, page_path, write_page
 
     opened = workspace(registry)
     found = _report(opened, pipeline, partition)
@@ -36,7 +40,10 @@ def report(
 
         print_json(found.to_json())
         return
-    path = _written(opened, found, to)
+    path = to.resolve() if to else page_path(opened, found.pipeline, found.partition or None)
+    if data_docs:
+        _render(opened, found, docs_folder(path))
+    write_page(path, found)
     _tell(found, path)
     if show:
         import webbrowser
@@ -58,12 +65,23 @@ def _report(opened: "Workspace", pipeline: str, partition: str | None) -> "Repor
     return report_of(opened.store, opened.registry_name, pipeline, partition)
 
 
-def _written(opened: "Workspace", found: "Report", to: Path | None) -> Path:
-    from resources.reports import page_path, write_page
+def _render(opened: "Workspace", found: "Report", folder: Path) -> None:
+    from pipelines.lookup import find
+    from quality.suites.docs import write_data_docs
+    from resources.errors import DeclarationError, StoreError
+    from resources.expectations import suite_result
+    from resources.storage import refs
 
-    path = to.resolve() if to else page_path(opened, found.pipeline, found.partition or None)
-    write_page(path, found)
-    return path
+    suite = list(find(found.pipeline, opened.settings).ingest.expectations)
+    if not suite:
+        raise DeclarationError(
+            f"pipeline {found.pipeline!r} declares no expectations, so there are no Data Docs; see `penstock suggest`"
+        )
+    ref = refs.load(opened.store, opened.registry_name, (found.pipeline, "raw"), found.partition or None)
+    try:
+        write_data_docs(suite, suite_result(opened.store, suite, ref.digest), folder)
+    except OSError as error:
+        raise StoreError(f"cannot write {folder}: {error.strerror}; free some room, or choose another --to") from error
 
 
 def _tell(found: "Report", path: Path) -> None:

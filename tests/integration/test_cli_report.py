@@ -1,6 +1,8 @@
 """`penstock report`: one page of what stages and checks said of a partition."""
 
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -30,6 +32,16 @@ def test_each_run_writes_the_page_where_the_metadata_of_the_asset_says(shell: Sh
     path = Path(done.out.rpartition("Page: ")[2].strip())
     assert path.is_file()
     assert path.parts[-3:] == ("main", NAME, f"{PARTITIONS[0]}.html")
+
+
+def test_data_docs_of_the_library_lie_beside_the_page_and_are_linked(empty: Shell, tmp_path: Path):
+    empty("run", "flight_delays", "--quiet")
+    page = tmp_path / "of flights.html"
+    done = empty("report", "flight_delays", "--to", str(page), "--data-docs")
+    assert done.code == 0, done.err
+    (link,) = re.findall(r'href="([^"#]+)">Great Expectations Data Docs', page.read_text(encoding="utf-8"))
+    index = tmp_path / unquote(link)
+    assert "expect" in index.read_text(encoding="utf-8").lower()
 
 
 @pytest.mark.parametrize(
