@@ -90,7 +90,7 @@ def _section(report: Report, section: Section) -> str:
     objects = section.verdict not in (None, "pass")
     shown = [_markdown(entry) for entry in pictures]
     shown += [_folded(entry.name, _markdown(entry), is_open=objects) for entry in texts]
-    shown += [_folded("numbers", _facts(facts))] if facts else []
+    shown += [_folded("figures", _facts(facts))] if facts else []
     shown += [_folded(entry.name, f"<pre>{escape(_pretty(entry))}</pre>") for entry in values]
     kind = " class=old" if old else ""
     return f'<section{kind}>{head}{"".join(shown)}<p class="note">{escape(note)}</p></section>'
