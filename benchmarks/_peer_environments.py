@@ -13,6 +13,7 @@ PEERS = {
     "evidently": ("evidently>=0.7", "pandas<3", "pyarrow"),
     "nannyml": ("nannyml>=0.13", "statsmodels", "pyarrow"),
     "whylogs": ("whylogs[viz]>=1.6", "numpy<2", "pandas<3", "polars"),
+    "pandera": ("pandera[polars]==0.35.0", "polars", "pyarrow"),
     "tfdv": ("tensorflow-data-validation>=1.16", "dill", "setuptools<80", "pyarrow"),
 }
 """Peer to what is installed for it."""

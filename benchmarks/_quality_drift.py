@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from _peer_environments import FOLDER, environment
+from _peer_environments import environment
 from _quality_data import SHIFTED, write
 from _report import Row, compared, measured
 
@@ -28,8 +28,13 @@ TIMEOUT_S = 900
 _WORK = Path(__file__).with_name("_drift_work.py")
 
 
-def drift_rows(*, quick: bool, peers: Path = FOLDER) -> Iterator[Row]:
-    """Yield profiles, drift reports and drift from stored profiles, each tool in a process of its own."""
+def drift_rows(*, quick: bool, peers: Path | None) -> Iterator[Row]:
+    """Yield profiles, drift reports and drift from stored profiles, each tool in a process of its own.
+
+    Args:
+        quick: Whether on fewer rows.
+        peers: Folder of the environments of peers; None leaves the peers out.
+    """
     count = 50_000 if quick else 1_000_000
     with tempfile.TemporaryDirectory() as folder:
         files = [
@@ -37,6 +42,8 @@ def drift_rows(*, quick: bool, peers: Path = FOLDER) -> Iterator[Row]:
             for seed, (name, shifted) in enumerate((("reference", False), ("current", True), ("clean", False)))
         ]
         yield _stored(files[:2])
+        if peers is None:
+            return
         yield from _beside("profile", files, count, peers)
         yield from _beside("drift", files, count, peers)
         if not quick:
