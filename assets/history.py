@@ -20,7 +20,7 @@ from resources.declaration import Declaration
 from resources.errors import DeclarationError
 from resources.refs import DatasetRef
 from resources.storage import refs
-from resources.storage.memo import REQUIRES, remember
+from resources.storage.memo import REQUIRES, recall, remember
 from resources.transform.expressions import check_types
 from resources.wiring import WorkspaceResource
 
@@ -259,7 +259,8 @@ def _record(
     }
     found = {one.metric.name: {"verdict": one.finding.verdict, **one.finding.numbers} for one in judged}
     digest = digest_value({"history": inputs, "found": found})
-    remember(workspace.store, digest, {"inputs": inputs, "found": found, REQUIRES: [past[-1][1].dataset]})
+    if recall(workspace.store, digest) is None:
+        remember(workspace.store, digest, {"inputs": inputs, "found": found, REQUIRES: [past[-1][1].dataset]})
     return digest
 
 

@@ -162,7 +162,9 @@ def hook(event, arguments):
 sys.addaudithook(hook)
 import os, polars as pl
 from quality.suites.run import run_suite
-run_suite([{"type": "expect_table_row_count_to_equal", "kwargs": {"value": 1}}], pl.DataFrame({"x": [1]}))
+suite = [{"type": "expect_column_values_to_be_dateutil_parseable", "kwargs": {"column": "x"}}]  # judged by the library
+assert run_suite(suite, pl.DataFrame({"x": ["2026-01-01"]})).success
+assert "great_expectations" in sys.modules
 print(os.environ["GX_ANALYTICS_ENABLED"])
 """
     environment = {name: value for name, value in os.environ.items() if name != "GX_ANALYTICS_ENABLED"}

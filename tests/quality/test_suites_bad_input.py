@@ -1,10 +1,9 @@
 """Suites and data that are wrong: each gives a verdict or an error that names column, rule and remedy."""
 
-import os
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -101,17 +100,15 @@ def test_a_file_that_is_damaged_is_an_error_with_its_remedy(tmp_path):
         run_suite([expect("column_sum_to_be_between", column="x", min_value=0)], pl.scan_parquet(file))
 
 
-MALFORMED = sorted(Path(os.environ.get("PENSTOCK_MALFORMED_PARQUET", "/nowhere")).glob("*.parquet"))
-
-
-@pytest.mark.parametrize("file", MALFORMED, ids=lambda file: file.name)
-def test_malformed_files_give_a_verdict_or_an_error_of_ours(file):
-    try:
-        frame = pl.scan_parquet(file)
-        names = list(Source.of(frame).schema)
-        run_suite([expect("column_values_to_not_be_null", column=name) for name in names], frame)
-    except (SourceError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        pass
+@pytest.mark.slow
+def test_malformed_files_give_a_verdict_or_an_error_of_ours(shared_data):
+    files = sorted((shared_data / "malformed_parquet").rglob("*.parquet"))
+    assert files
+    for file in files:
+        with suppress(SourceError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+            frame = pl.scan_parquet(file)
+            names = list(Source.of(frame).schema)
+            run_suite([expect("column_values_to_not_be_null", column=name) for name in names], frame)
 
 
 def test_verdicts_need_neither_great_expectations_nor_pandas():
