@@ -185,7 +185,9 @@ def _several(number, mostly, low, strict):
         for ignored in ("neither", "both_values_are_missing", "either_value_is_missing"):
             yield "column_pair_values_to_be_equal", {**both, "ignore_row_if": ignored, "mostly": mostly}
             yield "column_pair_values_a_to_be_greater_than_b", {**both, "ignore_row_if": ignored, "or_equal": strict}
-        yield "column_pair_values_to_be_in_set", {**both, "value_pairs_set": [[1, 1], [low, None], ["a", "a"], [0, 0]]}
+        numbers, texts = [[1, 1], [low, None], [0, 0]], [["a", "a"], ["b", None]]
+        for pairs in (numbers, texts, numbers + texts):
+            yield "column_pair_values_to_be_in_set", {**both, "value_pairs_set": pairs, "mostly": mostly}
     for names in (
         ["i", "j"],
         ["i", "k", "g"],
