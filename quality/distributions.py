@@ -42,6 +42,20 @@ def kolmogorov_tail(value: float) -> float:
     return min(1.0, max(0.0, 2 * total))
 
 
+def wilson_interval(share: float, rows: float, *, confidence: float) -> tuple[float, float]:
+    """Return the bounds of Wilson's score interval (JASA 22, 1927), each of one-sided `confidence`; (0, 1) of no rows.
+
+    >>> [round(end, 5) for end in wilson_interval(0.0, 1000, confidence=0.95)]
+    [0.0, 0.0027]
+    """
+    if not rows:
+        return 0.0, 1.0
+    z2 = NORMAL.inv_cdf(confidence) ** 2
+    middle, scale = share + z2 / (2 * rows), 1 + z2 / rows
+    half = math.sqrt(z2 * (share * (1 - share) / rows + z2 / (4 * rows * rows)))
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
 def student_tail(value: float, degrees: int) -> float:
     """Return P(T > value) of a Student variable with whole `degrees` of freedom.
 

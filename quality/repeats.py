@@ -5,7 +5,6 @@ and Kaplan, 2007). Two sketches tell what share of the rows both partitions hold
 Sketches are compared within one release of Polars, whose hash changes between releases.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quality import wording
-from quality.distributions import NORMAL
+from quality.distributions import wilson_interval
 from quality.verdicts import Finding
 from resources.errors import ContractError, DeclarationError
 from resources.names import unknown_name
@@ -123,18 +122,16 @@ def judge_repeats(
         worst = max(shares, key=lambda name: shares[name][0])
         share, seen = shares[worst]
         reason = f"{share:.2%} of the {what} came before, in {worst}"
-        found.append(_finding("repeated from past", reason, share=share, low=_low(share, seen), tolerance=tolerance))
+        found.append(
+            _finding(
+                "repeated from past",
+                reason,
+                share=share,
+                low=wilson_interval(share, seen, confidence=CONFIDENCE)[0],
+                tolerance=tolerance,
+            )
+        )
     return found
-
-
-def _low(share: float, seen: int) -> float:
-    """Return the lower confidence bound of a share told of `seen` rows (Wilson, 1927)."""
-    if not seen:
-        return 0.0
-    z = NORMAL.inv_cdf(CONFIDENCE)
-    middle = share + z * z / (2 * seen)
-    width = z * math.sqrt(share * (1 - share) / seen + z * z / (4 * seen * seen))
-    return max(0.0, (middle - width) / (1 + z * z / seen))
 
 
 def _finding(check: str, reason: str, *, share: float, low: float, tolerance: float) -> Finding:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quality.bootstrap import Clusters, cluster_codes
-from quality.distributions import NORMAL, chi_square_tail
+from quality.distributions import NORMAL, chi_square_tail, wilson_interval
 from quality.label_free.recalibration import fit_recalibration
 from resources.errors import ContractError
 
@@ -232,10 +232,6 @@ def _ece(label: Floats, probability: Floats) -> float:
 
 
 def _bin(rows: int, ones: float, total: float) -> Bin:
-    z = NORMAL.inv_cdf(0.975)
     share = ones / rows
-    centre = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
-    return Bin(
-        rows=rows, predicted=total / rows, observed=share, low=max(0.0, centre - half), high=min(1.0, centre + half)
-    )
+    low, high = wilson_interval(share, rows, confidence=0.975)
+    return Bin(rows=rows, predicted=total / rows, observed=share, low=low, high=high)

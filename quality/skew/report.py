@@ -1,11 +1,10 @@
 """Owns the values that a skew check returns, as JSON too. It measures and judges nothing."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from quality.distributions import NORMAL
+from quality.distributions import wilson_interval
 from quality.verdicts import Finding, Verdict, worst
 
 Side = Literal["training", "serving"]
@@ -39,15 +38,14 @@ def rate(count: int, rows: int, *, confidence: float = 0.95) -> Rate:
     """
     if rows == 0:
         return Rate(count=0, rows=0, share=0.0, low=0.0, high=1.0)
-    z2, share = NORMAL.inv_cdf(confidence) ** 2, count / rows
-    middle, scale = share + z2 / (2 * rows), 1 + z2 / rows
-    half = math.sqrt(z2 * (share * (1 - share) / rows + z2 / (4 * rows * rows)))
+    share = count / rows
+    low, high = wilson_interval(share, rows, confidence=confidence)
     return Rate(
         count=count,
         rows=rows,
         share=share,
-        low=0.0 if count == 0 else max(0.0, (middle - half) / scale),
-        high=1.0 if count == rows else min(1.0, (middle + half) / scale),
+        low=0.0 if count == 0 else low,
+        high=1.0 if count == rows else high,
     )
 
 

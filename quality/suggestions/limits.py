@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
-from quality.distributions import student_quantile
+from quality.distributions import student_quantile, wilson_interval
 
 MIN_PARTITIONS = 3
 """Fewer say too little of how much partitions differ."""
@@ -33,20 +33,10 @@ def prediction_interval(values: Sequence[float], *, tail: float = FALSE_FAILURES
 def upper_share(seen: int, rows: int) -> float:
     """Return the share that is ruled out to be exceeded where `seen` of `rows` were found, with 99.9 %.
 
-    Wilson's upper bound (JASA 22, 1927).
-
     >>> round(upper_share(0, 10_000), 6)
     0.000954
     """
-    if not rows:
-        return 1.0
-    share, square = seen / rows, _Z * _Z
-    half = _Z * math.sqrt(share * (1 - share) / rows + square / (4 * rows * rows))
-    return min(1.0, (share + square / (2 * rows) + half) / (1 + square / rows))
-
-
-_Z = 3.090232306167813
-"""Normal quantile of 99.9 %."""
+    return wilson_interval(seen / rows if rows else 0.0, rows, confidence=1 - FALSE_FAILURES)[1]
 
 
 def rounded_out(low: float, high: float) -> tuple[float, float]:
