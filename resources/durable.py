@@ -1,9 +1,11 @@
-"""Owns the flushing of files and folders to the disk, so that they outlive a loss of power."""
+"""Owns the flushing of files and folders to the disk, so that they outlive a loss of power, and texts written aside."""
 
 import ctypes
 import errno
 import os
 from pathlib import Path
+
+from resources.errors import StoreError
 
 
 def sync(path: Path) -> None:
@@ -22,6 +24,21 @@ def sync_folder(folder: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):  # some network file systems flush no folders
             raise
+
+
+def write_text(path: Path, text: str, *, remedy: str) -> None:
+    """Write a text aside and give it its name, in a folder that is made if need be.
+
+    Raises:
+        StoreError: If it cannot be written, with the remedy.
+    """
+    aside = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}; {remedy}") from error
 
 
 def sync_file_system(path: Path) -> None:

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from quality.report import Report, Section, in_order
 from quality.report_page import page
-from resources.errors import ObjectMissing, StoreError
+from resources.durable import write_text
+from resources.errors import ObjectMissing
 from resources.storage.garbage.roots import read_all
 from resources.storage.store import Store
 from resources.storage.values import read_verified, seal, unseal
@@ -67,13 +68,8 @@ def write_page(path: Path, report: Report) -> None:
     Raises:
         StoreError: If it cannot be written.
     """
-    aside = path.with_suffix(".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(page(report, data_docs=_data_docs(path)), encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}; free some room, or set PENSTOCK_HOME") from error
+    text = page(report, data_docs=_data_docs(path))
+    write_text(path, text, remedy="free some room, or set PENSTOCK_HOME")
 
 
 def _data_docs(path: Path) -> str:

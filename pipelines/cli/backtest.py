@@ -81,16 +81,10 @@ def _replay(
 
 def _write(opened: "Workspace", replay: "Replay") -> Path:
     from pipelines.backtest_report import page
-    from resources.errors import StoreError
+    from resources.durable import write_text
 
     path = opened.settings.home / "reports" / f"{replay.pipeline}-backtest-{replay.name}.html"
-    aside = path.with_suffix(".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(page(replay), encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}; free some room, or set PENSTOCK_HOME") from error
+    write_text(path, page(replay), remedy="free some room, or set PENSTOCK_HOME")
     return path
 
 

@@ -26,6 +26,7 @@ def suggest(
     from pipelines.cli.opened import workspace
     from pipelines.suggesting import suggested_for
     from quality.suggestions import as_yaml
+    from resources.durable import write_text
 
     found = suggested_for(workspace(), pipeline, partition)
     if as_json:
@@ -35,7 +36,7 @@ def suggest(
     elif to is None:
         print(as_yaml(found), end="")
     else:
-        _write(to, as_yaml(found))
+        write_text(to, as_yaml(found), remedy="choose another file")
         print(f"{len(found.rules)} rules of {len(found.partitions)} partitions: {to}")
 
 
@@ -46,14 +47,3 @@ def _json(found: "Suggested") -> dict[str, object]:
         "contract": found.contract.model_dump(mode="json", exclude_defaults=True),
         "expectations": found.suite(),
     }
-
-
-def _write(path: Path, text: str) -> None:
-    from resources.errors import StoreError
-
-    aside = path.with_name(f"{path.name}.part")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}; choose another file") from error
