@@ -4,8 +4,6 @@ A file that does not load is refused with its name and line; the files beside it
 """
 
 import importlib
-import importlib.util
-import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from pipelines.names import CATALOG
 from pipelines.spec import Pipeline
 from resources.canonical import digest_bytes
 from resources.errors import DeclarationError, PenstockError, SettingsError
+from resources.modules import module_of
 from resources.names import nearest
 from resources.settings import Settings, load_settings
 
@@ -152,19 +151,7 @@ def _import(file: Path) -> ModuleType:
     if file.parent == CATALOG:
         return importlib.import_module(f"pipelines.catalog.{file.stem}")
     name = f"penstock_pipelines_{digest_bytes(str(file.parent).encode())[:8]}_{file.stem}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise DeclarationError(f"{file} cannot be imported as a Python module")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    return module_of(file, name)
 
 
 def _distinct(values: Iterable[object]) -> Iterator[Pipeline]:

@@ -5,7 +5,6 @@ Python's path; finding it imports nothing.
 """
 
 import importlib
-import importlib.util
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 from resources.canonical import digest_bytes, digest_value
 from resources.errors import DeclarationError, TrainingError
+from resources.modules import module_of
 from resources.settings import PROJECT_ROOT, load_settings
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
@@ -119,19 +119,7 @@ def _module(name: str, place: Path) -> ModuleType:
         return importlib.import_module(name)
     file = place if place.is_file() else place / "__init__.py"  # those folders are not on Python's path
     alias = f"penstock_networks_{digest_bytes(str(file).encode())[:8]}_{place.stem}"
-    if alias in sys.modules:
-        return sys.modules[alias]
-    spec = importlib.util.spec_from_file_location(alias, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is no Python module")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[alias] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[alias]
-        raise
-    return module
+    return module_of(file, alias)
 
 
 def _told(error: Exception) -> str:
