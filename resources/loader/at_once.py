@@ -3,9 +3,12 @@
 It knows neither stores nor what is done to a shard.
 """
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import Condition
 from typing import TypeVar
 
 from resources.loader.prefetch import IN_FLIGHT_BYTES, MOST_IN_FLIGHT
@@ -43,6 +46,38 @@ class AtOnce:
     def may_begin(self, shard: int, flying_bytes: int) -> bool:
         """Return whether there is room for a shard beside those on their way."""
         return flying_bytes + self.sizes_bytes[shard] <= min(self.room_bytes, IN_FLIGHT_BYTES)
+
+
+class Berths:
+    """Lets shards come while there is room for them, whichever thread brings them, for whichever dataset.
+
+    One for which there is never room comes alone: then it is for the place that it goes to, to say so.
+
+    Args:
+        room_bytes: Bytes that there is room for where they go.
+    """
+
+    def __init__(self, room_bytes: int) -> None:
+        self._room_bytes = room_bytes
+        self._begin()
+
+    @contextmanager
+    def of(self, size_bytes: int) -> Generator[None]:
+        """Wait until there is room for so many bytes, and keep it for the length of the block."""
+        if self._process_id != os.getpid():  # a fork has none of the threads that were bringing shards
+            self._begin()
+        with self._left:
+            self._left.wait_for(lambda: not self._taken_bytes or self._taken_bytes + size_bytes <= self._room_bytes)
+            self._taken_bytes += size_bytes
+        try:
+            yield
+        finally:
+            with self._left:
+                self._taken_bytes -= size_bytes
+                self._left.notify_all()
+
+    def _begin(self) -> None:
+        self._left, self._taken_bytes, self._process_id = Condition(), 0, os.getpid()
 
 
 def joined(all_of: Sequence[AtOnce | None]) -> AtOnce | None:

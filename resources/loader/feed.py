@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from resources.canonical import digest_value
 from resources.errors import LoaderError
-from resources.loader.at_once import AtOnce, joined
+from resources.loader.at_once import AtOnce, Berths, joined
 from resources.loader.blend import Blend, check_weights
 from resources.loader.columns import Fixed, fixed, fixed_bytes
 from resources.loader.gather import Gathered, Gatherer
@@ -131,16 +131,17 @@ def feed_of(
     Raises:
         LoaderError: If one cannot be read, or they cannot be mixed.
     """
-    if not isinstance(dataset, Mapping):
-        source = _source(dataset, store, where)
-        return _Single(source, columns, order, seed, on_error=on_error)
-    if not dataset:
+    datasets = list(dataset) if isinstance(dataset, Mapping) else [dataset]
+    if not datasets:
         raise LoaderError("a mixture of no datasets: give at least one, with its weight")
+    sources = [_source(one, store, where) for one in datasets]
+    at_once = joined([source.at_once for source in sources])
+    berths = Berths(at_once.room_bytes) if at_once is not None else None
     feeds = [
-        _Single(_source(one, store, where), columns, order, seed, on_error=on_error, mixed=len(dataset))
-        for one in dataset
+        _Single(source, columns, order, seed, on_error=on_error, mixed=len(sources), berths=berths)
+        for source in sources
     ]
-    return feeds[0] if len(feeds) == 1 else _Mixed(feeds, list(dataset.values()), seed)
+    return _Mixed(feeds, list(dataset.values()), seed) if isinstance(dataset, Mapping) and len(feeds) > 1 else feeds[0]
 
 
 def _source(dataset: Dataset, store: "Store | None", where: "Filters | None") -> Source:
@@ -166,7 +167,8 @@ class _Single:
         seed: int,
         *,
         on_error: OnError,
-        mixed: int = 1,
+        mixed: int,
+        berths: Berths | None,
     ) -> None:
         layout = source.layout
         self.name = source.name
@@ -195,6 +197,7 @@ class _Single:
             most=OPEN_SHARDS if source.passing is None or order == "exact" else 4 * window,
             on_error=on_error,
             at_once=share,
+            berths=berths if passing is None else None,
         )
         self._prefetch = None
         if source.passing is not None and ahead:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from resources.loader.at_once import AtOnce
+from resources.loader.at_once import AtOnce, Berths
 from resources.loader.columns import Matrix
 from resources.loader.copying import Several, chosen_rows, copy_blocks, take_rows, taken_by, taker
 from resources.loader.losses import Losses, OnError
@@ -109,6 +109,7 @@ class Gatherer:
         most: How many shards stay open at most.
         on_error: What becomes of damaged shards.
         at_once: How many shards may be on their way here at once, where several are needed; None means one.
+        berths: Lets the shards of all threads come while there is room; None where they take none.
 
     Attributes:
         views: The shards that are open.
@@ -125,12 +126,15 @@ class Gatherer:
         most: int,
         on_error: OnError,
         at_once: AtOnce | None = None,
+        berths: Berths | None = None,
     ) -> None:
         self._losses = Losses(on_error)
         self._columns = columns
         self._chosen = chosen
         self._row_bytes = row_bytes
-        self.views = Views(shards, columns, together=together, most=most, losses=self._losses, at_once=at_once)
+        self.views = Views(
+            shards, columns, together=together, most=most, losses=self._losses, at_once=at_once, berths=berths
+        )
         self._staged: OrderedDict[Pool, _Staged] = OrderedDict()
         self._lock = Lock()
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from resources.errors import LoaderError
-from resources.loader.at_once import AtOnce, for_each
+from resources.loader.at_once import AtOnce, Berths, for_each
 from resources.loader.columns import Fixed, Matrix, matrix
 from resources.loader.losses import Losses, nothing
 from resources.loader.mapping import Mapped
@@ -72,7 +72,8 @@ class Views:
         together: How many are read at a time; so many stay open, however large.
         most: How many stay open at most: what is mapped keeps its place on the disk, even if it was evicted there.
         losses: The shards that are left out; of these nothing is read.
-        at_once: How many may be on their way here at once; None means one after the other.
+        at_once: How many of those that one thread needs may be on their way here at once; None means one.
+        berths: Lets those of all threads come while there is room; None where they take none.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Views:
         most: int,
         losses: Losses,
         at_once: AtOnce | None = None,
+        berths: Berths | None = None,
     ) -> None:
         self._losses = losses
         self._shards = shards
@@ -91,6 +93,7 @@ class Views:
         self._together = together
         self._most = most
         self._at_once = at_once
+        self._berths = berths
         self._open: OrderedDict[int, _Open] = OrderedDict()
         self._opening: dict[int, Future[None]] = {}
         self._process_id = os.getpid()
@@ -147,7 +150,7 @@ class Views:
                 return None, None
             mine = self._opening[shard] = Future[None]()
         try:
-            made = self._losses.opened(shard, self._shards[shard], lambda: self._opened(self._shards[shard]))
+            made = self._losses.opened(shard, self._shards[shard], lambda: self._come(shard))
             made = made or self._empty(self._shards[shard].rows)
             self._add(shard, made)
         finally:
@@ -219,6 +222,12 @@ class Views:
             return Space(layout, [shard.rows for shard in self._shards])
         except OSError:
             return None
+
+    def _come(self, shard: int) -> "_Open":
+        if self._berths is None or self._at_once is None:
+            return self._opened(self._shards[shard])
+        with self._berths.of(self._at_once.sizes_bytes[shard]):
+            return self._opened(self._shards[shard])
 
     def _opened(self, shard: Shard) -> "_Open":
         opened = shard.open([column.name for column in self._columns])

@@ -1,6 +1,7 @@
 """What the loader has to read ahead of an epoch from a real S3 server: several shards at once, each of them once."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,12 +183,23 @@ def test_a_mixture_has_the_shards_of_its_datasets_at_once_and_each_once(
     assert twins.fetched_bytes() == sum(read_manifest(twins.local, one).size_bytes for one in mixture)
 
 
+@pytest.mark.parametrize("threads", [None, 2])
 @pytest.mark.parametrize("way", WAYS)
-def test_a_cache_for_one_shard_and_a_half_is_enough_and_never_exceeded(twins: Twins, s3_url: str, way: str):
+def test_a_cache_for_one_shard_and_a_half_is_enough_and_never_exceeded(
+    twins: Twins, s3_url: str, monkeypatch: pytest.MonkeyPatch, way: str, threads: int | None
+):
     budget_bytes = 3 * max(twins.sizes_bytes) // 2
     small = open_store(s3_url, cache=twins.cache, cache_bytes=budget_bytes)
+    local = ObjectStore.local
+
+    def copied(store: ObjectStore, file: StoredFile) -> Path:
+        path = local(store, file)
+        time.sleep(0.02)  # it is in use for so long that another thread finds it so
+        return path
+
+    monkeypatch.setattr(ObjectStore, "local", copied)
     found = list[object]()
-    for batch in twins.loader(way, small):
+    for batch in twins.loader(way, small, threads=threads):
         found += batch.column(0).to_pylist()
         assert HostCache(twins.cache).host_stats().held_bytes <= budget_bytes
     assert found == [value for batch in twins.loader(way, twins.local) for value in batch.column(0).to_pylist()]

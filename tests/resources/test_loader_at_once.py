@@ -1,14 +1,17 @@
 """Shards that are brought here at once: within their bound, in their order, and told of the first that failed."""
 
+import os
+import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.errors import StoreError
-from resources.loader.at_once import AtOnce, for_each, joined
+from resources.loader.at_once import AtOnce, Berths, for_each, joined
 
 SIZES = st.lists(st.integers(1, 50), min_size=1, max_size=20)
 
@@ -89,3 +92,35 @@ def test_one_of_several_datasets_has_two_shards_on_their_way_where_there_is_room
     plenty = AtOnce(sizes_bytes=[64, 60], room_bytes=10**9)
     assert plenty.begins_below_bytes(parts=10**9) == 65  # one of 64 is on its way: another may begin
     assert AtOnce(sizes_bytes=[64], room_bytes=100).begins_below_bytes(parts=2) == 37
+
+
+@given(sizes_bytes=SIZES, room_bytes=st.integers(1, 120))
+def test_of_all_threads_together_no_more_comes_than_there_is_room_for_unless_one_is_alone(sizes_bytes, room_bytes):
+    flying, berths = Flying(sizes_bytes), Berths(room_bytes)
+
+    def bring(shard: int) -> int:
+        with berths.of(sizes_bytes[shard]):
+            return flying.bring(shard)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(bring, range(len(sizes_bytes)))) == [7 * one for one in range(len(sizes_bytes))]
+    assert flying.most_bytes <= room_bytes
+
+
+def test_who_fails_leaves_its_berth():
+    berths = Berths(10)
+    with pytest.raises(StoreError), berths.of(10):
+        raise StoreError("gone")
+    with berths.of(10):
+        pass
+
+
+def test_a_fork_has_all_the_room():
+    berths = Berths(10)
+    with berths.of(10):
+        process_id = os.fork()
+        if not process_id:  # would wait for a thread that it does not have
+            signal.alarm(20)
+            with berths.of(10):
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1]) == 0
