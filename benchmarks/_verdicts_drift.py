@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 SHARES = np.array([0.30, 0.20, 0.12, 0.10, 0.08, 0.06, 0.05, 0.04, 0.03, 0.02])
 TOLERANCE = 0.01
 """Declared for every verdict here: the KS distance of a shift of 0.1 sd is .04, of a five-point move .05."""
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
 POINTS = 8_192
 PERIODS, WINDOW, SEASON = 36, 3, 12
 """Partitions of the past, partitions of the reference, and partitions a year."""
@@ -47,10 +48,9 @@ def batch(rng: np.random.Generator, rows: int, *, sd: float = 0.0, points: float
     return pl.DataFrame(columns)
 
 
-def independent_rows(*, quick: bool) -> Iterator[Row]:
+def independent_rows(sizes: Sequence[int], *, quick: bool) -> Iterator[Row]:
     """Yield false flags and power on independent rows, by size."""
-    sizes = (1_000, 10_000) if quick else (1_000, 10_000, 100_000, 1_000_000)
-    for rows in sizes:
+    for rows in sizes or ((1_000, 10_000) if quick else SIZES):
         repeats = 20 if quick else 500 if rows <= 10_000 else 100
         rng = np.random.default_rng([1, rows])
         described = (profile(batch(rng, rows), points=POINTS) for _ in range(repeats + 1))
@@ -102,10 +102,9 @@ class Stream:
         return pl.DataFrame(columns)
 
 
-def seasonal_rows(*, quick: bool) -> Iterator[Row]:
+def seasonal_rows(sizes: Sequence[int], *, quick: bool) -> Iterator[Row]:
     """Yield false flags in streams of partitions with seasons and autocorrelation, with the past and without it."""
-    sizes = (1_000,) if quick else (1_000, 10_000, 100_000, 1_000_000)
-    for rows in sizes:
+    for rows in sizes or ((1_000,) if quick else SIZES):
         streams, judged = (1, 12) if quick else (5, 60) if rows <= 10_000 else (2, 50) if rows <= 100_000 else (1, 50)
         count = streams * judged
         flags = [flag for seed in range(streams) for flag in _stream(seed, rows, judged)]
@@ -156,7 +155,7 @@ def _verdict(
     )
 
 
-def coverage_rows(*, quick: bool) -> Iterator[Row]:
+def coverage_rows(_: Sequence[int], *, quick: bool) -> Iterator[Row]:
     """Yield how often the interval of each statistic misses the true value, without drift and with it.
 
     Half of the pairs have 1,000 rows a side and half 10,000.
@@ -192,11 +191,8 @@ def _missed(rng: np.random.Generator, rows: int, shift: float) -> Iterator[tuple
         yield f"{name}, categories", not found[name].low <= exact[name].value <= found[name].high
 
 
-def verdict_rows(*, quick: bool) -> Iterator[Row]:
-    """Yield every verdict of the drift check."""
-    yield from independent_rows(quick=quick)
-    yield from seasonal_rows(quick=quick)
-    yield from coverage_rows(quick=quick)
+PARTS = {"independent": independent_rows, "seasonal": seasonal_rows, "coverage": coverage_rows}
+"""The parts of the verdict: each takes the numbers of rows to judge, by default all."""
 
 
 def _any_flag(before: Profile, after: Profile) -> bool:
