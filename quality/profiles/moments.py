@@ -1,12 +1,13 @@
 """Owns the moments of a column: mean, standard deviation, skewness, kurtosis, and those of several columns together."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from quality.profiles.counted import Counted
+from quality.profiles.counted import Counted, Floats, Numbers
+from quality.profiles.sums import ERROR, Terms, exact_sums
 
 DIGITS = 9
 """Significant digits kept: the order of addition, which processors choose, changes the 15th."""
@@ -41,6 +42,48 @@ def moments(counted: Counted) -> Moments:
         square = gap * gap
         weighted = square if once else square * counts
         return _of(counted.rows, mean, weighted.sum(), (weighted * gap).sum(), (weighted * square).sum())
+
+
+def row_moments(values: Numbers, ends: tuple[float, float]) -> Moments:
+    """Return the moments of many numbers that are not all equal and lie between `ends`; their order does not show."""
+    rows, scale = len(values), _scale(*ends)
+    (total,) = _sums(values, lambda chunk: [chunk * scale], lambda found: [abs(found[0])])
+    mean = total / rows / scale
+    unit = _scale(ends[0] - mean, ends[1] - mean)
+    if not unit:  # the range is past that of doubles
+        return Moments(mean=rounded(mean))
+
+    def powers(chunk: Floats) -> list[Floats]:
+        gap = (chunk - mean) * unit
+        square = gap * gap
+        return [square, square * gap, square * square]
+
+    def sizes(found: Sequence[float]) -> list[float]:
+        return [found[0], rows * (found[0] / rows) ** 1.5, found[2]]  # of no skewness the third is none
+
+    with np.errstate(over="ignore"):
+        sums = [
+            float(np.float64(found) * np.float64(1 / unit) ** power)
+            for power, found in enumerate(_sums(values, powers, sizes), start=2)
+        ]
+    return _of(rows, mean, *sums)
+
+
+def _sums(values: Numbers, terms: Terms, sizes: Callable[[Sequence[float]], Sequence[float]]) -> list[float]:
+    """Return sums that are right within 10 digits of their `sizes`, those that need it in a second, finer pass."""
+    sums = exact_sums(values, terms)
+    coarse = [place for place, size in enumerate(sizes(sums)) if len(values) * ERROR > 1e-10 * size]
+    if coarse:
+        finer = exact_sums(values, lambda chunk: [terms(chunk)[place] for place in coarse], twice=True)
+        for place, found in zip(coarse, finer, strict=True):
+            sums[place] = found
+    return sums
+
+
+def _scale(*values: float) -> float:
+    """Return the power of two that brings these values to at most 1; 0 where one is infinite."""
+    largest = max(map(abs, values))
+    return math.ldexp(1.0, min(1_000, -math.frexp(largest)[1])) if math.isfinite(largest) else 0.0
 
 
 def merge_moments(parts: Sequence[tuple[int, Moments]]) -> Moments:
