@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from quality.profiles.counted import CHUNK, SORTED, Counted, Floats, Ints, Numbers, count_few, count_values
+from quality.profiles.counted import CHUNK, Counted, Floats, Ints, Numbers, count_cheaply, count_values
 
 _HALF = 1 << 15
 """Most bins on each side of the middle."""
@@ -100,8 +100,8 @@ class Binned:
         wanted[bins] = True
         if np.array_equal(wanted, self._sorted):
             return
-        found = self.values[np.flatnonzero(wanted.take(self._places))].astype(np.float64, copy=False)
-        self._ordered = pl.Series(found).sort().to_numpy()
+        found = self.values[np.flatnonzero(wanted.take(self._places))]
+        self._ordered = pl.Series(found.astype(np.float64) + 0.0).sort().to_numpy()
         self._sorted = wanted
         self._starts = np.concatenate([[0], np.cumsum(np.where(wanted, self._counts, 0))])
 
@@ -111,9 +111,9 @@ def ranked(values: Numbers) -> Counted | Binned:
 
     Which of the two is decided by the values alone.
     """
-    if np.issubdtype(values.dtype, np.integer) or len(values) <= SORTED:
+    if np.issubdtype(values.dtype, np.integer):
         return count_values(values)
-    return count_few(values) or Binned(values)
+    return count_cheaply(values) or Binned(values)
 
 
 def _grid(values: Numbers, ends: tuple[float, float]) -> Grid:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from quality.profiles.binned import Binned
 from quality.profiles.counted import Counted, Floats, Ints
 
 POINTS = 256
@@ -96,14 +97,15 @@ class Ranks:
         return below, np.where(at_point, self.upto[right], middle), doubt
 
 
-def sketch(counted: Counted, *, points: int = POINTS) -> Quantiles:
-    """Return the sketch of counted values: exact where they have at most `points` distinct ones."""
-    if len(counted.values) <= points:
-        return _made(counted.floats, np.zeros(len(counted.values), np.int64), counted.counts)
-    ranks = 1 + np.arange(points) * (counted.rows - 1) // (points - 1)
-    places = np.unique(np.searchsorted(counted.before[1:], ranks, "left"))
-    chosen = _shortened(counted.floats[places], counted.counts[places] == 1)
-    below, upto = counted.below(chosen), counted.upto(chosen)
+def sketch(found: Counted | Binned, *, points: int = POINTS) -> Quantiles:
+    """Return the sketch of values: exact where at most `points` distinct ones were counted."""
+    if isinstance(found, Counted) and len(found.values) <= points:
+        return _made(found.floats, np.zeros(len(found.values), np.int64), found.counts)
+    ranks = 1 + np.arange(points) * (found.rows - 1) // (points - 1)
+    values, counts = found.at_ranks(ranks)
+    new = np.concatenate([[True], values[1:] != values[:-1]])
+    chosen = _shortened(values[new].astype(np.float64), counts[new] == 1)
+    below, upto = found.below(chosen), found.upto(chosen)
     return _made(chosen, np.diff(upto, prepend=0) - (upto - below), upto - below)
 
 
