@@ -70,12 +70,13 @@ class Binned:
         """Number of values."""
         return len(self.values)
 
-    def at_ranks(self, ranks: Ints) -> tuple[Floats, Ints]:
-        """Return the values at these ranks, counted from 1, and how often each occurs."""
+    def at_ranks(self, ranks: Ints) -> tuple[Floats, Ints, Ints]:
+        """Return the values at these ranks, counted from 1, and how many values are below and up to each."""
         bins = np.searchsorted(self._before[1:], ranks, "left")
         self._sort(bins)
-        values = self._ordered[self._starts[bins] + ranks - self._before[bins] - 1]
-        return values, self._found(values, "right") - self._found(values, "left")
+        shift = self._before[bins] - self._starts[bins]
+        values = self._ordered[ranks - shift - 1]
+        return values, self._found(values, "left") + shift, self._found(values, "right") + shift
 
     def below(self, points: Floats) -> Ints:
         """Return how many values are smaller than each point."""

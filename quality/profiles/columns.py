@@ -223,7 +223,7 @@ def _nearest(found: Counted | Binned) -> dict[str, float]:
     if not found.rows:
         return {}
     ranks = [int((found.rows - 1) * probability + 0.5) + 1 for probability in QUANTILES]
-    values, _ = found.at_ranks(np.array(ranks))
+    values = found.at_ranks(np.array(ranks))[0]
     return dict(zip(map(str, QUANTILES), values.tolist(), strict=True))
 
 

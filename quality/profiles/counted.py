@@ -57,10 +57,10 @@ class Counted:
         """Number of values before each distinct one, and at last all: shape ``(distinct + 1,)``."""
         return np.concatenate([[0], np.cumsum(self.counts)])
 
-    def at_ranks(self, ranks: Ints) -> tuple[Numbers, Ints]:
-        """Return the values at these ranks, counted from 1, and how often each occurs."""
+    def at_ranks(self, ranks: Ints) -> tuple[Numbers, Ints, Ints]:
+        """Return the values at these ranks, counted from 1, and how many values are below and up to each."""
         places = np.searchsorted(self.before[1:], ranks, "left")
-        return self.values[places], self.counts[places]
+        return self.values[places], self.before[places], self.before[places + 1]
 
     def below(self, points: Floats) -> Ints:
         """Return how many values are smaller than each point."""

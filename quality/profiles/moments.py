@@ -47,36 +47,38 @@ def moments(counted: Counted) -> Moments:
 def row_moments(values: Numbers, ends: tuple[float, float]) -> Moments:
     """Return the moments of many numbers that are not all equal and lie between `ends`; their order does not show."""
     rows, scale = len(values), _scale(*ends)
-    (total,) = _sums(values, lambda chunk: [chunk * scale], lambda found: [abs(found[0])])
-    mean = total / rows / scale
+
+    def scaled(chunk: Floats, out: Floats) -> None:
+        np.multiply(chunk, scale, out=out[0])
+
+    mean = _sums(values, scaled, 1, lambda found: [abs(found[0])])[0] / rows / scale
     unit = _scale(ends[0] - mean, ends[1] - mean)
     if not unit:  # the range is past that of doubles
         return Moments(mean=rounded(mean))
 
-    def powers(chunk: Floats) -> list[Floats]:
-        gap = (chunk - mean) * unit
-        square = gap * gap
-        return [square, square * gap, square * square]
+    def powers(chunk: Floats, out: Floats) -> None:
+        gap = chunk - mean
+        gap *= unit
+        np.multiply(gap, gap, out=out[0])
+        np.multiply(out[0], gap, out=out[1])
+        np.multiply(out[0], out[0], out=out[2])
 
     def sizes(found: Sequence[float]) -> list[float]:
-        return [found[0], rows * (found[0] / rows) ** 1.5, found[2]]  # of no skewness the third is none
+        return [found[0], max(abs(found[1]), rows * (found[0] / rows) ** 1.5), found[2]]
 
     with np.errstate(over="ignore"):
         sums = [
             float(np.float64(found) * np.float64(1 / unit) ** power)
-            for power, found in enumerate(_sums(values, powers, sizes), start=2)
+            for power, found in enumerate(_sums(values, powers, 3, sizes), start=2)
         ]
     return _of(rows, mean, *sums)
 
 
-def _sums(values: Numbers, terms: Terms, sizes: Callable[[Sequence[float]], Sequence[float]]) -> list[float]:
-    """Return sums that are right within 10 digits of their `sizes`, those that need it in a second, finer pass."""
-    sums = exact_sums(values, terms)
-    coarse = [place for place, size in enumerate(sizes(sums)) if len(values) * ERROR > 1e-10 * size]
-    if coarse:
-        finer = exact_sums(values, lambda chunk: [terms(chunk)[place] for place in coarse], twice=True)
-        for place, found in zip(coarse, finer, strict=True):
-            sums[place] = found
+def _sums(values: Numbers, terms: Terms, count: int, sizes: Callable[[Sequence[float]], Sequence[float]]) -> list[float]:
+    """Return sums that are right within half of the ninth digit of their `sizes`."""
+    sums = exact_sums(values, terms, count)
+    if any(len(values) * ERROR > 5 * 10.0 ** -(DIGITS + 1) * size for size in sizes(sums)):
+        return exact_sums(values, terms, count, finer=True)
     return sums
 
 

@@ -102,10 +102,12 @@ def sketch(found: Counted | Binned, *, points: int = POINTS) -> Quantiles:
     if isinstance(found, Counted) and len(found.values) <= points:
         return _made(found.floats, np.zeros(len(found.values), np.int64), found.counts)
     ranks = 1 + np.arange(points) * (found.rows - 1) // (points - 1)
-    values, counts = found.at_ranks(ranks)
+    values, below, upto = found.at_ranks(ranks)
     new = np.concatenate([[True], values[1:] != values[:-1]])
-    chosen = _shortened(values[new].astype(np.float64), counts[new] == 1)
-    below, upto = found.below(chosen), found.upto(chosen)
+    chosen, below, upto = values[new].astype(np.float64), below[new], upto[new]
+    if points <= POINTS:  # a sketch of more is not kept
+        chosen = _shortened(chosen, upto - below == 1)
+        below, upto = found.below(chosen), found.upto(chosen)
     return _made(chosen, np.diff(upto, prepend=0) - (upto - below), upto - below)
 
 
