@@ -14,6 +14,8 @@ from quality.profiles.counted import CHUNK, Counted, Floats, Ints, Numbers, coun
 _HALF = 1 << 15
 """Most bins on each side of the middle."""
 _SAMPLE = 1_024
+_BESIDE = 2
+"""Bins sorted on each side of an expected one: cut points are kept with fewer digits than the values have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,11 @@ class Binned:
         """Number of values."""
         return len(self.values)
 
+    def expect(self, ranks: Ints, points: Floats) -> None:
+        """Prepare for these ranks and for points at or beside their values, in one pass over the rows."""
+        bins = np.searchsorted(self._before[1:], ranks, "left")[:, None] + np.arange(-_BESIDE, _BESIDE + 1)
+        self._sort(np.concatenate([self._bins(bins.ravel()), self._bins(self._grid.places(points))]))
+
     def at_ranks(self, ranks: Ints) -> tuple[Floats, Ints, Ints]:
         """Return the values at these ranks, counted from 1, and how many values are below and up to each."""
         bins = np.searchsorted(self._before[1:], ranks, "left")
@@ -87,20 +94,23 @@ class Binned:
         return self._ranks(points, "right")
 
     def _ranks(self, points: Floats, side: str) -> Ints:
-        with np.errstate(over="ignore"):
-            bins = np.clip(self._grid.places(points), 0, 2 * _HALF - 1)
+        bins = self._bins(self._grid.places(points))
         self._sort(bins)
         return self._before[bins] + self._found(points, side) - self._starts[bins]
+
+    @staticmethod
+    def _bins(places: Ints) -> Ints:
+        return np.clip(places, 0, 2 * _HALF - 1)
 
     def _found(self, points: Floats, side: str) -> Ints:
         return np.searchsorted(self._ordered, points, "left" if side == "left" else "right")
 
     def _sort(self, bins: Ints) -> None:
         """Sort the values of these bins too."""
+        if self._sorted[bins].all():
+            return
         wanted = self._sorted.copy()
         wanted[bins] = True
-        if np.array_equal(wanted, self._sorted):
-            return
         found = self.values[np.flatnonzero(wanted.take(self._places))]
         self._ordered = pl.Series(found.astype(np.float64) + 0.0).sort().to_numpy()
         self._sorted = wanted

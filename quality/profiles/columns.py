@@ -9,11 +9,11 @@ import polars as pl
 
 from quality.histogram import Histogram, width_exponent
 from quality.profiles.binned import Binned, ranked
-from quality.profiles.counted import Counted, count_cheaply
+from quality.profiles.counted import Counted, Floats, Ints, count_cheaply
 from quality.profiles.distinct import RELATIVE_ERROR, Hashes, Registers, encode, estimate, registers
 from quality.profiles.frequent import LISTED, Frequent, frequent_numbers, frequent_texts, listed_texts, repeated
 from quality.profiles.moments import Moments, moments, row_moments
-from quality.profiles.quantiles import POINTS, Quantiles, sketch
+from quality.profiles.quantiles import POINTS, Quantiles, cut_ranks, sketch
 from quality.profiles.texts import count_categories, count_lengths, count_texts
 
 Kind = Literal["number", "time", "boolean", "text", "category", "other"]
@@ -152,7 +152,13 @@ def _number(plain: ColumnProfile, present: pl.Series, points: int) -> ColumnProf
 
 def _ordered(plain: ColumnProfile, found: Counted | Binned, points: int, *, whole: bool) -> ColumnProfile:
     """Return `plain` with all that follows from the ranks of its values."""
-    shape = row_moments(found.values, found.ends) if isinstance(found, Binned) else moments(found)
+    exponent, first, edges = _grid(*found.ends, whole=whole) if found.ends else (0, 0, np.empty(0))
+    if isinstance(found, Binned):
+        found.expect(np.concatenate([cut_ranks(found.rows, points), _quantile_ranks(found.rows)]), edges)
+        shape = row_moments(found.values, found.ends)
+    else:
+        shape = moments(found)
+    counts = np.diff(found.below(edges), prepend=0, append=found.rows)
     return replace(
         plain,
         minimum=found.ends and found.ends[0],
@@ -163,7 +169,7 @@ def _ordered(plain: ColumnProfile, found: Counted | Binned, points: int, *, whol
         kurtosis=shape.kurtosis,
         sketch=sketch(found, points=points),
         quantiles=_nearest(found),
-        histogram=_histogram(found, found.ends, whole=whole) if found.ends else None,
+        histogram=Histogram(exponent=exponent, first=first, counts=tuple(counts.tolist())) if found.ends else None,
     )
 
 
@@ -222,17 +228,18 @@ def discrete_fields(listed: Frequent, found: Registers | None) -> dict[str, Any]
 def _nearest(found: Counted | Binned) -> dict[str, float]:
     if not found.rows:
         return {}
-    ranks = [int((found.rows - 1) * probability + 0.5) + 1 for probability in QUANTILES]
-    values = found.at_ranks(np.array(ranks))[0]
+    values = found.at_ranks(_quantile_ranks(found.rows))[0]
     return dict(zip(map(str, QUANTILES), values.tolist(), strict=True))
 
 
-def _histogram(found: Counted | Binned, ends: tuple[float, float], *, whole: bool) -> Histogram:
-    low, high = float(ends[0]), float(ends[1])
-    exponent = width_exponent(low, high)
+def _quantile_ranks(rows: int) -> Ints:
+    return np.array([int((rows - 1) * probability + 0.5) + 1 for probability in QUANTILES])
+
+
+def _grid(low: float, high: float, *, whole: bool) -> tuple[int, int, Floats]:
+    """Return the exponent of the width of bins over this range, the number of the first, and the edges between them."""
+    exponent = width_exponent(float(low), float(high))
     exponent = max(0, exponent) if whole else exponent
     with np.errstate(over="ignore", under="ignore"):
-        first, last = (int(np.floor(np.ldexp(end, -exponent))) for end in (low, high))
-        edges = np.ldexp(np.arange(first + 1, last + 1, dtype=np.float64), exponent)
-    counts = np.diff(found.below(edges), prepend=0, append=found.rows)
-    return Histogram(exponent=exponent, first=first, counts=tuple(counts.tolist()))
+        first, last = (int(np.floor(np.ldexp(float(end), -exponent))) for end in (low, high))
+        return exponent, first, np.ldexp(np.arange(first + 1, last + 1, dtype=np.float64), exponent)

@@ -101,7 +101,7 @@ def sketch(found: Counted | Binned, *, points: int = POINTS) -> Quantiles:
     """Return the sketch of values: exact where at most `points` distinct ones were counted."""
     if isinstance(found, Counted) and len(found.values) <= points:
         return _made(found.floats, np.zeros(len(found.values), np.int64), found.counts)
-    ranks = 1 + np.arange(points) * (found.rows - 1) // (points - 1)
+    ranks = cut_ranks(found.rows, points)
     values, below, upto = found.at_ranks(ranks)
     new = np.concatenate([[True], values[1:] != values[:-1]])
     chosen, below, upto = values[new].astype(np.float64), below[new], upto[new]
@@ -109,6 +109,11 @@ def sketch(found: Counted | Binned, *, points: int = POINTS) -> Quantiles:
         chosen = _shortened(chosen, upto - below == 1)
         below, upto = found.below(chosen), found.upto(chosen)
     return _made(chosen, np.diff(upto, prepend=0) - (upto - below), upto - below)
+
+
+def cut_ranks(rows: int, points: int) -> Ints:
+    """Return evenly spaced ranks, counted from 1, the first and the last among them."""
+    return 1 + np.arange(points) * (rows - 1) // (points - 1)
 
 
 def _shortened(chosen: Floats, once: NDArray[np.bool_]) -> Floats:
@@ -144,9 +149,7 @@ def _spread(below: Ints, upto: Ints, points: int) -> Ints:
     """Return which points to keep: those at evenly spaced ranks, and every one that many values equal."""
     if len(below) <= points:
         return np.arange(len(below))
-    rows = int(upto[-1])
-    ranks = 1 + np.arange(points) * (rows - 1) // (points - 1)
-    places = np.searchsorted(upto, ranks, "left")
+    places = np.searchsorted(upto, cut_ranks(int(upto[-1]), points), "left")
     return np.unique(np.concatenate([places, [0, len(below) - 1]]))
 
 

@@ -16,6 +16,8 @@ _FEW = 1 << 13
 _SMALL = 1 << 13
 """So few rows are counted by Polars at once."""
 _MULTIPLIERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
+_NO_VIEW = np.uint64(2**64 - 1)
+"""Half of a view of a text of four billion bytes, which there is none of."""
 Words = NDArray[np.uint64]
 
 
@@ -49,7 +51,7 @@ def count_categories(values: pl.Series) -> tuple[pl.Series, Ints]:
 
 def count_lengths(texts: pl.Series, counts: Ints | None) -> Counted:
     """Return the counted lengths in characters of texts that occur so often; None means once."""
-    lengths = texts.str.len_chars().to_numpy().astype(np.int64)
+    lengths = texts.str.len_chars().to_numpy()
     if counts is None:
         return count_values(lengths)
     values, places = np.unique(lengths, return_inverse=True)
@@ -59,12 +61,17 @@ def count_lengths(texts: pl.Series, counts: Ints | None) -> Counted:
 def _count_views(texts: pl.Series) -> tuple[pl.Series, Ints] | None:
     array = texts.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
     words = np.frombuffer(array.buffers()[1], np.uint64)[2 * array.offset :][: 2 * len(array)].reshape(-1, 2)
-    if _taken(_view_places(words[:_TABLE])) >= _FEW:
+    head = words[:_TABLE]
+    places = _places(head[:, 0], head[:, 1])
+    if _taken(places) >= _FEW:
         return None
-    places = _view_places(words)
     rows = np.zeros(_TABLE, np.int64)
-    rows[places] = np.arange(len(places))
-    odd = _unlike(words, words[rows], places)
+    rows[places] = np.arange(len(head))
+    table = np.full((2, _TABLE), _NO_VIEW)
+    table[:, places] = head[rows[places]].T
+    places, odd = _beside(words, table)
+    if len(odd) > len(words) // 8:
+        return None
     counts = np.bincount(places, minlength=_TABLE) - np.bincount(places[odd], minlength=_TABLE)
     taken = np.flatnonzero(counts)
     if len(taken) + len(odd) >= _FEW and len(taken) + len(np.unique(words[odd], axis=0)) >= _FEW:
@@ -73,24 +80,24 @@ def _count_views(texts: pl.Series) -> tuple[pl.Series, Ints] | None:
     return _grouped(texts.gather(np.concatenate([rows[taken], odd])), every)
 
 
-def _view_places(words: Words) -> Ints:
-    """Return 16 bits of a hash of each view."""
-    places = np.empty(len(words), np.int64)
+def _beside(words: Words, table: Words) -> tuple[Ints, Ints]:
+    """Return the bucket of each view, and the rows whose view is not the one that `table` has there."""
+    places, odd = np.empty(len(words), np.int64), list[Ints]()
     for start in range(0, len(words), CHUNK):
-        part = words[start : start + CHUNK]
-        mixed = ((part[:, 0] * _MULTIPLIERS[0]) ^ part[:, 1]) * _MULTIPLIERS[1]
-        places[start : start + CHUNK] = mixed >> np.uint64(48)
-    return places
+        first, second = words[start : start + CHUNK, 0].copy(), words[start : start + CHUNK, 1].copy()
+        at = places[start : start + CHUNK]
+        at[:] = _places(first, second)
+        odd.append(np.flatnonzero((table[0][at] != first) | (table[1][at] != second)) + start)
+    return places, np.concatenate(odd)
 
 
-def _unlike(words: Words, table: Words, places: Ints) -> Ints:
-    """Return the rows whose view is not that of their bucket."""
-    first, second = table[:, 0].copy(), table[:, 1].copy()
-    found: list[Ints] = []
-    for start in range(0, len(words), CHUNK):
-        part, at = words[start : start + CHUNK], places[start : start + CHUNK]
-        found.append(np.flatnonzero((first[at] != part[:, 0]) | (second[at] != part[:, 1])) + start)
-    return np.concatenate(found)
+def _places(first: Words, second: Words) -> Ints:
+    """Return 16 bits of a hash of the two words of each view."""
+    mixed = first * _MULTIPLIERS[0]
+    mixed ^= second
+    mixed *= _MULTIPLIERS[1]
+    mixed >>= np.uint64(48)
+    return mixed.view(np.int64)
 
 
 def _hashed(texts: pl.Series) -> Ints:
