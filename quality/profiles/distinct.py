@@ -59,19 +59,21 @@ def hash_texts(texts: "pl.Series") -> Hashes:
 
 def _hash_part(content: NDArray[np.uint8], ends: Ints, hashes: Hashes) -> None:
     """Write the hashes of some texts, which lie one after the other."""
-    padded = np.concatenate([content, np.zeros(8, np.uint8)])
-    words = np.ndarray((len(content) + 1,), "<u8", padded, strides=(1,))
     starts, lengths = ends[:-1], np.diff(ends)
-    _mix(lengths.view(np.uint64), hashes)
     least, most = int(lengths.min()), int(lengths.max())
-    for step in range(min(_WORDS, -(-most // 8))):
-        at = starts + 8 * step
+    _mix(lengths.view(np.uint64), hashes)
+    width = 8 * min(_WORDS, -(-most // 8))
+    # One gather of all words of a text costs no more than that of one word.
+    padded = np.concatenate([content, np.zeros(width + 1, np.uint8)])
+    texts = np.ndarray((len(content) + 1,), f"V{width or 1}", padded, strides=(1,))[starts]
+    for step in range(width // 8):
+        words = texts.view("<u8")[step :: width // 8]
         if 8 * (step + 1) <= least:
-            _mix(hashes ^ words[at], hashes)
+            _mix(hashes ^ words, hashes)
             continue
         longer = slice(None) if 8 * step < least else np.flatnonzero(lengths > 8 * step)
-        left = np.minimum(lengths[longer] - 8 * step, 8)
-        mixed = hashes[longer] ^ (words[at[longer]] & _TAIL[left])
+        mixed = words[longer] & _TAIL[np.minimum(lengths[longer] - 8 * step, 8)]
+        mixed ^= hashes[longer]
         hashes[longer] = _mix(mixed, mixed)
     for row in np.flatnonzero(lengths > 8 * _WORDS) if most > 8 * _WORDS else ():
         digest = blake3(content[starts[row] : starts[row] + lengths[row]].data).digest()
