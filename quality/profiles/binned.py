@@ -1,7 +1,7 @@
-"""Owns ranks of many numbers without sorting them: exact counts in narrow bins, and a sort of the bins that are asked of.
+"""Owns ranks of many numbers without a sort of them all: counts in narrow bins, and a sort of the bins that are asked of.
 
-Bins are placed by a sample of the rows, so they differ from one order of the rows to another; the values at ranks and the
-ranks of values that come of them do not: they are those of the sorted rows.
+A sample places the bins, so they change with the order of the rows. The values at ranks and the ranks of values that
+come of them do not: they are those of the sorted rows.
 """
 
 from dataclasses import dataclass

@@ -104,7 +104,7 @@ def registers(hashes: Hashes) -> Registers:
         if len(raised):
             bits = np.frexp(rest[raised].astype(np.float64))[1]  # 53 bits: exact
             np.maximum.at(found, places[raised], (_RANK_BITS + 1 - bits).astype(np.uint8))
-            limits = (np.uint64(1) << (_RANK_BITS - np.minimum(found, _RANK_BITS)).astype(np.uint64))
+            limits = np.uint64(1) << (_RANK_BITS - np.minimum(found, _RANK_BITS)).astype(np.uint64)
             limits[found > _RANK_BITS] = 0
     return found
 

@@ -74,7 +74,9 @@ def row_moments(values: Numbers, ends: tuple[float, float]) -> Moments:
     return _of(rows, mean, *sums)
 
 
-def _sums(values: Numbers, terms: Terms, count: int, sizes: Callable[[Sequence[float]], Sequence[float]]) -> list[float]:
+def _sums(
+    values: Numbers, terms: Terms, count: int, sizes: Callable[[Sequence[float]], Sequence[float]]
+) -> list[float]:
     """Return sums that are right within half of the ninth digit of their `sizes`."""
     sums = exact_sums(values, terms, count)
     if any(len(values) * ERROR > 5 * 10.0 ** -(DIGITS + 1) * size for size in sizes(sums)):

@@ -102,10 +102,13 @@ def sketch(found: Counted | Binned, *, points: int = POINTS) -> Quantiles:
     if isinstance(found, Counted) and len(found.values) <= points:
         return _made(found.floats, np.zeros(len(found.values), np.int64), found.counts)
     ranks = cut_ranks(found.rows, points)
+    if points > POINTS:  # not kept, so that it may hold all of both ends, whose gaps are long
+        ends = np.arange(found.rows // points)
+        ranks = np.unique(np.concatenate([ranks, 1 + ends, found.rows - ends]))
     values, below, upto = found.at_ranks(ranks)
     new = np.concatenate([[True], values[1:] != values[:-1]])
     chosen, below, upto = values[new].astype(np.float64), below[new], upto[new]
-    if points <= POINTS:  # a sketch of more is not kept
+    if points <= POINTS:
         chosen = _shortened(chosen, upto - below == 1)
         below, upto = found.below(chosen), found.upto(chosen)
     return _made(chosen, np.diff(upto, prepend=0) - (upto - below), upto - below)

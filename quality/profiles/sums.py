@@ -39,7 +39,9 @@ def exact_sums(values: Numbers, terms: Terms, count: int, *, finer: bool = False
         added = _added(made, upper, 1.0)
         if finer:
             made -= upper
-            added = [(high << _UNIT_BITS + 1) + low for high, low in zip(added, _added(made, upper, ERROR), strict=True)]
+            added = [
+                (high << _UNIT_BITS + 1) + low for high, low in zip(added, _added(made, upper, ERROR), strict=True)
+            ]
         totals = [total + part for total, part in zip(totals, added, strict=True)]
     bits = 2 * _UNIT_BITS + 1 if finer else _UNIT_BITS
     return [total / (1 << bits) for total in totals]
