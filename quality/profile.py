@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -71,10 +72,13 @@ def profile(frame: pl.DataFrame | pl.LazyFrame, *, points: int = POINTS) -> Prof
         points: Cut points of the quantile sketches: a rank is right within 1 in so many.
     """
     if isinstance(frame, pl.DataFrame):
-        return merge(_stretches([frame], points))
+        return merge(_stretches([frame], points), points=points)
     batches = frame.collect_batches(maintain_order=True, chunk_size=ROWS)
-    found = list(_stretches(batches, points))
-    return merge(found) if found else profile(pl.DataFrame(schema=frame.collect_schema()))
+    parts = _stretches(batches, points)
+    first = next(parts, None)
+    if first is None:
+        return profile(pl.DataFrame(schema=frame.collect_schema()))
+    return merge(chain([first], parts), points=points)
 
 
 def profile_batches(batches: "Iterable[pa.RecordBatch | pa.Table | pl.DataFrame]") -> Profile:
@@ -86,11 +90,15 @@ def profile_batches(batches: "Iterable[pa.RecordBatch | pa.Table | pl.DataFrame]
     return merge(_stretches((_frame(batch) for batch in batches), POINTS))
 
 
-def merge(profiles: Iterable[Profile]) -> Profile:
+def merge(profiles: Iterable[Profile], *, points: int = POINTS) -> Profile:
     """Return the profile of all rows that `profiles` describe, the same in whatever order they come.
 
     Counts, ranges and histograms are exact, moments too to 9 digits (Pébay, 2008). Quantiles and frequent values state
     their error; the number of distinct values its standard error.
+
+    Args:
+        profiles: Profiles of tables of one schema.
+        points: Cut points that the quantile sketches keep.
 
     Raises:
         ContractError: If the profiles do not hold the same columns with the same types, or there are none.
@@ -99,10 +107,10 @@ def merge(profiles: Iterable[Profile]) -> Profile:
     for part in profiles:
         held.append(part)
         if len(held) == _HELD:
-            held = [_merged(held)]
+            held = [_merged(held, points)]
     if not held:
         raise ContractError("no profiles to merge: give at least one")
-    return _merged(held)
+    return _merged(held, points)
 
 
 def _stretches(frames: Iterable[pl.DataFrame], points: int) -> Iterator[Profile]:
@@ -141,7 +149,7 @@ def _frame(batch: "pa.RecordBatch | pa.Table | pl.DataFrame") -> pl.DataFrame:
     return found if isinstance(found, pl.DataFrame) else found.to_frame()
 
 
-def _merged(parts: Sequence[Profile]) -> Profile:
+def _merged(parts: Sequence[Profile], points: int) -> Profile:
     if len(parts) == 1:
         return parts[0]
     kinds = [part.types for part in parts]
@@ -149,5 +157,5 @@ def _merged(parts: Sequence[Profile]) -> Profile:
         odd = sorted(set(kinds[0].items()) ^ set(kind.items()))
         if odd:
             raise ContractError(f"profiles differ in {odd[0][0]!r} ({odd[0][1]}): merge profiles of one schema")
-    columns = {name: merge_columns([part.columns[name] for part in parts]) for name in parts[0].columns}
+    columns = {name: merge_columns([part.columns[name] for part in parts], points) for name in parts[0].columns}
     return Profile(rows=sum(part.rows for part in parts), columns=columns)

@@ -20,7 +20,7 @@ from quality.profiles.columns import kind_of
 from resources.errors import ContractError, DeclarationError
 from resources.names import unknown_name
 
-POINTS = 8_192
+POINTS = 4_096
 """Cut points of the sketches that rows are compared by: up to so many distinct values the ranks are exact."""
 
 

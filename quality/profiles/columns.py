@@ -8,11 +8,13 @@ import numpy as np
 import polars as pl
 
 from quality.histogram import Histogram, width_exponent
-from quality.profiles.counted import Counted, count_values
-from quality.profiles.distinct import RELATIVE_ERROR, Hashes, Registers, encode, estimate, hash_numbers, registers
-from quality.profiles.frequent import LISTED, Frequent, frequent_numbers, frequent_texts
-from quality.profiles.moments import Moments, moments
-from quality.profiles.quantiles import POINTS, Quantiles, sketch
+from quality.profiles.binned import Binned, ranked
+from quality.profiles.counted import Counted, Floats, Ints, count_cheaply
+from quality.profiles.distinct import RELATIVE_ERROR, Hashes, Registers, encode, estimate, registers
+from quality.profiles.frequent import LISTED, Frequent, frequent_numbers, frequent_texts, listed_texts, repeated
+from quality.profiles.moments import Moments, moments, row_moments
+from quality.profiles.quantiles import POINTS, Quantiles, cut_ranks, sketch
+from quality.profiles.texts import count_categories, count_lengths, count_texts
 
 Kind = Literal["number", "time", "boolean", "text", "category", "other"]
 
@@ -124,11 +126,9 @@ def column_profile(values: pl.Series, *, points: int = POINTS) -> ColumnProfile:
         case "time":
             return _time(plain, present, points)
         case "boolean" | "category":
-            return _discrete(plain, *frequent_texts(present))
+            return _discrete(plain, *listed_texts(*count_categories(present)))
         case "text":
-            lengths = column_profile(present.str.len_chars().cast(pl.Int64), points=points)
-            lengths = replace(lengths, top=(), top_error=0, registers=None, distinct=None)
-            return replace(_discrete(plain, *frequent_texts(present)), lengths=lengths)
+            return _text(plain, present, points)
         case _:
             return plain
 
@@ -144,23 +144,41 @@ def _number(plain: ColumnProfile, present: pl.Series, points: int) -> ColumnProf
         odd = {"nans": nans, "infinite": int(infinite.sum()), "negative_infinite": int((numbers == -np.inf).sum())}
         plain = replace(plain, count=plain.count - nans - odd["infinite"], **odd)
         numbers = numbers[np.isfinite(numbers)]
-    counted = count_values(numbers)
+    found = ranked(numbers)
     whole = present.dtype.is_integer()
-    listed = frequent_numbers(counted, listed=LISTED if whole else FREQUENT_FLOATS)
-    ends = counted.values[[0, -1]].tolist() if counted.rows else [None, None]
-    found = moments(counted)
+    listed = frequent_numbers(found, listed=LISTED if whole else FREQUENT_FLOATS)
+    return _ordered(_discrete(plain, *listed), found, points, whole=whole)
+
+
+def _ordered(plain: ColumnProfile, found: Counted | Binned, points: int, *, whole: bool) -> ColumnProfile:
+    """Return `plain` with all that follows from the ranks of its values."""
+    exponent, first, edges = _grid(*found.ends, whole=whole) if found.ends else (0, 0, np.empty(0))
+    if isinstance(found, Binned):
+        found.expect(np.concatenate([cut_ranks(found.rows, points), _quantile_ranks(found.rows)]), edges)
+        shape = row_moments(found.values, found.ends)
+    else:
+        shape = moments(found)
+    counts = np.diff(found.below(edges), prepend=0, append=found.rows)
     return replace(
-        _discrete(plain, listed, hash_numbers(counted.values)),
-        minimum=ends[0],
-        maximum=ends[1],
-        mean=found.mean,
-        std=found.std,
-        skewness=found.skewness,
-        kurtosis=found.kurtosis,
-        quantiles=_nearest(counted),
-        sketch=sketch(counted, points=points),
-        histogram=_histogram(counted, whole=whole) if counted.rows else None,
+        plain,
+        minimum=found.ends and found.ends[0],
+        maximum=found.ends and found.ends[1],
+        mean=shape.mean,
+        std=shape.std,
+        skewness=shape.skewness,
+        kurtosis=shape.kurtosis,
+        sketch=sketch(found, points=points),
+        quantiles=_nearest(found),
+        histogram=Histogram(exponent=exponent, first=first, counts=tuple(counts.tolist())) if found.ends else None,
     )
+
+
+def _text(plain: ColumnProfile, present: pl.Series, points: int) -> ColumnProfile:
+    few = count_texts(present)
+    listed = frequent_texts(present) if few is None else listed_texts(*few)
+    own = ColumnProfile(type="Int64", kind="number", count=plain.count, nulls=0, quantiles={})
+    lengths = _ordered(own, count_lengths(*(few or (present, None))), points, whole=True)
+    return replace(_discrete(plain, *listed), lengths=lengths)
 
 
 _NATIVE = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
@@ -169,14 +187,18 @@ _NATIVE = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32
 def _time(plain: ColumnProfile, present: pl.Series, points: int) -> ColumnProfile:
     unit = getattr(present.dtype, "time_unit", "ns")
     scale = _DAY_S if isinstance(present.dtype, pl.Date) else _SECONDS[unit]
-    counted = count_values(present.to_physical().to_numpy())
-    seconds = Counted(values=counted.values * scale, counts=counted.counts)
-    if not counted.rows:
-        return replace(plain, sketch=sketch(seconds), distinct=0)
+    physical = present.to_physical().to_numpy()
+    counted = count_cheaply(physical)
+    listed, hashes = repeated(physical, counted)
+    if counted is None:
+        found: Counted | Binned = Binned(physical * scale)
+    else:
+        found = Counted(values=counted.values * scale, counts=counted.counts)
+    described = replace(_discrete(plain, listed, hashes), sketch=sketch(found, points=points))
+    if not plain.count:
+        return described
     ends = [_iso(present.gather([place or 0])) for place in (present.arg_min(), present.arg_max())]
-    hashes = hash_numbers(counted.values)
-    found = _discrete(plain, Frequent(error=int(counted.counts.max()), distinct=len(counted.values)), hashes)
-    return replace(found, minimum=ends[0], maximum=ends[1], sketch=sketch(seconds, points=points))
+    return replace(described, minimum=ends[0], maximum=ends[1])
 
 
 def _iso(value: pl.Series) -> str:
@@ -203,20 +225,21 @@ def discrete_fields(listed: Frequent, found: Registers | None) -> dict[str, Any]
     }
 
 
-def _nearest(counted: Counted) -> dict[str, float]:
-    if not counted.rows:
+def _nearest(found: Counted | Binned) -> dict[str, float]:
+    if not found.rows:
         return {}
-    ranks = [int((counted.rows - 1) * probability + 0.5) + 1 for probability in QUANTILES]
-    places = np.searchsorted(counted.before[1:], ranks, "left")
-    return dict(zip(map(str, QUANTILES), counted.values[places].tolist(), strict=True))
+    values = found.at_ranks(_quantile_ranks(found.rows))[0]
+    return dict(zip(map(str, QUANTILES), values.tolist(), strict=True))
 
 
-def _histogram(counted: Counted, *, whole: bool) -> Histogram:
-    low, high = float(counted.floats[0]), float(counted.floats[-1])
-    exponent = width_exponent(low, high)
+def _quantile_ranks(rows: int) -> Ints:
+    return np.array([int((rows - 1) * probability + 0.5) + 1 for probability in QUANTILES])
+
+
+def _grid(low: float, high: float, *, whole: bool) -> tuple[int, int, Floats]:
+    """Return the exponent of the width of bins over this range, the number of the first, and the edges between them."""
+    exponent = width_exponent(float(low), float(high))
     exponent = max(0, exponent) if whole else exponent
     with np.errstate(over="ignore", under="ignore"):
-        first, last = (int(np.floor(np.ldexp(end, -exponent))) for end in (low, high))
-        edges = np.ldexp(np.arange(first + 1, last + 1, dtype=np.float64), exponent)
-    counts = np.diff(counted.below(edges), prepend=0, append=counted.rows)
-    return Histogram(exponent=exponent, first=first, counts=tuple(counts.tolist()))
+        first, last = (int(np.floor(np.ldexp(float(end), -exponent))) for end in (low, high))
+        return exponent, first, np.ldexp(np.arange(first + 1, last + 1, dtype=np.float64), exponent)

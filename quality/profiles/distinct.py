@@ -11,7 +11,7 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from quality.profiles.counted import Numbers
+from quality.profiles.counted import CHUNK, Ints, Numbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,6 +27,7 @@ _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
 CUT = re.compile(r"… [0-9a-f]{16}$")
 """How a listed text ends that was cut: in its hash."""
 _RANK_BITS = 64 - PRECISION
+_REST = np.uint64((1 << _RANK_BITS) - 1)
 _WORDS = 16
 """Eight-byte words of a text that are hashed side by side with those of other texts; longer ones go one by one."""
 _TAIL = np.array([(1 << 8 * length) - 1 for length in range(9)], np.uint64)
@@ -36,7 +37,11 @@ _TAIL = np.array([(1 << 8 * length) - 1 for length in range(9)], np.uint64)
 def hash_numbers(values: Numbers) -> Hashes:
     """Return a stable hash of each number: of the bits of a double, or of a whole number as 64 bits."""
     wide = np.int64 if np.issubdtype(values.dtype, np.integer) else np.float64
-    return _mixed(values.astype(wide).view(np.uint64))
+    hashes = np.empty(len(values), np.uint64)
+    for start in range(0, len(values), CHUNK):
+        chunk = values[start : start + CHUNK] + values.dtype.type(0)  # -0.0 is 0.0
+        _mix(chunk.astype(wide, copy=False).view(np.uint64), hashes[start : start + CHUNK])
+    return hashes
 
 
 def hash_texts(texts: "pl.Series") -> Hashes:
@@ -44,19 +49,35 @@ def hash_texts(texts: "pl.Series") -> Hashes:
     array = texts.rechunk().to_arrow()
     buffers = array.buffers()
     ends = np.frombuffer(buffers[1], np.int64)[array.offset : array.offset + len(array) + 1]
-    content = np.frombuffer(buffers[2] or b"", np.uint8)[ends[0] : ends[-1]]
-    padded = np.concatenate([content, np.zeros(8, np.uint8)])
-    words = np.ndarray((len(content) + 1,), "<u8", padded, strides=(1,))
-    starts, lengths = ends[:-1] - ends[0], np.diff(ends)
-    hashes = _mixed(lengths.astype(np.uint64))
-    for step in range(min(_WORDS, -(-int(lengths.max(initial=0)) // 8))):
-        longer = np.flatnonzero(lengths > 8 * step)
-        left = np.minimum(lengths[longer] - 8 * step, 8)
-        hashes[longer] = _mixed(hashes[longer] ^ (words[starts[longer] + 8 * step] & _TAIL[left]))
-    for row in np.flatnonzero(lengths > 8 * _WORDS):
+    content = np.frombuffer(buffers[2] or b"", np.uint8)[: ends[-1]]
+    hashes = np.empty(len(texts), np.uint64)
+    for start in range(0, len(texts), CHUNK):
+        part = ends[start : start + CHUNK + 1]
+        _hash_part(content[part[0] : part[-1]], part - part[0], hashes[start : start + CHUNK])
+    return hashes
+
+
+def _hash_part(content: NDArray[np.uint8], ends: Ints, hashes: Hashes) -> None:
+    """Write the hashes of some texts, which lie one after the other."""
+    starts, lengths = ends[:-1], np.diff(ends)
+    least, most = int(lengths.min()), int(lengths.max())
+    _mix(lengths.view(np.uint64), hashes)
+    width = 8 * min(_WORDS, -(-most // 8))
+    # One gather of all words of a text costs no more than that of one word.
+    padded = np.concatenate([content, np.zeros(width + 1, np.uint8)])
+    texts = np.ndarray((len(content) + 1,), f"V{width or 1}", padded, strides=(1,))[starts]
+    for step in range(width // 8):
+        words = texts.view("<u8")[step :: width // 8]
+        if 8 * (step + 1) <= least:
+            _mix(hashes ^ words, hashes)
+            continue
+        longer = slice(None) if 8 * step < least else np.flatnonzero(lengths > 8 * step)
+        mixed = words[longer] & _TAIL[np.minimum(lengths[longer] - 8 * step, 8)]
+        mixed ^= hashes[longer]
+        hashes[longer] = _mix(mixed, mixed)
+    for row in np.flatnonzero(lengths > 8 * _WORDS) if most > 8 * _WORDS else ():
         digest = blake3(content[starts[row] : starts[row] + lengths[row]].data).digest()
         hashes[row] = int.from_bytes(digest[:8], "little")
-    return hashes
 
 
 def hash_listed(values: Sequence[str], *, texts: bool) -> Hashes:
@@ -74,13 +95,18 @@ def hash_listed(values: Sequence[str], *, texts: bool) -> Hashes:
 
 def registers(hashes: Hashes) -> Registers:
     """Return the registers of hashed values, shape ``(2048,)``: the longest run of leading zeros in each, plus one."""
-    rest = (hashes & np.uint64((1 << _RANK_BITS) - 1)).astype(np.float64)  # 53 bits: exact
-    ranks = _RANK_BITS + 1 - np.frexp(rest)[1]
-    seen = np.zeros((1 << PRECISION) * 64, np.bool_)
-    seen[((hashes >> np.uint64(_RANK_BITS)) << np.uint64(6)).astype(np.int64) | ranks] = True
-    # The largest rank seen of each register: the first in reversed order.
-    table = seen.reshape(-1, 64)[:, ::-1]
-    return np.where(table.any(axis=1), 63 - table.argmax(axis=1), 0).astype(np.uint8)
+    found = np.zeros(1 << PRECISION, np.uint8)
+    limits = np.full(1 << PRECISION, _REST + np.uint64(1))  # a register is raised by what is below its limit
+    for start in range(0, len(hashes), CHUNK):
+        chunk = hashes[start : start + CHUNK]
+        places, rest = (chunk >> np.uint64(_RANK_BITS)).view(np.int64), chunk & _REST
+        raised = np.flatnonzero(rest < limits[places])
+        if len(raised):
+            bits = np.frexp(rest[raised].astype(np.float64))[1]  # 53 bits: exact
+            np.maximum.at(found, places[raised], (_RANK_BITS + 1 - bits).astype(np.uint8))
+            limits = np.uint64(1) << (_RANK_BITS - np.minimum(found, _RANK_BITS)).astype(np.uint64)
+            limits[found > _RANK_BITS] = 0
+    return found
 
 
 def merge_registers(parts: Iterable[Registers]) -> Registers:
@@ -112,12 +138,14 @@ def decode(text: str) -> Registers:
     return np.array([_DIGITS.index(digit) for digit in text], np.uint8)
 
 
-def _mixed(words: Hashes) -> Hashes:
-    """Return the finaliser of SplitMix64 (Steele, Lea and Flood, 2014) of each word."""
-    mixed = words + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+def _mix(words: Hashes, out: Hashes) -> Hashes:
+    """Write the finaliser of SplitMix64 (Steele, Lea and Flood, 2014) of each word to `out`, and return that."""
+    np.add(words, np.uint64(0x9E3779B97F4A7C15), out=out)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        out ^= out >> np.uint64(shift)
+        if factor > 1:
+            out *= np.uint64(factor)
+    return out
 
 
 def _sigma(share: float) -> float:

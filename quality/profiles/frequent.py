@@ -6,16 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from quality.profiles.counted import Counted, Ints
-from quality.profiles.distinct import Hashes, hash_texts
+from quality.profiles.binned import Binned
+from quality.profiles.counted import Counted, Ints, Numbers, count_values
+from quality.profiles.distinct import Hashes, hash_numbers, hash_texts
 
 LISTED = 100
 """Most values listed."""
 MAX_TEXT = 100
 """Characters kept of a value; a longer one ends in its hash, so that texts of one beginning stay apart."""
 _BUCKETS = 1 << 16
-_COUNTED_WHOLE = 200_000
-"""So many rows are counted value by value; of more, only those in buckets that stand out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,32 +33,53 @@ class Frequent:
     distinct: int | None = 0
 
 
-def frequent_numbers(counted: Counted, *, listed: int = LISTED) -> Frequent:
-    """List counted numbers."""
-    kept, error = _kept(counted.counts, listed)
-    pairs = zip(counted.values[kept].tolist(), counted.counts[kept].tolist(), strict=True)
-    items = [(str(value), count) for value, count in pairs]
-    return Frequent(items=_ordered(items), error=error, distinct=len(counted.values))
-
-
-def frequent_texts(texts: pl.Series) -> tuple[Frequent, Hashes]:
-    """List texts, categories or booleans without nulls, and return the hashes of all that are distinct.
+def frequent_numbers(found: Counted | Binned, *, listed: int = LISTED) -> tuple[Frequent, Hashes]:
+    """List numbers, and return the hashes of all that are distinct.
 
     Some hashes may come more than once.
     """
-    if texts.dtype != pl.String or len(texts) <= _COUNTED_WHOLE or _few(texts):
-        return _counted_whole(texts)
+    if isinstance(found, Binned):
+        hashes = hash_numbers(found.values)
+        rows, unseen = _outstanding(hashes)
+        kept = _listed_numbers(count_values(found.values[rows]), listed)
+        return _seen(kept, unseen, listed), hashes
+    return _listed_numbers(found, listed), hash_numbers(found.values)
+
+
+def repeated(values: Numbers, counted: Counted | None) -> tuple[Frequent, Hashes]:
+    """List none of some whole numbers, but say how often one occurs at most, and return their hashes.
+
+    Args:
+        values: The numbers.
+        counted: The same counted, where they were.
+    """
+    if counted is None:
+        hashes = hash_numbers(values)
+        return Frequent(error=int(_sizes(hashes)[1].max()), distinct=None), hashes
+    most = int(counted.counts.max(initial=0))
+    return Frequent(error=most, distinct=len(counted.values)), hash_numbers(counted.values)
+
+
+def frequent_texts(texts: pl.Series) -> tuple[Frequent, Hashes]:
+    """List texts without nulls that are too many to count them all, and return their hashes."""
     hashes = hash_texts(texts)
-    places = (hashes & np.uint64(_BUCKETS - 1)).astype(np.int64)
-    sizes = np.bincount(places, minlength=_BUCKETS)
-    usual = len(texts) / _BUCKETS
-    heavy = sizes > usual + 8 * usual**0.5 + 8
-    found = _counted_whole(texts.filter(pl.Series(heavy[places])))[0]
-    unseen = int(sizes[~heavy].max(initial=0))
-    if not unseen:
-        return found, hashes
-    items = tuple(item for item in found.items if item[1] > unseen)
-    return Frequent(items=items, error=max(unseen, found.error), distinct=None), hashes
+    rows, unseen = _outstanding(hashes)
+    counts = texts.gather(rows).alias("text").value_counts(name="count")
+    kept = listed_texts(counts["text"], counts["count"].to_numpy().astype(np.int64))[0]
+    return _seen(kept, unseen, LISTED), hashes
+
+
+def listed_texts(texts: pl.Series, counts: Ints) -> tuple[Frequent, Hashes]:
+    """List distinct texts with their counts, and return their hashes."""
+    kept, error = _kept(counts, LISTED)
+    hashes = hash_texts(texts)
+    items = [
+        (_shortened(text, number), count)
+        for text, number, count in zip(
+            texts.gather(kept).to_list(), hashes[kept].tolist(), counts[kept].tolist(), strict=True
+        )
+    ]
+    return Frequent(items=_ordered(items), error=error, distinct=len(texts)), hashes
 
 
 def merge_frequent(parts: Sequence[Frequent], *, listed: int = LISTED) -> Frequent:
@@ -96,24 +116,33 @@ def _ordered(items: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(items, key=lambda item: (-item[1], item[0])))
 
 
-def _few(texts: pl.Series) -> bool:
-    """Whether there are few enough distinct texts to count them all; Polars' own hashes decide nothing else."""
-    places = (texts.hash() & (_BUCKETS - 1)).to_numpy().astype(np.int64)
-    return bool((np.bincount(places, minlength=_BUCKETS) > 0).sum() < _BUCKETS // 8)
+def _listed_numbers(counted: Counted, listed: int) -> Frequent:
+    kept, error = _kept(counted.counts, listed)
+    pairs = zip(counted.values[kept].tolist(), counted.counts[kept].tolist(), strict=True)
+    return Frequent(items=_ordered((str(value), n) for value, n in pairs), error=error, distinct=len(counted.values))
 
 
-def _counted_whole(texts: pl.Series) -> tuple[Frequent, Hashes]:
-    table = texts.alias("value").value_counts(name="count")
-    values, counts = table["value"].cast(pl.String), table["count"].to_numpy().astype(np.int64)
-    kept, error = _kept(counts, LISTED)
-    hashes = hash_texts(values)
-    items = [
-        (_shortened(text, number), count)
-        for text, number, count in zip(
-            values.gather(kept).to_list(), hashes[kept].tolist(), counts[kept].tolist(), strict=True
-        )
-    ]
-    return Frequent(items=_ordered(items), error=error, distinct=len(values)), hashes
+def _outstanding(hashes: Hashes) -> tuple[Ints, int]:
+    """Return the rows whose hashes fall into buckets that stand out, and how often a value of the others occurs."""
+    places, sizes = _sizes(hashes)
+    usual = len(hashes) / _BUCKETS
+    heavy = sizes > usual + 8 * usual**0.5 + 8
+    rows = np.flatnonzero(heavy[places]) if heavy.any() else np.empty(0, np.int64)
+    return rows, int(sizes[~heavy].max(initial=0))
+
+
+def _sizes(hashes: Hashes) -> tuple[Ints, Ints]:
+    """Return the bucket of each hash, and how many fall into each bucket."""
+    places = (hashes & np.uint64(_BUCKETS - 1)).view(np.int64)
+    return places, np.bincount(places, minlength=_BUCKETS)
+
+
+def _seen(found: Frequent, unseen: int, listed: int) -> Frequent:
+    """Return the frequent values of some buckets as those of all: others occur up to `unseen` times."""
+    last = found.items[listed][1] if len(found.items) > listed else 0
+    error = max(unseen, found.error, last)
+    items = tuple(item for item in found.items if item[1] > error)
+    return Frequent(items=items, error=error, distinct=None)
 
 
 def _shortened(text: str, number: int) -> str:

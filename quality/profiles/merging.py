@@ -15,14 +15,14 @@ from quality.profiles.quantiles import merge_sketches
 _COUNTS = ("count", "nulls", "nans", "infinite", "negative_infinite")
 
 
-def merge_columns(parts: Sequence[ColumnProfile]) -> ColumnProfile:
-    """Return the profile of the rows of all `parts`, which have one type."""
+def merge_columns(parts: Sequence[ColumnProfile], points: int) -> ColumnProfile:
+    """Return the profile of the rows of all `parts`, which have one type, its sketch of so many cut points."""
     filled = [part for part in parts if part.count]
     totals = {name: sum(getattr(part, name) for part in parts) for name in _COUNTS}
     if len(filled) < 2:
         return replace(filled[0] if filled else parts[0], **totals)
     sketches = [part.sketch for part in filled if part.sketch is not None]
-    merged = merge_sketches(sketches) if len(sketches) == len(filled) else None
+    merged = merge_sketches(sketches, points=points) if len(sketches) == len(filled) else None
     numeric = merged is not None and parts[0].kind == "number"
     lengths = [part.lengths for part in filled if part.lengths is not None]
     return ColumnProfile(
@@ -36,7 +36,7 @@ def merge_columns(parts: Sequence[ColumnProfile]) -> ColumnProfile:
         quantiles={str(p): merged.quantile(p) for p in QUANTILES} if merged is not None and numeric else {},
         sketch=merged,
         histogram=_merged_histogram([part.histogram for part in filled]),
-        lengths=merge_columns(lengths) if len(lengths) == len(filled) else None,
+        lengths=merge_columns(lengths, points) if len(lengths) == len(filled) else None,
         approximate=True,
     )
 

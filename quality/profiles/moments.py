@@ -1,12 +1,13 @@
 """Owns the moments of a column: mean, standard deviation, skewness, kurtosis, and those of several columns together."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from quality.profiles.counted import Counted
+from quality.profiles.counted import Counted, Floats, Numbers
+from quality.profiles.sums import ERROR, Terms, exact_sums
 
 DIGITS = 9
 """Significant digits kept: the order of addition, which processors choose, changes the 15th."""
@@ -41,6 +42,52 @@ def moments(counted: Counted) -> Moments:
         square = gap * gap
         weighted = square if once else square * counts
         return _of(counted.rows, mean, weighted.sum(), (weighted * gap).sum(), (weighted * square).sum())
+
+
+def row_moments(values: Numbers, ends: tuple[float, float]) -> Moments:
+    """Return the moments of many numbers that are not all equal and lie between `ends`; their order does not show."""
+    rows, scale = len(values), _scale(*ends)
+
+    def scaled(chunk: Floats, out: Floats) -> None:
+        np.multiply(chunk, scale, out=out[0])
+
+    mean = _sums(values, scaled, 1, lambda found: [abs(found[0])])[0] / rows / scale
+    unit = _scale(ends[0] - mean, ends[1] - mean)
+    if not unit:  # the range is past that of doubles
+        return Moments(mean=rounded(mean))
+
+    def powers(chunk: Floats, out: Floats) -> None:
+        gap = chunk - mean
+        gap *= unit
+        np.multiply(gap, gap, out=out[0])
+        np.multiply(out[0], gap, out=out[1])
+        np.multiply(out[0], out[0], out=out[2])
+
+    def sizes(found: Sequence[float]) -> list[float]:
+        return [found[0], max(abs(found[1]), rows * (found[0] / rows) ** 1.5), found[2]]
+
+    with np.errstate(over="ignore"):
+        sums = [
+            float(np.float64(found) * np.float64(1 / unit) ** power)
+            for power, found in enumerate(_sums(values, powers, 3, sizes), start=2)
+        ]
+    return _of(rows, mean, *sums)
+
+
+def _sums(
+    values: Numbers, terms: Terms, count: int, sizes: Callable[[Sequence[float]], Sequence[float]]
+) -> list[float]:
+    """Return sums that are right within half of the ninth digit of their `sizes`."""
+    sums = exact_sums(values, terms, count)
+    if any(len(values) * ERROR > 5 * 10.0 ** -(DIGITS + 1) * size for size in sizes(sums)):
+        return exact_sums(values, terms, count, finer=True)
+    return sums
+
+
+def _scale(*values: float) -> float:
+    """Return the power of two that brings these values to at most 1; 0 where one is infinite."""
+    largest = max(map(abs, values))
+    return math.ldexp(1.0, min(1_000, -math.frexp(largest)[1])) if math.isfinite(largest) else 0.0
 
 
 def merge_moments(parts: Sequence[tuple[int, Moments]]) -> Moments:

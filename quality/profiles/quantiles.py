@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from quality.profiles.binned import Binned
 from quality.profiles.counted import Counted, Floats, Ints
 
 POINTS = 256
@@ -96,15 +97,26 @@ class Ranks:
         return below, np.where(at_point, self.upto[right], middle), doubt
 
 
-def sketch(counted: Counted, *, points: int = POINTS) -> Quantiles:
-    """Return the sketch of counted values: exact where they have at most `points` distinct ones."""
-    if len(counted.values) <= points:
-        return _made(counted.floats, np.zeros(len(counted.values), np.int64), counted.counts)
-    ranks = 1 + np.arange(points) * (counted.rows - 1) // (points - 1)
-    places = np.unique(np.searchsorted(counted.before[1:], ranks, "left"))
-    chosen = _shortened(counted.floats[places], counted.counts[places] == 1)
-    below, upto = counted.below(chosen), counted.upto(chosen)
+def sketch(found: Counted | Binned, *, points: int = POINTS) -> Quantiles:
+    """Return the sketch of values: exact where at most `points` distinct ones were counted."""
+    if isinstance(found, Counted) and len(found.values) <= points:
+        return _made(found.floats, np.zeros(len(found.values), np.int64), found.counts)
+    ranks = cut_ranks(found.rows, points)
+    if points > POINTS:  # not kept, so that it may hold all of both ends, whose gaps are long
+        ends = np.arange(found.rows // points)
+        ranks = np.unique(np.concatenate([ranks, 1 + ends, found.rows - ends]))
+    values, below, upto = found.at_ranks(ranks)
+    new = np.concatenate([[True], values[1:] != values[:-1]])
+    chosen, below, upto = values[new].astype(np.float64), below[new], upto[new]
+    if points <= POINTS:
+        chosen = _shortened(chosen, upto - below == 1)
+        below, upto = found.below(chosen), found.upto(chosen)
     return _made(chosen, np.diff(upto, prepend=0) - (upto - below), upto - below)
+
+
+def cut_ranks(rows: int, points: int) -> Ints:
+    """Return evenly spaced ranks, counted from 1, the first and the last among them."""
+    return 1 + np.arange(points) * (rows - 1) // (points - 1)
 
 
 def _shortened(chosen: Floats, once: NDArray[np.bool_]) -> Floats:
@@ -140,9 +152,7 @@ def _spread(below: Ints, upto: Ints, points: int) -> Ints:
     """Return which points to keep: those at evenly spaced ranks, and every one that many values equal."""
     if len(below) <= points:
         return np.arange(len(below))
-    rows = int(upto[-1])
-    ranks = 1 + np.arange(points) * (rows - 1) // (points - 1)
-    places = np.searchsorted(upto, ranks, "left")
+    places = np.searchsorted(upto, cut_ranks(int(upto[-1]), points), "left")
     return np.unique(np.concatenate([places, [0, len(below) - 1]]))
 
 
