@@ -77,8 +77,8 @@ class Examples(Gathered):
             return
         shown = [value.alias(str(place)) for place, value in enumerate(self._rows.values)]
         places = frame.select(self._rows.failing.arg_true().head(room).alias("place"))["place"]
-        at = frame[places].select(shown)
-        self._found += at.rows()
+        names = [str(place) for place in range(len(shown))]
+        self._found += frame[places].with_columns(shown).select(names).rows()
         self._positions += (places.cast(pl.Int64) + first).to_list()
 
     def value(self, source: Source | None) -> Any:  # noqa: D102
@@ -115,7 +115,7 @@ class Different(Gathered):
     def value(self, source: Source | None) -> Any:  # noqa: D102
         if self._ascends:
             return self._count
-        return UNKNOWN if self._many else len(self._held or ())
+        return UNKNOWN if self._held is None else len(self._held)
 
     def _goes_on(self, found: pl.Series) -> bool:
         if found.dtype == pl.Boolean or (self._count and not found[0] > self._last):

@@ -90,7 +90,7 @@ def _run(
             given = dict(result_format) if isinstance(result_format, Mapping) else result_format
             told = judged_by_pandas(source, {place: entries[place] for place in found.unsettled}, given)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
     results: list[Json] = []
     for place, entry in enumerate(entries):
         if place in told:
@@ -121,10 +121,11 @@ def _opened(data: "pl.DataFrame | pl.LazyFrame | pa.Table") -> Source:
     try:
         return Source.of(data)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
 
 
-def _unreadable(error: BaseException) -> SourceError:
+def unreadable(error: BaseException) -> SourceError:
+    """Return the error for data that Polars or the system cannot read."""
     told = str(error).strip().splitlines()
     return SourceError(f"the data cannot be read: {told[0] if told else type(error).__name__}; write the files anew")
 

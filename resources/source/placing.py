@@ -17,7 +17,7 @@ from quality.contract.findings import Reason
 from quality.contract.rows import mark
 from resources.errors import ContractError
 from resources.refs import DatasetRef
-from resources.source.duplicates import SeenKeys
+from quality.contract.duplicates import SeenKeys
 from resources.source.events import instant_of
 from resources.source.judging import RAW_TEXT, Judge, Judged, Rejects, in_order, rejects_of
 from resources.storage.datasets import SnapshotWriter
