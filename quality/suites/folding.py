@@ -5,7 +5,8 @@ nulls, which makes other columns of them. Both are gathered then, and what came 
 the very expression that it was gathered for; whatever else is asked is left to a reading of the rows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import polars as pl
@@ -33,7 +34,8 @@ class Folding:
     Attributes:
         rows: Rows that passed.
         nulls: Nulls of each column among them.
-        failed: Whether Polars refused to gather something, so that nothing was.
+        failed: Whether something could not be gathered, so that nothing is: the rows have to be read, and whoever does
+            tells what is wrong with the suite.
     """
 
     def __init__(
@@ -48,11 +50,12 @@ class Folding:
         self.failed = False
         self._schema = schema
         self._gathered: dict[Need, list[Gathered]] = {}
-        for without_nulls in (schema, frozenset(full)):
-            nulls = dict.fromkeys(without_nulls, 0)
-            guess = Source(frame=pl.LazyFrame(schema=schema), schema=schema, rows=0, nulls=nulls)
-            for need in first_needs(guess, entries, Format.of("SUMMARY")):
-                self._foresee(need)
+        with self._giving_up():
+            for without_nulls in (schema, frozenset(full)):
+                nulls = dict.fromkeys(without_nulls, 0)
+                guess = Source(frame=pl.LazyFrame(schema=schema), schema=schema, rows=0, nulls=nulls)
+                for need in first_needs(guess, entries, Format.of("SUMMARY")):
+                    self._foresee(need)
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take the next rows."""
@@ -61,11 +64,8 @@ class Folding:
         for column in frame.iter_columns():
             self.nulls[column.name] += column.null_count()
         if not self.failed:
-            try:
+            with self._giving_up():
                 self._add(frame)
-            except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-                self.failed = True  # the rows will be read instead, and whoever reads them tells what is wrong
-                self._gathered.clear()
         self.rows += frame.height
 
     def source(self, frame: pl.LazyFrame | None = None) -> Source:
@@ -89,6 +89,14 @@ class Folding:
         if any(value is UNKNOWN for value in found.values()):
             raise Unfolded
         return found
+
+    @contextmanager
+    def _giving_up(self) -> Generator[None]:
+        try:
+            yield
+        except (Exception, pl.exceptions.PanicException):  # a suite of someone's; rows pass on whatever it holds
+            self.failed = True
+            self._gathered.clear()
 
     def _foresee(self, need: Need) -> None:
         alike = self._gathered.setdefault(need, [])

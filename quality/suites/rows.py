@@ -22,9 +22,8 @@ _NUMBERS = ("int", "float")
 def null(request: Request, *, wanted: bool) -> Judged:
     """Values are missing, or are not."""
     column = request.column()
-    nothing = request.failing(
-        ("null", wanted, column.name), (pl.lit(None, dtype=pl.Boolean),), request.within(column.value.is_null())
-    )
+    key = ("null", wanted, column.name)
+    nothing = request.failing(key, (pl.lit(None, dtype=pl.Boolean),), request.within(column.value.is_null()))
     rows, missing = request.rows(), request.missing(column, examples=None if wanted else nothing)
     values = yield [rows, missing]
     total = values[rows]
@@ -32,7 +31,7 @@ def null(request: Request, *, wanted: bool) -> Judged:
     found = NOTHING
     if failing and request.format.rows:
         mask = request.within(column.value.is_not_null())
-        examples = request.failing(nothing.key[1], (to_show(column),), mask) if wanted else nothing
+        examples = request.failing(key, (to_show(column),), mask) if wanted else nothing
         found = (yield [examples])[examples]
     return about_rows(
         request.format,
