@@ -77,6 +77,8 @@ def raw_asset(stage: Stage, spec: Ingest) -> dg.AssetsDefinition:
                 event_time=spec.event_time,
                 store=opened.store,
                 scratch=opened.scratch,
+                suite=spec.expectations,
+                profiled=True,
             )
             source = Parent(kind="source", name=done.report.source_url, digest=done.report.source_digest)
             record(opened.store, provenance(stage, done.ref, [source], partition=partition, run_id=context.run_id))

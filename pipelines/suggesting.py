@@ -25,7 +25,7 @@ MOST_PARTITIONS = 24
 def suggested_for(workspace: Workspace, pipeline: str, partitions: Collection[str] | None = None) -> Suggested:
     """Return what the healthy raw partitions of a pipeline suggest.
 
-    Healthy is what the contract did not block. Profiles are computed once a version.
+    Healthy is what the contract did not block. Their profiles are those that ingest stored.
 
     Args:
         workspace: Where they lie.
@@ -46,7 +46,7 @@ def suggested_for(workspace: Workspace, pipeline: str, partitions: Collection[st
         )
     newest = list(healthy.values())[-1]
     schema = named_schema(read_manifest(workspace.store, newest.digest).schema)
-    return suggest({key: _profile(workspace.store, ref.digest) for key, ref in healthy.items()}, schema)
+    return suggest({key: _profile(workspace.store, ref) for key, ref in healthy.items()}, schema)
 
 
 def _healthy(workspace: Workspace, pipeline: str, only: Collection[str] | None) -> Mapping[str, DatasetRef]:
@@ -66,11 +66,14 @@ def _is_blocked(store: Store, ref: DatasetRef) -> bool:
     return IngestReport.from_json(parse_json(get_object(store, ref.report_digest))).blocked
 
 
-def _profile(store: Store, digest: str) -> Profile:
-    recipe = digest_value({"profile": 2, "dataset": digest})
+def _profile(store: Store, ref: DatasetRef) -> Profile:
+    """Return the profile that ingest stored; of a snapshot from before it did, one that is made and remembered."""
+    if ref.profile_digest is not None:
+        return Profile.from_json(parse_json(get_object(store, ref.profile_digest)))
+    recipe = digest_value({"profile": 2, "dataset": ref.digest})
     known = recall(store, recipe)
     if known is not None:
         return Profile.from_json(known)
-    made = profile(scan(store, digest))
-    remember(store, recipe, {**made.to_json(), REQUIRES: [digest]})
+    made = profile(scan(store, ref.digest))
+    remember(store, recipe, {**made.to_json(), REQUIRES: [ref.digest]})
     return made

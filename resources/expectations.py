@@ -1,8 +1,9 @@
 """Owns the results of expectation suites on stored datasets: run once for a suite and a version, and remembered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quality.suites.result import SuiteResult, suite_from_json
 from resources.canonical import digest_value
@@ -10,8 +11,16 @@ from resources.storage.datasets import lent_frame
 from resources.storage.memo import recall, remember
 from resources.storage.store import Store
 
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
 
-def suite_result(store: Store, suite: Sequence[Mapping[str, Any]], digest: str) -> SuiteResult:  # Any: JSON values
+    from quality.suites.folding import Folding
+
+Suite = Sequence[Mapping[str, Any]]  # Any: JSON values
+
+
+def suite_result(store: Store, suite: Suite, digest: str) -> SuiteResult:
     """Run a suite on a dataset, or recall what it said of the same data.
 
     Args:
@@ -23,7 +32,7 @@ def suite_result(store: Store, suite: Sequence[Mapping[str, Any]], digest: str) 
         ObjectMissing: If the manifest or a shard is not there.
         IntegrityError: If one was altered.
     """
-    recipe = digest_value({"stage": "expectations", "suite": list(suite), "dataset": digest})
+    recipe = _recipe(suite, digest)
     known = recall(store, recipe)
     if known is not None:
         return suite_from_json(known)
@@ -35,3 +44,40 @@ def suite_result(store: Store, suite: Sequence[Mapping[str, Any]], digest: str) 
         result = run_suite(list(suite), Source.of(frame, footers=footers))
     remember(store, recipe, asdict(result))
     return result
+
+
+def folding_of(suite: Suite, schema: "pa.Schema") -> "Folding":
+    """Return what gathers the answers of a suite while rows of `schema` pass."""
+    import polars as pl
+
+    from quality.suites.folding import Folding
+
+    empty = pl.DataFrame(schema.empty_table())
+    return Folding(list(suite), empty.schema, full=[field.name for field in schema if not field.nullable])
+
+
+def remember_folded(store: Store, suite: Suite, digest: str, folding: "Folding") -> None:
+    """Remember what a suite says of a dataset whose rows `folding` has taken, for `suite_result` to recall.
+
+    Nothing is remembered of a suite that cannot be evaluated: whoever asks for its result is told why.
+    """
+    from quality.suites.run import run_folded
+
+    recipe = _recipe(suite, digest)
+    if recall(store, recipe) is not None:
+        return
+    try:
+        result = run_folded(list(suite), folding, lambda: _frame(store, digest))
+    except Exception:  # the rows are stored: what is wrong with the suite is for its check to tell
+        return
+    remember(store, recipe, asdict(result))
+
+
+@contextmanager
+def _frame(store: Store, digest: str) -> "Generator[pl.LazyFrame]":
+    with lent_frame(store, digest) as (frame, _):
+        yield frame
+
+
+def _recipe(suite: Suite, digest: str) -> str:
+    return digest_value({"stage": "expectations", "suite": list(suite), "dataset": digest})

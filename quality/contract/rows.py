@@ -1,7 +1,7 @@
 """Owns the judgement of rows by a contract: which are kept, typed; which are rejected, and why.
 
 It sees one table at a time, so it does not judge `Contract.unique`, which needs the rows of all tables
-(`resources.source.duplicates`), and knows nothing of partitions.
+(`quality.contract.duplicates`), and knows nothing of partitions.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -99,7 +99,7 @@ def split(
     import pyarrow as pa
 
     whole = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
-    check_schema(_text_is_untyped(whole.schema, contract), contract)
+    check_schema(text_is_untyped(whole.schema, contract), contract)
     examined = examine(whole, contract)
     bad = sorted(examined.findings)
     source = (texts or (lambda rows: render(whole.select(list(contract.columns)), rows)))(bad)
@@ -187,7 +187,7 @@ def mark(texts: "pa.Table", reasons: Sequence[str], rows: Sequence[int], first_r
     return marked.append_column(pa.field("_row", pa.int64()), numbers)
 
 
-def _text_is_untyped(schema: "pa.Schema", contract: Contract) -> "pa.Schema":
+def text_is_untyped(schema: "pa.Schema", contract: Contract) -> "pa.Schema":
     """Return `schema` with null type for text, which may say anything, so that only its rows are judged."""
     import pyarrow as pa
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from quality.suites.folds import added, extreme_of
 from quality.suites.format import aggregate
 from quality.suites.needs import Distinct, Judged, Modes, Order, Outcome, Unsettled
 from quality.suites.ranks import quantile
@@ -39,7 +40,9 @@ def extreme(request: Request, *, greatest: bool) -> Judged:
     bounds = request.bounds(column)
     value = request.values(column)
     known = None if bounds is None else bounds[1] if greatest else bounds[0]
-    need = request.scalar(("extreme", greatest, column.name), value.max() if greatest else value.min(), known)
+    end = value.max() if greatest else value.min()
+    fold = extreme_of(end, greatest=greatest)
+    need = request.scalar(("extreme", greatest, column.name), end, known, fold=fold)
     found = (yield [need])[need]
     return in_range(request, column, _narrow(column, found))
 
@@ -65,7 +68,7 @@ def total(request: Request) -> Judged:
         raise Unsettled("sums of unsigned 64-bit integers")
     value = request.values(column)
     value = value.cast(pl.Int64) if column.kind == "int" else value.cast(pl.Float64)
-    need = request.scalar(("sum", column.name), value.sum())
+    need = request.scalar(("sum", column.name), value.sum(), fold=added(value.sum()))
     return in_range(request, column, _narrow(column, (yield [need])[need]))
 
 

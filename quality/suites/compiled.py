@@ -4,7 +4,7 @@ All expectations ask for what they need first, which is one query; those that fa
 the second. Whatever cannot be judged exactly as the pandas engine would is left to it, with the reason.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -85,7 +85,13 @@ class Evaluation:
     without_reading: int
 
 
-def evaluate(source: Source, entries: Sequence[Mapping[str, Any]], format_: Format) -> Evaluation:
+Answering = Callable[[Source, Iterable[Need]], Mapping[Need, Any]]
+"""Returns the value of each need; `quality.suites.engine.answer` reads the rows for it."""
+
+
+def evaluate(
+    source: Source, entries: Sequence[Mapping[str, Any]], format_: Format, *, answering: Answering = answer
+) -> Evaluation:
     """Judge the expectations that can be compiled."""
     outcomes: dict[int, Outcome] = {}
     unsettled: dict[int, str] = {}
@@ -110,7 +116,8 @@ def evaluate(source: Source, entries: Sequence[Mapping[str, Any]], format_: Form
     while waiting:
         now, waiting = waiting, {}
         reading |= {place for place, (_, needs) in now.items() if any(_reads(need) for need in needs)}
-        for place, answers in _answered(source, {place: needs for place, (_, needs) in now.items()}).items():
+        asked = {place: needs for place, (_, needs) in now.items()}
+        for place, answers in _answered(source, asked, answering).items():
             if isinstance(answers, pl.exceptions.PolarsError):
                 unsettled[place] = f"a query that Polars refuses ({str(answers).splitlines()[0]})"
             else:
@@ -118,18 +125,31 @@ def evaluate(source: Source, entries: Sequence[Mapping[str, Any]], format_: Form
     return Evaluation(outcomes=outcomes, unsettled=unsettled, without_reading=len(outcomes.keys() - reading))
 
 
-def _answered(source: Source, asked: Mapping[int, Sequence[Need]]) -> Mapping[int, Answers | pl.exceptions.PolarsError]:
+def first_needs(source: Source, entries: Sequence[Mapping[str, Any]], format_: Format) -> list[Need]:
+    """Return what the expectations that can be compiled ask for first."""
+    found: list[Need] = []
+    for entry in entries:
+        try:
+            found += next(_judged(source, entry, format_))
+        except (Unsettled, StopIteration):
+            continue
+    return found
+
+
+def _answered(
+    source: Source, asked: Mapping[int, Sequence[Need]], answering: Answering
+) -> Mapping[int, Answers | pl.exceptions.PolarsError]:
     """Return what each expectation asked for, or the error that its own query raises."""
     try:
-        answers = answer(source, (need for needs in asked.values() for need in needs))
+        answers = answering(source, [need for needs in asked.values() for need in needs])
         return dict.fromkeys(asked, answers)
     except pl.exceptions.PolarsError:
-        return {place: _answered_alone(source, needs) for place, needs in asked.items()}
+        return {place: _answered_alone(source, needs, answering) for place, needs in asked.items()}
 
 
-def _answered_alone(source: Source, needs: Sequence[Need]) -> Answers | pl.exceptions.PolarsError:
+def _answered_alone(source: Source, needs: Sequence[Need], answering: Answering) -> Answers | pl.exceptions.PolarsError:
     try:
-        return answer(source, needs)
+        return answering(source, needs)
     except pl.exceptions.PolarsError as error:
         return error
 

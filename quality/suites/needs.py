@@ -4,7 +4,7 @@ An expectation is a generator: it asks for needs, gets their values, may ask aga
 expectations ask for in one round becomes one query (`quality.suites.engine`).
 """
 
-from collections.abc import Generator, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,24 @@ MANY = 200
 """Values that it keeps of a failure in the result format COMPLETE."""
 
 
+Parts = tuple[Any, ...]  # Any: whatever the column holds
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """How a value of all rows comes of values of stretches of them, in the order of the rows.
+
+    Attributes:
+        parts: Expressions that are evaluated over each stretch.
+        merge: Joins the parts of some rows and those of the rows after them.
+        finish: Makes the value of the parts of all rows.
+    """
+
+    parts: tuple[pl.Expr, ...]
+    merge: Callable[[Parts, Parts], Parts]
+    finish: Callable[[Parts], Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Scalar:
     """One value, of an expression that aggregates.
@@ -25,12 +43,16 @@ class Scalar:
         expression: The expression.
         known: Its value, if it is known already.
         apart: Whether it looks at neighbouring rows, and so has a query of its own.
+        fold: How it comes of stretches of the rows, or None where only all of them tell.
+        examples: The rows that will be asked for if the value, a count of them, is not 0.
     """
 
     key: Hashable
     expression: pl.Expr = field(compare=False)
     known: Any = field(default=None, compare=False)  # Any: whatever the column holds
     apart: bool = field(default=False, compare=False)
+    fold: Fold | None = field(default=None, compare=False)
+    examples: "Rows | None" = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class Bracket:
 class OrderStatistics:
     """Values by rank; each is found when it is asked for, from what a pass kept, or by further passes."""
 
-    def __init__(self, source: "Source", need: Order, count: int, kept: Sequence[tuple[int, pl.Series]]) -> None:
+    def __init__(self, source: "Source | None", need: Order, count: int, kept: Sequence[tuple[int, pl.Series]]) -> None:
         self.count = count
         self._source = source
         self._need = need
@@ -61,6 +61,8 @@ class OrderStatistics:
         for below, values in self._kept:
             if below <= rank < below + len(values):
                 return values[rank - below]
+        if self._source is None:
+            raise IndexError(f"rank {rank} of {self.count} values is not among those kept")
         return _narrowed(self._source, self._need.value, rank)
 
 

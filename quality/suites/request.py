@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import polars as pl
 
 from quality.suites.conditions import row_mask
+from quality.suites.folds import added
 from quality.suites.format import Format
-from quality.suites.needs import Scalar, Unsettled
+from quality.suites.needs import Fold, Rows, Scalar, Unsettled
 from quality.suites.source import Column, Kind, Source
 from resources.canonical import canonical_json
 
@@ -100,24 +101,41 @@ class Request:
             raise Unsettled(f"a column of the type {column.polars}")
         return column
 
-    def scalar(self, key: object, expression: pl.Expr, known: Any = None, *, apart: bool = False) -> Scalar:
+    def scalar(
+        self, key: object, expression: pl.Expr, known: Any = None, *, apart: bool = False, fold: Fold | None = None
+    ) -> Scalar:
         """Return the need of one value of these rows; `apart` if it looks at neighbouring rows."""
-        return Scalar((self.domain, key), expression, known, apart)
+        return Scalar((self.domain, key), expression, known, apart, fold)
 
     def rows(self) -> Scalar:
         """Return the need of the number of rows."""
         if self.mask is None:
             return self.scalar("rows", pl.len(), self.source.rows)
-        return self.scalar("rows", self.mask.sum())
+        return self.count("rows", self.mask)
 
-    def counted(self, key: object, mask: pl.Expr, known: int | None = None) -> Scalar:
-        """Return the need of how many rows a mask selects; nulls of the mask count as no."""
-        return self.scalar(("count", key), self.within(mask).sum(), known)
+    def count(self, key: object, mask: pl.Expr, known: int | None = None, *, examples: Rows | None = None) -> Scalar:
+        """Return the need of how many rows of all a mask selects; nulls of the mask count as no."""
+        return Scalar((self.domain, key), mask.sum(), known, False, added(mask.sum()), examples)
 
-    def missing(self, column: Column) -> Scalar:
+    def counted(self, key: object, mask: pl.Expr, known: int | None = None, *, examples: Rows | None = None) -> Scalar:
+        """Return the need of how many of these rows a mask selects."""
+        return self.count(("count", key), self.within(mask), known, examples=examples)
+
+    def missing(self, column: Column, *, examples: Rows | None = None) -> Scalar:
         """Return the need of how many values of a column are missing."""
         known = None if self.mask is not None or column.polars.is_float() else self.source.nulls.get(column.name)
-        return self.counted(("missing", column.name), column.value.is_null(), known)
+        return self.counted(("missing", column.name), column.value.is_null(), known, examples=examples)
+
+    def failing(self, key: object, values: tuple[pl.Expr, ...], mask: pl.Expr, among: pl.Expr | None = None) -> Rows:
+        """Return the need of the first rows that a mask selects, and their values."""
+        return Rows(
+            (self.domain, key),
+            values,
+            mask,
+            among=among,
+            limit=self.format.limit,
+            all_positions=self.format.all_positions,
+        )
 
     def values(self, column: Column) -> pl.Expr:
         """Return the values of a column in these rows, nulls included."""

@@ -1,26 +1,14 @@
 """Owns expectations about the values of one column, row by row."""
 
 import math
-from collections.abc import Generator, Sequence
 from typing import Any
 
 import polars as pl
 
 from quality.suites.conditions import number
+from quality.suites.folds import deviation_of, mean_of
 from quality.suites.format import about_rows, shown, to_show
-from quality.suites.needs import (
-    Answers,
-    Distinct,
-    Found,
-    Judged,
-    Need,
-    Order,
-    Outcome,
-    Repeated,
-    Rows,
-    Scalar,
-    Unsettled,
-)
+from quality.suites.needs import Distinct, Found, Judged, Order, Outcome, Repeated, Scalar, Unsettled
 from quality.suites.ranks import quantile
 from quality.suites.regex import Untranslatable, translate
 from quality.suites.request import Request, limits
@@ -34,15 +22,17 @@ _NUMBERS = ("int", "float")
 def null(request: Request, *, wanted: bool) -> Judged:
     """Values are missing, or are not."""
     column = request.column()
-    rows, missing = request.rows(), request.missing(column)
+    key = ("null", wanted, column.name)
+    nothing = request.failing(key, (pl.lit(None, dtype=pl.Boolean),), request.within(column.value.is_null()))
+    rows, missing = request.rows(), request.missing(column, examples=None if wanted else nothing)
     values = yield [rows, missing]
     total = values[rows]
     failing = total - values[missing] if wanted else values[missing]
-    mask = column.value.is_not_null() if wanted else column.value.is_null()
     found = NOTHING
     if failing and request.format.rows:
-        show = to_show(column) if wanted else pl.lit(None, dtype=pl.Boolean)
-        found = yield from _examples(request, ("null", wanted, column.name), (show,), mask)
+        mask = request.within(column.value.is_not_null())
+        examples = request.failing(key, (to_show(column),), mask) if wanted else nothing
+        found = (yield [examples])[examples]
     return about_rows(
         request.format,
         total=total,
@@ -56,12 +46,13 @@ def null(request: Request, *, wanted: bool) -> Judged:
 
 def judged_rows(request: Request, column: Column, key: object, failing: pl.Expr, known: int | None = None) -> Judged:
     """Judge the rows that a mask finds failing among the values of a column that are not missing."""
-    count = request.counted((key, column.name), failing, known)
+    examples = request.failing((key, column.name), (to_show(column),), request.within(failing))
+    count = request.counted((key, column.name), failing, known, examples=examples)
     rows, missing = request.rows(), request.missing(column)
     values = yield [rows, missing, count]
     found = NOTHING
     if values[count] and request.format.rows:
-        found = yield from _examples(request, (key, column.name), (to_show(column),), failing)
+        found = (yield [examples])[examples]
     return _outcome(request, column, (values[rows], values[missing], int(values[count])), found)
 
 
@@ -218,7 +209,8 @@ def monotone(request: Request, *, increasing: bool) -> Judged:
     values = yield [rows, missing, count]
     found = NOTHING
     if values[count] and request.format.rows:
-        found = yield from _examples(request, key, (to_show(column),), failing(column.value), among)
+        examples = request.failing(key, (to_show(column),), failing(column.value), among)
+        found = (yield [examples])[examples]
     return _outcome(request, column, (values[rows], values[missing], int(values[count])), found)
 
 
@@ -265,7 +257,10 @@ def moments(request: Request, column: Column) -> tuple[Scalar, Scalar]:
     """Return the needs of mean and standard deviation (over one less than the count)."""
     value = request.values(column)
     wide = value.cast(pl.Float64)
-    return request.scalar(("mean", column.name), wide.mean()), request.scalar(("deviation", column.name), wide.std())
+    return (
+        request.scalar(("mean", column.name), wide.mean(), fold=mean_of(wide)),
+        request.scalar(("deviation", column.name), wide.std(), fold=deviation_of(wide)),
+    )
 
 
 def outliers(request: Request) -> Judged:
@@ -292,20 +287,6 @@ def outliers(request: Request) -> Judged:
     else:
         failing = value != low if reach <= 0 else (value - low).abs() >= reach
     return (yield from judged_rows(request, column, ("outliers", method, multiplier), failing))
-
-
-def _examples(
-    request: Request, key: object, values: tuple[pl.Expr, ...], failing: pl.Expr, among: pl.Expr | None = None
-) -> Generator[Sequence[Need], Answers, Found]:
-    need = Rows(
-        (request.domain, key),
-        values,
-        request.within(failing) if among is None else failing,
-        among=among,
-        limit=request.format.limit,
-        all_positions=request.format.all_positions,
-    )
-    return (yield [need])[need]
 
 
 def _outcome(request: Request, column: Column, counts: tuple[int, int, int], found: Found = NOTHING) -> Outcome:

@@ -1,14 +1,17 @@
 """Owns running a suite: compiled as far as it can be, by the pandas engine where it cannot, in one result."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from quality.suites.arguments import COMMON_ARGUMENTS
-from quality.suites.compiled import evaluate
+from quality.suites.compiled import Answering, evaluate
 from quality.suites.declared import Suite, check_suite, columns_of, entries_of, name_of
+from quality.suites.engine import answer
+from quality.suites.folding import Folding, Unfolded
 from quality.suites.format import Format
 from quality.suites.plain import plain
 from quality.suites.result import MAX_EXAMPLES, ExpectationRow, SuiteResult, worst_severity
@@ -40,24 +43,58 @@ def run_suite(
         DeclarationError: If the suite is wrong, or an expectation cannot be evaluated on these data.
         SourceError: If the data cannot be read.
     """
-    entries = entries_of(suite)
     source = data if isinstance(data, Source) else _opened(data)
+    return _run(suite, source, result_format, answer)
+
+
+def run_folded(suite: Suite, folding: Folding, rows: Callable[[], AbstractContextManager[pl.LazyFrame]]) -> SuiteResult:
+    """Return what `run_suite` would say of rows that have passed, from the answers that were gathered meanwhile.
+
+    Args:
+        suite: The suite that `folding` gathered for.
+        folding: It has taken all rows.
+        rows: Lends the same rows, in the same order; called only if something is asked that was not gathered.
+
+    Raises:
+        DeclarationError: As `run_suite`.
+        SourceError: As `run_suite`.
+    """
+    if not folding.failed:
+        try:
+            return _run(suite, folding.source(), "SUMMARY", folding.answer_alone, by_pandas=False)
+        except Unfolded:
+            pass
+    with rows() as frame:
+        return _run(suite, folding.source(frame), "SUMMARY", folding.answer)
+
+
+def _run(
+    suite: Suite,
+    source: Source,
+    result_format: str | Mapping[str, Any],
+    answering: Answering,
+    *,
+    by_pandas: bool = True,
+) -> SuiteResult:
+    entries = entries_of(suite)
     check_suite(entries, columns=source.schema)
     form = Format.of(result_format)
     try:
-        found = evaluate(source, entries, form)
-        by_pandas: dict[int, Json] = {}
+        found = evaluate(source, entries, form, answering=answering)
+        told: dict[int, Json] = {}
+        if found.unsettled and not by_pandas:
+            raise Unfolded
         if found.unsettled:
             from quality.suites.fallback import judged_by_pandas
 
             given = dict(result_format) if isinstance(result_format, Mapping) else result_format
-            by_pandas = judged_by_pandas(source, {place: entries[place] for place in found.unsettled}, given)
+            told = judged_by_pandas(source, {place: entries[place] for place in found.unsettled}, given)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
     results: list[Json] = []
     for place, entry in enumerate(entries):
-        if place in by_pandas:
-            results.append({**by_pandas[place], "expectation_config": _config(entry), "meta": {}})
+        if place in told:
+            results.append({**told[place], "expectation_config": _config(entry), "meta": {}})
             continue
         outcome = found.outcomes[place]
         results.append(
@@ -84,10 +121,11 @@ def _opened(data: "pl.DataFrame | pl.LazyFrame | pa.Table") -> Source:
     try:
         return Source.of(data)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
 
 
-def _unreadable(error: BaseException) -> SourceError:
+def unreadable(error: BaseException) -> SourceError:
+    """Return the error for data that Polars or the system cannot read."""
     told = str(error).strip().splitlines()
     return SourceError(f"the data cannot be read: {told[0] if told else type(error).__name__}; write the files anew")
 

@@ -5,6 +5,7 @@ from typing import Any
 import polars as pl
 
 from quality.suites.conditions import number
+from quality.suites.folds import union_of
 from quality.suites.needs import FEW, Judged, Outcome, Smallest, Unsettled
 from quality.suites.request import Request
 from quality.suites.rows import is_in, member
@@ -20,7 +21,8 @@ def distinct_values(request: Request, *, none_else: bool, all_of: bool) -> Judge
     known = [value for value in expected if member(column, value)]
     within = is_in(column, known)
     outside = request.counted(("outside", column.name, tuple(map(repr, known))), ~within)
-    inside = request.scalar(("inside", column.name, tuple(map(repr, known))), _inside(request, column, within))
+    present = _inside(request, column, within)
+    inside = request.scalar(("inside", column.name, tuple(map(repr, known))), present, fold=union_of(present))
     values = yield [*([outside] if none_else else []), *([inside] if all_of else [])]
     result: dict[str, Any] = {"observed_value": None}
     met, lists = True, dict[str, Any]()
@@ -33,8 +35,8 @@ def distinct_values(request: Request, *, none_else: bool, all_of: bool) -> Judge
             count, few = (yield [need])[need]
         met, result["unexpected_count"], lists["partial_unexpected_list"] = count == 0, count, few
     if all_of:
-        present = set(values[inside])
-        lacking = [value for value in set(expected) if value not in present]
+        seen = set(values[inside])
+        lacking = [value for value in set(expected) if value not in seen]
         met = met and not lacking
         result["missing_count"], lists["partial_missing_list"] = len(lacking), lacking[:FEW]
     if request.format.name == "BOOLEAN_ONLY":

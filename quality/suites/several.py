@@ -9,7 +9,7 @@ import polars as pl
 
 from quality.suites.conditions import number
 from quality.suites.format import about_rows, shown, to_show
-from quality.suites.needs import Found, Judged, Outcome, Repeated, Rows, Scalar, Unsettled
+from quality.suites.needs import Found, Judged, Outcome, Repeated, Scalar, Unsettled
 from quality.suites.request import Request
 from quality.suites.rows import NOTHING
 from quality.suites.source import Column
@@ -170,19 +170,14 @@ _ALL = ("both_values_are_missing", "all_values_are_missing")
 def _judged(request: Request, columns: Sequence[Column], key: object, failing: pl.Expr) -> Judged:
     rows, considered, among = _considered(request, columns)
     names = (request.get("ignore_row_if"), *(column.name for column in columns))
-    count = request.scalar(("several", key, names), (failing & among).sum())
     pair = "column_A" in request.arguments
+    shown_values = tuple(to_show(column, raw=pair) for column in columns)
+    examples = request.failing((key, names), shown_values, failing & among)
+    count = request.count(("several", key, names), failing & among, examples=examples)
     values = yield [rows, considered, count]
     found = NOTHING
     if values[count] and request.format.rows:
-        need = Rows(
-            (request.domain, key, names),
-            tuple(to_show(column, raw=pair) for column in columns),
-            failing & among,
-            limit=request.format.limit,
-            all_positions=request.format.all_positions,
-        )
-        found = (yield [need])[need]
+        found = (yield [examples])[examples]
     return _outcome(request, columns, (values[rows], int(values[considered]), int(values[count])), found)
 
 

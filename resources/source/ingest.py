@@ -4,16 +4,19 @@ Reading, judging and writing run side by side; the outcome is the same for any n
 It knows no Dagster; `assets.ingest` does.
 """
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quality.contract import Contract
 from quality.contract.arrow import empty_table
 from resources.canonical import canonical_json
 from resources.errors import SourceError
+from resources.expectations import folding_of, remember_folded
 from resources.refs import DatasetRef
 from resources.source.events import clocked_contract, instant_of, microseconds, stored_schema
 from resources.source.judging import Judge, Span
@@ -30,6 +33,9 @@ from resources.storage.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from quality.profile import Profile
+    from quality.suites.folding import Folding
 
 __all__ = ["IngestReport", "Ingested", "ingest"]
 
@@ -58,6 +64,8 @@ def ingest(
     partition: str | None = None,
     bounds: tuple[datetime, datetime] | None = None,
     event_time: EventTime | None = None,
+    suite: Sequence[Mapping[str, Any]] = (),
+    profiled: bool = False,
     threads: int | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> Ingested:
@@ -72,6 +80,9 @@ def ingest(
         bounds: First instant of the partition and the first after it, zone-aware; needs `event_time`. Of a file that
             holds all partitions, other rows are left out; in a file of one partition they are rejected.
         event_time: When a row happened.
+        suite: Great Expectations suite that is run on the rows as they pass; `resources.expectations.suite_result`
+            recalls what it said.
+        profiled: Whether to profile them meanwhile; the snapshot names the profile.
         threads: Blocks judged at a time; None means one for each processor. The outcome does not depend on it.
         block_bytes: About how much is read at a time; nor on this.
 
@@ -99,8 +110,10 @@ def ingest(
         quarantine = stack.enter_context(Quarantine(store, quarantine_schema(judge), scratch=scratch))
         intake = Intake(judge, snapshot, quarantine)
         before = fingerprint(url)
+        folding = folding_of(suite, judge.schema) if suite else None
         with open_reading(source, url, judge.contract, scratch=scratch, block_bytes=block_bytes) as reading:
-            digest = _take_in(reading, intake, threads or usable_cores())
+            profile = _take_in(reading, intake, threads or usable_cores(), folding, profiled=profiled)
+            digest = reading.digest()
         _check_unchanged(before, fingerprint(url), url)
         _check_rows(intake, url, partition)
         report = _report(intake, judge.contract, resolved, url, digest)
@@ -108,9 +121,12 @@ def ingest(
         rejected = quarantine.commit(partitions=partitions)
         ref = snapshot.commit(
             partitions=partitions,
+            profile_digest=None if profile is None else put_object(store, canonical_json(profile.to_json())),
             quarantine_digest=rejected.digest if rejected else None,
             report_digest=put_object(store, canonical_json(report.to_json())),
         )
+    if folding is not None:
+        remember_folded(store, suite, ref.digest, folding)
     return Ingested(ref=ref, report=report, quarantine=rejected)
 
 
@@ -155,13 +171,17 @@ def read_table(
     return pa.concat_tables(tables)
 
 
-def _take_in(reading: Reading, intake: Intake, threads: int) -> str:
-    """Feed the file's blocks to `intake` and return the digest of its bytes."""
+def _take_in(
+    reading: Reading, intake: Intake, threads: int, folding: "Folding | None", *, profiled: bool
+) -> "Profile | None":
+    """Feed the file's blocks to `intake`, and the rows that it keeps to suite and profile."""
+    from quality.scan import observe
+
     with closing(ordered_map(intake.judge.judge, reading.blocks, threads=threads)) as judged:
-        for block in judged:
-            intake.add(block)
+        kept = chain([empty_table(intake.judge.schema)], map(intake.add, judged))
+        profile = observe(kept, folding, profiled=profiled)
     intake.finish()
-    return reading.digest()
+    return profile
 
 
 def _check_unchanged(before: Fingerprint, after: Fingerprint, url: str) -> None:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from quality.contract.arrow import without_rows
+from quality.contract.duplicates import SeenKeys
 from quality.contract.findings import Reason
 from quality.contract.rows import mark
 from resources.errors import ContractError
 from resources.refs import DatasetRef
-from resources.source.duplicates import SeenKeys
 from resources.source.events import instant_of
 from resources.source.judging import RAW_TEXT, Judge, Judged, Rejects, in_order, rejects_of
 from resources.storage.datasets import SnapshotWriter
@@ -96,8 +96,8 @@ class Intake:
         self._earliest: int | None = None
         self._latest: int | None = None
 
-    def add(self, judged: Judged) -> None:
-        """Take the next block.
+    def add(self, judged: Judged) -> "pa.Table":
+        """Take the next block and return the rows of it that were written to the snapshot.
 
         Raises:
             ContractError: If most rows are rejected, and they are many.
@@ -106,7 +106,7 @@ class Intake:
         self.rows_read += judged.records
         self._earliest = _least(self._earliest, judged.earliest)
         self._latest = _most(self._latest, judged.latest)
-        rejects = self._keep(judged)
+        kept, rejects = self._keep(judged)
         if judged.first_time is not None:
             self._waiting = [(at, _followed_by(waiting, judged.first_time)) for at, waiting in self._waiting]
         if len(rejects):
@@ -118,6 +118,7 @@ class Intake:
         self._place(everything=False)
         if self.rows_rejected > HOPELESS_ROWS and self.rows_rejected > max(self._tolerated, 0.5) * self.rows_read:
             raise self.nothing_fits()
+        return kept
 
     def finish(self) -> None:
         """Place the rows that waited for a later time."""
@@ -147,8 +148,8 @@ class Intake:
     def _tolerated(self) -> float:
         return self.judge.contract.max_rejected
 
-    def _keep(self, judged: Judged) -> Rejects:
-        """Write the kept rows of a block but for repeated ones, and return all that are rejected."""
+    def _keep(self, judged: Judged) -> "tuple[pa.Table, Rejects]":
+        """Write the kept rows of a block but for repeated ones; return them, and all that are rejected."""
         repeated = self._seen.repeated(judged.kept) if self._seen else []
         if repeated:
             names = ", ".join(self.judge.contract.unique)
@@ -164,7 +165,7 @@ class Intake:
         if len(times):
             self.oldest_us = _least(self.oldest_us, int(times.min()))
             self.newest_us = _most(self.newest_us, int(times.max()))
-        return judged.rejects if again is None else in_order([judged.rejects, again])
+        return kept, judged.rejects if again is None else in_order([judged.rejects, again])
 
     def _place(self, *, everything: bool) -> None:
         while self._waiting and (everything or self._placeable(self._waiting[0][1])):

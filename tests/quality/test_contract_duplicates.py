@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.source.duplicates import SeenKeys
+from quality.contract.duplicates import SeenKeys
 
 keys = st.one_of(st.none(), st.text(max_size=2), st.sampled_from(["a", "b"]))
 
