@@ -174,6 +174,8 @@ def _slip(both: _Both, cells: Mapping[str, Cells]) -> Kind | None:
     if not both.pairs.paired or len(wrong) * 2 <= len(cells):
         return None
     plain = {name: both.aligned.columns[name] for name in wrong if not both.aligned.columns[name].is_nested()}
+    if not plain:
+        return None
     left, right = (taken(frame, plain, None) for frame in (both.training, both.serving))
     return slip_of_values(known.hstack(left), logged.hstack(right), keys, time, list(plain))
 

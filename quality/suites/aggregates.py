@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from quality.suites.format import aggregate
+from quality.suites.format import aggregate, clock
 from quality.suites.needs import Distinct, Judged, Modes, Order, Outcome, Unsettled
 from quality.suites.ranks import quantile
 from quality.suites.request import Request, limits
@@ -17,14 +17,15 @@ _NUMBERS = ("int", "float")
 
 def in_range(request: Request, column: Column, observed: Any) -> Outcome:
     """Judge an observed value by the limits of the expectation; nothing observed is a failure."""
+    low, high = limits(request, column)
     if observed is None and column.kind == "time":  # pandas' missing clock is an instance of datetime
-        return aggregate(request.format, limits(request, column) == (None, None), None)
+        return aggregate(request.format, low is None and high is None, None)
     if observed is None or (isinstance(observed, (float, np.floating)) and np.isnan(observed)):
         return aggregate(request.format, False, None)
-    low, high = limits(request, column)
     strict = request.strict
-    above = low is None or (observed > low if strict[0] else observed >= low)
-    below = high is None or (observed < high if strict[1] else observed <= high)
+    with np.errstate(over="ignore"):  # of a limit beyond 32-bit floats
+        above = low is None or (observed > low if strict[0] else observed >= low)
+        below = high is None or (observed < high if strict[1] else observed <= high)
     return aggregate(request.format, above and below, observed)
 
 
@@ -38,9 +39,12 @@ def extreme(request: Request, *, greatest: bool) -> Judged:
     limits(request, column)
     bounds = request.bounds(column)
     value = request.values(column)
+    value = value.to_physical() if column.kind in ("time", "date") else value
     known = None if bounds is None else bounds[1] if greatest else bounds[0]
     need = request.scalar(("extreme", greatest, column.name), value.max() if greatest else value.min(), known)
     found = (yield [need])[need]
+    if column.kind in ("time", "date") and found is not None:
+        found = clock(found, column.polars)
     return in_range(request, column, _narrow(column, found))
 
 
@@ -152,7 +156,8 @@ def most_common(request: Request) -> Judged:
 
 def _narrow(column: Column, value: Any) -> Any:
     """Return a number as pandas computes it: 32-bit floats give 32-bit floats."""
-    return np.float32(value) if column.single and value is not None else value
+    with np.errstate(over="ignore"):
+        return np.float32(value) if column.single and value is not None else value
 
 
 def _float(column: Column) -> Column:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from quality.readable import damage_told
 from quality.suites.arguments import COMMON_ARGUMENTS
 from quality.suites.compiled import evaluate
 from quality.suites.declared import Suite, check_suite, columns_of, entries_of, name_of
@@ -13,7 +14,6 @@ from quality.suites.format import Format
 from quality.suites.plain import plain
 from quality.suites.result import MAX_EXAMPLES, ExpectationRow, SuiteResult, worst_severity
 from quality.suites.source import Source
-from resources.errors import SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,22 +38,22 @@ def run_suite(
 
     Raises:
         DeclarationError: If the suite is wrong, or an expectation cannot be evaluated on these data.
+        ContractError: If the data have a column that cannot be judged: of Python objects, or named by a pattern.
         SourceError: If the data cannot be read.
     """
     entries = entries_of(suite)
-    source = data if isinstance(data, Source) else _opened(data)
+    with damage_told(data):
+        source = data if isinstance(data, Source) else Source.of(data)
     check_suite(entries, columns=source.schema)
     form = Format.of(result_format)
-    try:
+    by_pandas: dict[int, Json] = {}
+    with damage_told(data):
         found = evaluate(source, entries, form)
-        by_pandas: dict[int, Json] = {}
         if found.unsettled:
             from quality.suites.fallback import judged_by_pandas
 
             given = dict(result_format) if isinstance(result_format, Mapping) else result_format
             by_pandas = judged_by_pandas(source, {place: entries[place] for place in found.unsettled}, given)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise _unreadable(error) from error
     results: list[Json] = []
     for place, entry in enumerate(entries):
         if place in by_pandas:
@@ -78,18 +78,6 @@ def run_suite(
         ],
     }
     return _result(name_of(suite), entries, results, engine)
-
-
-def _opened(data: "pl.DataFrame | pl.LazyFrame | pa.Table") -> Source:
-    try:
-        return Source.of(data)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise _unreadable(error) from error
-
-
-def _unreadable(error: BaseException) -> SourceError:
-    told = str(error).strip().splitlines()
-    return SourceError(f"the data cannot be read: {told[0] if told else type(error).__name__}; write the files anew")
 
 
 def _config(entry: Mapping[str, Any]) -> Json:

@@ -171,13 +171,12 @@ def _judged(request: Request, columns: Sequence[Column], key: object, failing: p
     rows, considered, among = _considered(request, columns)
     names = (request.get("ignore_row_if"), *(column.name for column in columns))
     count = request.scalar(("several", key, names), (failing & among).sum())
-    pair = "column_A" in request.arguments
     values = yield [rows, considered, count]
     found = NOTHING
     if values[count] and request.format.rows:
         need = Rows(
             (request.domain, key, names),
-            tuple(to_show(column, raw=pair) for column in columns),
+            tuple(to_show(column) for column in columns),
             failing & among,
             limit=request.format.limit,
             all_positions=request.format.all_positions,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import polars as pl
 
+from quality.readable import require_plain
 from quality.suites.footers import Footers
 
 if TYPE_CHECKING:
@@ -81,8 +82,12 @@ class Source:
             data: The rows. Of a lazy frame, nulls of integers and booleans that no footer tells are counted first:
                 they decide what pandas makes of such columns.
             footers: Footers of all Parquet files that the lazy frame scans, in its order. They are believed.
+
+        Raises:
+            ContractError: If a column holds Python objects, or its name is a pattern.
         """
         frame = _polars(data)
+        require_plain("the data", frame.collect_schema())
         if isinstance(frame, pl.DataFrame):
             nulls = {name: frame[name].null_count() for name in frame.columns}
             return cls(frame=frame.lazy(), schema=frame.schema, rows=frame.height, nulls=nulls)
