@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, nullcontext
 from threading import Lock
+from typing import IO
 
 import polars as pl
 
@@ -83,8 +84,8 @@ def _physical_years(kind: pl.DataType) -> tuple[int, int] | None:
 def damage_told(*tables: object) -> Generator[None]:
     """Turn what Polars raises of damaged files or values into a `SourceError`.
 
-    A panic while a table is lazy is held back from the error output: its first line is in the error. What others write
-    there meanwhile comes out at the end.
+    While a table is lazy, a panic is held back from the error output, and told by the error even where Polars itself
+    went on with the rows it had. What others write there meanwhile comes out at the end.
 
     Raises:
         SourceError: With Polars' reason and the remedy.
@@ -102,56 +103,78 @@ def damage_told(*tables: object) -> Generator[None]:
 def unreadable(error: BaseException) -> SourceError:
     """Return the error that says why data cannot be read."""
     told = str(error).strip().splitlines()
-    reason = told[0] if told else type(error).__name__
+    reason = told[0][:300] if told else type(error).__name__
+    if "PoisonError" in reason:
+        return SourceError("the data cannot be read: Polars gave up this lazy frame before; make it and its files anew")
     return SourceError(f"the data cannot be read: {reason}; write the files anew, or correct what reads them")
-
-
-_lock = Lock()
-_held = {"depth": 0, "panicked": 0, "terminal": -1, "file": -1}
-"""Panics are written by Rust, to file descriptor 2: it is one of the whole process, and so is this."""
 
 
 @contextmanager
 def _panics_held_back() -> Generator[None]:
-    _hold()
+    """Hold back what is written to file descriptor 2, where Rust tells panics; it is one of the whole process."""
+    _output.hold()
+    failed = False
     try:
         yield
     except pl.exceptions.PanicException:
-        _held["panicked"] += 1
+        failed = True
         raise
     finally:
-        _release()
+        swallowed = _output.release(panicked=failed)
+        if swallowed and not failed and sys.exc_info()[0] is None:
+            raise unreadable(pl.exceptions.PanicException(swallowed)) from None
 
 
-def _hold() -> None:
-    with _lock:
-        _held["depth"] += 1
-        if _held["depth"] > 1:
-            return
-        try:
+class _ErrorOutput:
+    """The error output, held in a file as long as anyone asks for it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._holders = 0
+        self._shared = False
+        self._panicked = False
+        self._terminal: int | None = None
+        self._file: IO[bytes] | None = None
+
+    def hold(self) -> None:
+        """Write to the file from now on; without an error output nothing is done."""
+        with self._lock:
+            self._holders += 1
+            self._shared = self._holders > 1
+            if self._shared:
+                return
+            self._panicked = False
+            try:
+                sys.stderr.flush()
+                self._terminal = os.dup(2)
+            except (OSError, ValueError, AttributeError):
+                self._terminal = None
+                return
+            self._file = tempfile.TemporaryFile()
+            os.dup2(self._file.fileno(), 2)
+
+    def release(self, *, panicked: bool) -> str:
+        """Write on what was held, but for panics; return the first line of one that nobody else was there to raise."""
+        with self._lock:
+            self._holders -= 1
+            self._panicked |= panicked
+            if self._holders or self._terminal is None or self._file is None:
+                return ""
             sys.stderr.flush()
-            _held["terminal"] = os.dup(2)
-        except (OSError, ValueError, AttributeError):  # there is no error output
-            _held["terminal"] = -1
-            return
-        with tempfile.TemporaryFile() as file:
-            _held["file"] = os.dup(file.fileno())
-        os.dup2(_held["file"], 2)
+            os.dup2(self._terminal, 2)
+            self._file.seek(0)
+            text = self._file.read()
+            self._file.close()
+            alone = b"" if self._shared else text
+            _, found, panic = alone.partition(_PANIC)
+            if found or self._panicked:
+                text = text.partition(_PANIC)[0]
+            if text:
+                os.write(2, text)
+            os.close(self._terminal)
+            self._terminal = self._file = None
+            lines = panic.decode(errors="replace").splitlines()
+            return lines[1] if found and len(lines) > 1 else ""
 
 
-def _release() -> None:
-    with _lock:
-        _held["depth"] -= 1
-        if _held["depth"] or _held["terminal"] < 0:
-            return
-        sys.stderr.flush()
-        os.dup2(_held["terminal"], 2)
-        os.lseek(_held["file"], 0, os.SEEK_SET)
-        with os.fdopen(_held["file"], "rb") as file:
-            text = file.read()
-        if _held["panicked"]:
-            text = text[: text.find(_PANIC)] if _PANIC in text else text
-        os.close(_held["terminal"])
-        if text:
-            os.write(2, text)
-        _held.update(panicked=0, terminal=-1, file=-1)
+_output = _ErrorOutput()

@@ -13,6 +13,7 @@ from quality.suites.rows import moments
 from quality.suites.source import Column
 
 _NUMBERS = ("int", "float")
+_SINGLE_LARGEST = 3e38
 
 
 def in_range(request: Request, column: Column, observed: Any) -> Outcome:
@@ -59,7 +60,10 @@ def deviation(request: Request) -> Judged:
     """The standard deviation, over one less than the count, lies in a range."""
     column = request.column(kinds=_NUMBERS)
     _, need = moments(request, column)
-    return in_range(request, _float(column), _narrow(column, (yield [need])[need]))
+    found = (yield [need])[need]
+    if column.single and found and found**2 * request.source.rows > _SINGLE_LARGEST:
+        raise Unsettled("squares beyond 32-bit floats")
+    return in_range(request, _float(column), _narrow(column, found))
 
 
 def total(request: Request) -> Judged:

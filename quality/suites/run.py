@@ -42,12 +42,11 @@ def run_suite(
         SourceError: If the data cannot be read.
     """
     entries = entries_of(suite)
-    with damage_told(data):
-        source = data if isinstance(data, Source) else Source.of(data)
+    source = data if isinstance(data, Source) else Source.of(data)
     check_suite(entries, columns=source.schema)
     form = Format.of(result_format)
     by_pandas: dict[int, Json] = {}
-    with damage_told(data):
+    with damage_told(source.frame if source.footers or isinstance(data, pl.LazyFrame) else data):
         found = evaluate(source, entries, form)
         if found.unsettled:
             from quality.suites.fallback import judged_by_pandas

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import polars as pl
 
-from quality.readable import require_plain
+from quality.readable import damage_told, require_plain
 from quality.suites.footers import Footers
 
 if TYPE_CHECKING:
@@ -85,7 +85,13 @@ class Source:
 
         Raises:
             ContractError: If a column holds Python objects, or its name is a pattern.
+            SourceError: If the data cannot be read.
         """
+        with damage_told(data):
+            return cls._of(data, footers)
+
+    @classmethod
+    def _of(cls, data: "pl.DataFrame | pl.LazyFrame | pa.Table", footers: "Sequence[FileMetaData] | None") -> Self:
         frame = _polars(data)
         require_plain("the data", frame.collect_schema())
         if isinstance(frame, pl.DataFrame):
