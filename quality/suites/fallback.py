@@ -39,7 +39,10 @@ def judged_by_pandas(
         batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
         configs = [configuration(place, entry) for place, entry in entries.items()]
         suite = gx.ExpectationSuite(name="suite", expectations=configs)
-        found = batch.validate(suite, result_format=result_format).results
+        try:
+            found = batch.validate(suite, result_format=result_format).results
+        except gx.exceptions.GreatExpectationsError as error:  # such as a parameter that has no value
+            raise DeclarationError(f"the suite cannot be evaluated: {error}") from error
         results = {int(item.expectation_config.id): _json(item) for item in found}
     for place, result in results.items():
         _refuse_exception(place, entries[place], result.get("exception_info") or {})

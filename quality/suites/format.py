@@ -39,6 +39,8 @@ class Format:
         Raises:
             DeclarationError: If it is none.
         """
+        if not isinstance(given, (str, Mapping)):
+            raise DeclarationError(f"result_format is {given!r}: expected one of {', '.join(FORMATS)}, or an object")
         if isinstance(given, str):
             return cls(name=choose("result_format", given, FORMATS))
         name = choose("result_format", str(given.get("result_format", "SUMMARY")), FORMATS)

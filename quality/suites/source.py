@@ -11,6 +11,7 @@ import polars as pl
 
 from quality.readable import damage_told, require_plain
 from quality.suites.footers import Footers
+from resources.errors import SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -155,4 +156,6 @@ def _column(name: str, kind: Kind, dtype: str, value: pl.Expr, polars: pl.DataTy
 def _polars(data: Any) -> pl.DataFrame | pl.LazyFrame:  # Any: an Arrow table, without importing pyarrow
     if isinstance(data, (pl.DataFrame, pl.LazyFrame)):
         return data
+    if not hasattr(data, "__arrow_c_stream__") or isinstance(data, pl.Series):
+        raise SourceError(f"the data are {type(data).__name__}: give a Polars frame, an Arrow table or a Source")
     return pl.DataFrame(data)
