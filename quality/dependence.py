@@ -14,8 +14,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quality.distributions import NORMAL, student_quantile
+from quality.readable import require_plain
 from quality.verdicts import Finding
-from resources.errors import ContractError
+from resources.errors import ContractError, DeclarationError
+from resources.names import unknown_name
 
 Floats = NDArray[np.float64]
 
@@ -45,10 +47,19 @@ def cuts(reference: pl.DataFrame, *, columns: Sequence[str] | None = None) -> Cu
     """Return cuts that deal the rows of `reference` evenly; columns with a single bin are left out.
 
     Texts of which most are distinct, such as keys, are left out too: nothing depends on them.
+
+    Raises:
+        DeclarationError: If a column is missing.
+        ContractError: If the name of a column is a pattern.
     """
     edges: dict[str, tuple[float, ...]] = {}
     values: dict[str, tuple[str, ...]] = {}
-    for name in reference.columns if columns is None else columns:
+    names = reference.columns if columns is None else columns
+    for name in names:
+        if name not in reference.columns:
+            raise DeclarationError(unknown_name("column of the reference", name, reference.columns))
+    require_plain("the reference", reference.schema, objects=True)
+    for name in names:
         column, kind = reference.get_column(name).drop_nulls(), reference.schema[name]
         if kind.is_numeric():
             numbers = column.cast(pl.Float64).to_numpy()

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
+from quality.readable import require_plain
 from quality.verdicts import Finding
 from resources.errors import ContractError, DeclarationError
 from resources.names import unknown_name
 
+_TEXTS = (pl.String, pl.Categorical, pl.Enum)
 MAX_CATEGORIES = 100
 """Texts with more distinct values than this are keys: the few rows of each tell their label by chance."""
 
@@ -24,18 +26,23 @@ def single_feature_auc(frame: pl.DataFrame, label: str, columns: Sequence[str] |
 
     Args:
         frame: Rows with the label.
-        label: Boolean column, or one of two numbers; rows without a label are left out.
+        label: Column of booleans, or of two numbers or texts; rows whose label is null or NaN are left out.
         columns: Features; None takes all numeric, boolean, text and categorical columns.
 
     Raises:
         DeclarationError: If a column is missing.
-        ContractError: If the label has more than two values.
+        ContractError: If the label has more than two values or is of another type, or the name of a column is a
+            pattern.
     """
     names = [name for name in frame.columns if name != label] if columns is None else list(columns)
     for name in (label, *names):
         if name not in frame.columns:
             raise DeclarationError(unknown_name("column", name, frame.columns))
-    known = frame.filter(pl.col(label).is_not_null())
+    require_plain("the rows", frame.schema, objects=True)
+    kind = frame.schema[label]
+    if not (kind.is_numeric() or isinstance(kind, (pl.Boolean, pl.Null, *_TEXTS))):
+        raise ContractError(f"label {label!r} is {kind}: cast it to booleans, or to two numbers")
+    known = frame.filter((pl.col(label).fill_nan(None) if kind.is_float() else pl.col(label)).is_not_null())
     values = known.get_column(label).unique().sort().to_list()
     if len(values) > 2:
         raise ContractError(f"label {label!r} has {len(values)} values or more, such as {values[:3]}; expected two")
@@ -74,7 +81,7 @@ def _score(values: pl.Series, positive: pl.Series) -> pl.Series | None:
     if kind.is_numeric():
         numbers = values.cast(pl.Float64).fill_nan(None)
         return numbers if numbers.null_count() < len(numbers) else None
-    if not isinstance(kind, (pl.String, pl.Categorical, pl.Enum, pl.Boolean)):
+    if not isinstance(kind, (pl.Boolean, *_TEXTS)):
         return None
     text = values.cast(pl.String).fill_null("\0")
     if text.n_unique() > min(MAX_CATEGORIES, max(2, len(text) // 20)):

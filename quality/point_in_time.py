@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from quality.matching import Frame, Schema, cast_to, clock_type, key_type, plain_casts, require, schema_of
+from quality.readable import damage_told, require_plain, require_years
 from resources.errors import ContractError, DeclarationError
 
 Ints = NDArray[np.int64]
@@ -75,8 +76,17 @@ def point_in_time(
         Shape ``(n, entity columns + feature columns)``.
 
     Raises:
-        ContractError: If a column is missing or of a type that cannot be matched, or two columns would share a name.
+        ContractError: If a column is missing or of a type that cannot be matched, its name is a pattern, or two columns
+            would share a name.
+        SourceError: If a lazy frame cannot be read.
     """
+    with damage_told(entities, features):
+        return _joined(entities, features, rule, columns=columns, prefix=prefix)
+
+
+def _joined(
+    entities: Frame, features: Frame, rule: AsOf, *, columns: Sequence[str] | None, prefix: str
+) -> pl.DataFrame:
     kinds = schema_of(entities), schema_of(features)
     taken = _taken(rule, kinds[0], kinds[1], columns, prefix)
     with plain_casts("keys and times"):
@@ -116,6 +126,8 @@ def point_in_time_parts(
 
 
 def _taken(rule: AsOf, left: Schema, right: Schema, columns: Sequence[str] | None, prefix: str) -> list[str]:
+    for table, schema in zip(_TABLES, (left, right), strict=True):
+        require_plain(table, schema, objects=True)
     require("entities", [name for name in (*rule.keys, rule.at, rule.decided) if name], left)
     require("features", [name for name in (*rule.keys, rule.happened, rule.arrived) if name], right)
     require("features", columns or (), right)
@@ -143,6 +155,10 @@ def _prepared(entities: Frame, features: Frame, rule: AsOf, left: Schema, right:
     happened, arrived = (rule.happened, rule.arrived or rule.happened)
     named = [(f"entities.{name}", left[name]) for name in (at, decided)]
     clock = clock_type([*named, *((f"features.{name}", right[name]) for name in (happened, arrived))])
+    for table, frame, schema, names in zip(
+        _TABLES, (entities, features), (left, right), ((at, decided), (happened, arrived)), strict=True
+    ):
+        require_years(table, frame, (name for name in (*rule.keys, *names) if schema[name] != clock))
     keys = [cast_to(key_type(name, (left[name], right[name]), _TABLES), name) for name in rule.keys]
 
     def numbered(frame: Frame, **times: str) -> pl.LazyFrame:

@@ -17,6 +17,7 @@ from quality.profiles.columns import QUANTILES, ColumnProfile, column_profile
 from quality.profiles.merging import merge_columns
 from quality.profiles.quantiles import POINTS
 from quality.profiles.stored import FORMAT, read_column
+from quality.readable import damage_told, require_plain
 from resources.errors import ContractError
 
 if TYPE_CHECKING:
@@ -70,15 +71,20 @@ def profile(frame: pl.DataFrame | pl.LazyFrame, *, points: int = POINTS) -> Prof
     Args:
         frame: The rows.
         points: Cut points of the quantile sketches: a rank is right within 1 in so many.
+
+    Raises:
+        ContractError: If the name of a column is a pattern.
+        SourceError: If a lazy frame cannot be read.
     """
     if isinstance(frame, pl.DataFrame):
         return merge(_stretches([frame], points), points=points)
-    batches = frame.collect_batches(maintain_order=True, chunk_size=ROWS)
-    parts = _stretches(batches, points)
-    first = next(parts, None)
-    if first is None:
-        return profile(pl.DataFrame(schema=frame.collect_schema()))
-    return merge(chain([first], parts), points=points)
+    with damage_told(frame):
+        batches = frame.collect_batches(maintain_order=True, chunk_size=ROWS)
+        parts = _stretches(batches, points)
+        first = next(parts, None)
+        if first is None:
+            return profile(pl.DataFrame(schema=frame.collect_schema()))
+        return merge(chain([first], parts), points=points)
 
 
 def profile_batches(batches: "Iterable[pa.RecordBatch | pa.Table | pl.DataFrame]") -> Profile:
@@ -127,6 +133,7 @@ def _pieces(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     empty: pl.DataFrame | None = None
     count, yielded = 0, False
     for frame in frames:
+        require_plain("the table", frame.schema, objects=True)
         empty = frame.clear() if empty is None else empty
         start = 0
         while count + frame.height - start >= ROWS:

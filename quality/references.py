@@ -3,6 +3,7 @@
 import polars as pl
 
 from quality import wording
+from quality.readable import require_years
 from quality.verdicts import Finding
 from resources.errors import DeclarationError
 
@@ -19,20 +20,16 @@ def judge_references(values: pl.Series, known: pl.Series, *, table: str, toleran
         tolerance: Largest tolerated share, for keys that arrive before what they refer to.
 
     Raises:
-        DeclarationError: If the keys are of types that cannot be equal, or the tolerance is out of range.
+        DeclarationError: If the keys are of types that cannot be equal or name nothing exactly, or the tolerance is out
+            of range.
 
     >>> judge_references(pl.Series("customer", [1, 2, 9]), pl.Series([1, 2, 3]), table="customers").reason
     '1 of 3 values of customer is not in customers (33.33%, 0.00% tolerated), such as 9'
     """
     if not 0 <= tolerance < 1:
         raise DeclarationError(f"tolerance of references is {tolerance}, it lies between 0 and 1")
-    text = [isinstance(side.dtype, (pl.String, pl.Categorical, pl.Enum)) for side in (values, known)]
-    if text[0] != text[1]:
-        raise DeclarationError(
-            f"keys of {values.name!r} are {values.dtype}, those of {table} are {known.dtype}: cast one of them"
-        )
-    given = values.drop_nulls()
-    lost = given.filter(~given.is_in(known.unique().implode()))
+    given = values.alias("keys").drop_nulls()
+    lost = given.filter(~_is_known(given, values.name, known, table))
     share = len(lost) / len(given) if len(given) else 0.0
     rate = f"({share:.2%}, {tolerance:.2%} tolerated)"
     verb = "is" if len(lost) == 1 else "are"
@@ -41,3 +38,15 @@ def judge_references(values: pl.Series, known: pl.Series, *, table: str, toleran
         reason += f", such as {', '.join(str(key) for key in lost.unique().sort().head(_SHOWN))}"
     numbers = {"column": values.name, "share": share, "lost": len(lost)}
     return Finding(check="references", verdict="block" if share > tolerance else "pass", reason=reason, numbers=numbers)
+
+
+def _is_known(given: pl.Series, name: str, known: pl.Series, table: str) -> pl.Series:
+    for what, keys in ((f"keys of {name!r}", given), (f"keys of {table}", known)):
+        if keys.dtype.is_nested() or isinstance(keys.dtype, pl.Object):
+            raise DeclarationError(f"{what} are {keys.dtype}, which are no keys: take numbers, texts or times")
+        require_years(what, keys.to_frame("keys"), ["keys"])
+    try:
+        return given.is_in(known.alias("keys").unique().implode())
+    except pl.exceptions.InvalidOperationError as error:
+        told = f"keys of {name!r} are {given.dtype}, those of {table} are {known.dtype}: cast one of them"
+        raise DeclarationError(told) from error

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from quality import wording
 from quality.distributions import wilson_interval
+from quality.readable import require_plain
 from quality.verdicts import Finding
 from resources.errors import ContractError, DeclarationError
 from resources.names import unknown_name
@@ -71,11 +72,13 @@ def sketch_rows(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> Ro
 
     Raises:
         DeclarationError: If a column is missing.
+        ContractError: If one holds Python objects, or its name is a pattern.
     """
     names = frame.columns if columns is None else list(columns)
     for name in names:
         if name not in frame.columns:
             raise DeclarationError(unknown_name("column that tells rows apart", name, frame.columns))
+    require_plain("the partition", {name: frame.schema[name] for name in names})
     distinct = np.unique(frame.select(names).hash_rows(seed=0).to_numpy())
     return RowSketch(
         columns=tuple(names),

@@ -21,10 +21,11 @@ from quality.contract.findings import Findings, Reason, count
 from quality.contract.rows import examine, leave_out, mark, render, text_is_untyped
 from quality.contract.spec import Contract
 from quality.profile import Profile, profile_batches
+from quality.readable import damage_told
 from quality.suites.declared import Suite, check_suite, entries_of
 from quality.suites.folding import Folding
 from quality.suites.result import SuiteResult
-from quality.suites.run import run_folded, unreadable
+from quality.suites.run import run_folded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,15 +87,13 @@ def scan(
     schema = contract.polars_schema()
     full = [name for name, column in contract.columns.items() if not column.nullable]
     folding = None if suite is None else Folding(entries_of(suite), schema, full=full)
-    try:
+    with damage_told(data):
         rows = _lazy(data)
         found = rows.collect_schema()
         check_schema(text_is_untyped(_arrow(pl.DataFrame(schema=found)).schema, contract), contract)
         rows = rows.select(list(contract.columns))
         splitter = _Splitter(contract, found, keep=keep, reject=reject)
         profile = observe(splitter.kept(_batches(rows)), folding, profiled=profiled)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise unreadable(error) from error
     result = None
     if suite is not None and folding is not None:
         result = run_folded(suite, folding, lambda: nullcontext(splitter.again(rows)))

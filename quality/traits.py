@@ -9,6 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from quality.readable import require_plain
+from resources.errors import DeclarationError
+from resources.names import unknown_name
+
 FAR = 10.0
 """Values further from the median than this many interquartile ranges are far."""
 NULL_WORDS = ("none", "null", "nan", "n/a", "na", "nil", "-", "unknown")
@@ -42,6 +46,10 @@ def traits(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> dict[st
         frame: One partition, in the order in which it came.
         columns: Columns to look at; None takes all whose type has traits.
 
+    Raises:
+        DeclarationError: If a column is missing.
+        ContractError: If the name of a column is a pattern.
+
     Returns:
         Column to trait to share; columns without any value have "missing" alone.
 
@@ -50,6 +58,10 @@ def traits(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> dict[st
     (0.25, 0.333, 0.25)
     """
     names = frame.columns if columns is None else list(columns)
+    for name in names:
+        if name not in frame.columns:
+            raise DeclarationError(unknown_name("column", name, frame.columns))
+    require_plain("the partition", frame.schema, objects=True)
     wanted = {name: _expressions(pl.col(name), frame.schema[name]) for name in names}
     named = {f"{place} {key}": e for place, of in enumerate(wanted.values()) for key, e in of.items()}
     if frame.is_empty() or not named:

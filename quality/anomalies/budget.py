@@ -11,6 +11,7 @@ ever less as time goes on, and what it says of a day depends on the order in whi
 """
 
 from collections.abc import Mapping
+from math import isfinite
 
 from quality.anomalies.calendar import YEAR_S
 from resources.errors import DeclarationError
@@ -38,7 +39,7 @@ def shares(weights: Mapping[str, float], *, per_year: float, length_s: float) ->
     if not 0 < per_year < 1:
         raise DeclarationError(f"false_alarms_per_year must lie between 0 and 1, got {per_year}")
     total = sum(weights.values())
-    if not weights or min(weights.values()) <= 0:
+    if not weights or not all(part > 0 for part in weights.values()) or not isfinite(total):
         raise DeclarationError(f"each metric needs a positive part of the budget, got {dict(weights)}")
     spent = per_year / SAFETY * min(1.0, length_s / YEAR_S)
     return {name: spent * part / total for name, part in weights.items()}

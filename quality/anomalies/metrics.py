@@ -7,10 +7,11 @@ they are; ages as parts of the partition's length. On each scale 1 is the tolera
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from quality.anomalies.calendar import Span
 from resources.errors import DeclarationError
+from resources.names import choose
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Kind = Literal["count", "share", "age", "number"]
+_LARGEST = 1e150
 _HALF = 0.5
 """Added to a count, so that none has a logarithm."""
 
@@ -43,6 +45,7 @@ class Metric:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        choose(f"{self.name}: kind", self.kind, get_args(Kind))
         if not (self.tolerance > 0 and math.isfinite(self.tolerance)):
             raise DeclarationError(f"{self.name}: the tolerance must be positive and finite, got {self.tolerance}")
         for place, value in enumerate(self.values):
@@ -70,9 +73,9 @@ class Metric:
             case "count":
                 return np.log((known + _HALF) / lengths * 3600) / math.log1p(self.tolerance)
             case "age":
-                return known / lengths / self.tolerance
+                return _bounded(known / lengths, self.tolerance)
             case _:
-                return known / self.tolerance
+                return _bounded(known, self.tolerance)
 
     def natural(self, scaled: float, span: Span) -> float | None:
         """Return a scaled value in the metric's own unit; None where it is unknown or there is no limit."""
@@ -102,13 +105,25 @@ class Metric:
                 return f"{value:.4g}"
 
     def _check(self, value: float, place: int) -> None:
-        place_told = f"{self.name}: value {place + 1} of {len(self.values)} is {value}"
-        if not math.isfinite(value):
+        place_told = f"{self.name}: value {place + 1} of {len(self.values)} is {value!r:.40}"
+        try:
+            finite = math.isfinite(value)
+        except (TypeError, OverflowError) as error:
+            raise DeclarationError(f"{place_told}: give a number that a float holds, or None") from error
+        if not finite:
             raise DeclarationError(f"{place_told}: give None where it is unknown")
         if self.kind in ("count", "age") and value < 0:
             raise DeclarationError(f"{place_told}: a {self.kind} is not negative; correct what measured it")
         if self.kind == "share" and not 0 <= value <= 1:
             raise DeclarationError(f"{place_told}: a share lies between 0 and 1; divide the count by the rows")
+
+
+def _bounded(known: "Floats", tolerance: float) -> "Floats":
+    """Return values in units of the tolerance, so large at most that their squares are finite."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        return np.clip(known / tolerance, -_LARGEST, _LARGEST)
 
 
 def duration(seconds: float) -> str:

@@ -15,6 +15,9 @@ from resources.errors import ContractError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_MOST_TOLD = 12
+"""Columns of one fault that are named: the nearest name of each is looked for among all others."""
+
 
 def check_columns(names: Iterable[str], contract: Contract, *, source: str = "the source") -> None:
     """Refuse a list of column names that is not the contract's.
@@ -49,7 +52,9 @@ def check_schema(schema: "pa.Schema", contract: Contract, *, source: str = "the 
         if (fault := _retyped(name, schema.field(name).type, column)) is not None
     ]
     if faults:
-        raise ContractError(f"{source} does not have the types of the contract: {'; '.join(faults)}")
+        rest = len(faults) - _MOST_TOLD
+        told = "; ".join(faults[:_MOST_TOLD]) + (f"; and {rest:,} more" if rest > 0 else "")
+        raise ContractError(f"{source} does not have the types of the contract: {told}")
 
 
 def _doubled(names: list[str]) -> list[str]:
@@ -58,9 +63,11 @@ def _doubled(names: list[str]) -> list[str]:
 
 
 def _lost(names: list[str], contract: Contract) -> list[str]:
-    lost = [name for name in contract.columns if name not in names]
+    there = set(names)
+    lost = [name for name in contract.columns if name not in there]
     spare = [name for name in names if name not in contract.columns]
-    return [f"{name!r} is missing{_hint(name, spare)}" for name in lost]
+    told = [f"{name!r} is missing{_hint(name, spare)}" for name in lost[:_MOST_TOLD]]
+    return [*told, f"and {len(lost) - len(told):,} more are missing"] if len(told) < len(lost) else told
 
 
 def _gained(names: list[str], contract: Contract) -> list[str]:
@@ -78,7 +85,8 @@ def _hint(name: str, spare: list[str]) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(repr(name) for name in names)
+    rest = len(names) - _MOST_TOLD
+    return ", ".join(map(repr, names[:_MOST_TOLD])) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def _retyped(name: str, found: "pa.DataType", column: Column) -> str | None:

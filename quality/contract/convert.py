@@ -100,8 +100,18 @@ def _typed(values: "Array", column: Column) -> "Array":
     elif is_text and column.type not in TEXTS:
         typed = _parsed(values, column, target)
     else:
-        typed = _without_overflow(values, cast_leniently(values, lambda cells: cells.cast(target)))
+        numbers = _before_decimal(values) if pa.types.is_decimal(target) else values
+        typed = _without_overflow(values, cast_leniently(numbers, lambda cells: cells.cast(target)))
     return _without_nan(typed) if column.type in FLOATS else typed
+
+
+def _before_decimal(values: "Array") -> "Array":
+    """Return numbers in a type that Arrow casts to a narrow decimal value by value, not refusing all for their type."""
+    import pyarrow as pa
+
+    if pa.types.is_integer(values.type):
+        return values.cast(pa.decimal128(20, 0))
+    return values.cast(pa.float32()) if pa.types.is_float16(values.type) else values
 
 
 def _parsed(values: "Array", column: Column, target: "pa.DataType") -> "Array":
@@ -148,7 +158,8 @@ def _times(values: "Array", target: "pa.DataType") -> "Array":
 
     if not pc.all(pc.match_substring_regex(values, _PRECISE_TIME), min_count=0).as_py():
         raise pa.ArrowInvalid("not a time of day")
-    clocks = pc.binary_join_element_wise("1970-01-01 ", values, "", null_handling="emit_null")
+    plain = values.cast(pa.string())  # text with 64-bit offsets joins with none
+    clocks = pc.binary_join_element_wise("1970-01-01 ", plain, "", null_handling="emit_null")
     return clocks.cast(pa.timestamp(target.unit)).cast(target)
 
 

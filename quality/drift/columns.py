@@ -143,7 +143,7 @@ def _stuck(name: str, before: ColumnProfile, after: ColumnProfile, pair: Pair, r
     value = _only_value(after)
     if value is None or after.count < 2 or _only_value(before) is not None:
         return
-    share = (dict(before.top).get(value, 0) + before.top_error) / before.count
+    share = (dict(before.top).get(value, 0) + before.top_error) / (before.count + before.infinite)
     upper = min(1.0, share + math.sqrt(math.log(1 / (1 - rule.confidence)) / 2 / pair.sizes[0]))
     plain = _measured(name, "tv", pair, rule)
     yield replace(

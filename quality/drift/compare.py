@@ -17,6 +17,7 @@ from quality.drift.past import Past
 from quality.drift.results import ColumnDrift
 from quality.profile import Profile, merge, profile
 from quality.profiles.columns import kind_of
+from quality.readable import require_plain
 from resources.errors import ContractError, DeclarationError
 from resources.names import unknown_name
 
@@ -57,9 +58,12 @@ def drift(
 
     Raises:
         DeclarationError: If a column is missing or of a type that is not compared, or a number is out of range.
-        ContractError: If the clusters have another length than the rows, or a profile is too old to compare.
+        ContractError: If the clusters have another length than the rows, a profile is too old to compare, or the name
+            of a column is a pattern.
     """
     _check_numbers(tolerance, q, confidence)
+    for what, side in (("reference", reference), ("batch", current)):
+        require_plain(what, {} if isinstance(side, Profile) else side.schema, objects=True)
     names = _columns(_kinds(reference), _kinds(current), columns)
     if _rows(reference) == 0 or _rows(current) == 0:
         return ()

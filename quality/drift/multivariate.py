@@ -17,6 +17,7 @@ from quality.bootstrap import Clusters, Ints, cluster_codes
 from quality.distributions import NORMAL
 from quality.profiles.columns import kind_of
 from quality.profiles.counted import Floats
+from quality.readable import require_plain
 from resources.errors import ContractError, DeclarationError
 
 if TYPE_CHECKING:
@@ -111,11 +112,14 @@ def multivariate_drift(
 
     Raises:
         DeclarationError: If a column is missing or has another type on both sides, or a number is out of range.
-        ContractError: If a side has fewer than 10 rows or clusters for each fold.
+        ContractError: If a side has fewer than 10 rows or clusters for each fold, or the name of a column is a
+            pattern.
     """
     for name, value, top in (("tolerance", tolerance, 0.5), ("alpha", alpha, 1), ("confidence", confidence, 1)):
         if not 0 <= value < top:
             raise DeclarationError(f"multivariate drift: {name} is {value}, it lies between 0 and {top}")
+    for what, frame in (("reference", reference), ("batch", current)):
+        require_plain(what, frame.schema, objects=True)
     names = _names(reference, current, columns)
     rng = np.random.default_rng(seed)
     taken = [_taken(frame, rng) for frame in (reference, current)]
@@ -275,7 +279,8 @@ def _matrix(frames: Sequence[pl.DataFrame], names: Sequence[str]) -> tuple[Float
         both = pl.concat([frame[name].cast(_wide(frame.schema[name])) for frame in frames])
         if both.dtype == pl.String:
             codes.append(place)
-            frequent = both.drop_nulls().value_counts(sort=True)[name][:_CODES].sort()
+            counts = both.drop_nulls().alias("value").value_counts(sort=True)  # a column may be called "count"
+            frequent = counts["value"][:_CODES].sort()
             both = both.cast(pl.Enum(frequent), strict=False).to_physical()
         columns.append(both.cast(pl.Float64).to_numpy())
     return np.stack(columns, axis=1), codes

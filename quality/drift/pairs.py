@@ -103,12 +103,13 @@ def ordered_pair(reference: ColumnProfile, current: ColumnProfile) -> Pair:
 def category_pair(reference: ColumnProfile, current: ColumnProfile) -> Pair:
     """Lay two columns of categories beside each other, the most frequent first; the others count as one.
 
-    A list of frequent values that is not complete tells values apart only well above its error.
+    A list of frequent values that is not complete tells values apart only well above its error. Infinite codes are
+    among the others.
     """
     sides = (reference, current)
     lists = [dict(side.top) for side in sides]
-    rows = [side.count for side in sides]
-    errors = [side.top_error / side.count for side in sides]
+    rows = [side.count + side.infinite for side in sides]
+    errors = [side.top_error / count for side, count in zip(sides, rows, strict=True)]
     sizes = {
         value: max(listed.get(value, 0) / count for listed, count in zip(lists, rows, strict=True))
         for value in dict.fromkeys([*lists[0], *lists[1]])
@@ -160,7 +161,8 @@ def _edges(upto: Floats) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
 def _spreads(steps: Steps) -> tuple[float, float]:
     """Return the standard deviations of both sides, each step's mass taken at its point."""
     masses = np.diff(steps.upto, axis=1, prepend=0.0)
-    means = masses @ steps.points
-    squares = (masses * (steps.points - means[:, None]) ** 2).sum(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # near the largest float: not finite, so no area is told
+        means = masses @ steps.points
+        squares = (masses * (steps.points - means[:, None]) ** 2).sum(axis=1)
     before, after = np.sqrt(squares).tolist()
     return before, after

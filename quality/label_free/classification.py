@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from quality import wording
 from quality.bootstrap import Clusters, cluster_codes
 from quality.label_free.calibration import Calibration, calibration, checked, checked_probabilities
-from quality.label_free.expectation import MIN_ROWS, Expectation, rounded
-from quality.label_free.ranges import TOLERATED, Ranges
+from quality.label_free.expectation import MIN_ROWS, Expectation, check_share, rounded
+from quality.label_free.ranges import TOLERATED, Ranges, beside
 from quality.label_free.recalibration import Recalibration, basis, fit_recalibration, logistic
 from quality.measurements import Estimate
 from resources.errors import ContractError
@@ -126,7 +126,10 @@ def expect_classifier(
 
     Raises:
         ContractError: If there are no rows, a probability is impossible, or a column is missing.
+        DeclarationError: If threshold or confidence is no share.
     """
+    check_share("threshold", threshold, ends=True)
+    check_share("confidence", confidence)
     probability = checked_probabilities(probabilities)
     outside, told = model.ranges.outside(_columns(probability, features))
     reason = _why_not(model, len(probability), outside, told)
@@ -141,7 +144,7 @@ def expect_classifier(
 
 
 def _columns(probability: Floats, features: Mapping[str, Floats] | None) -> dict[str, Floats]:
-    return {"the probability": probability, **(features or {})}
+    return beside("the probability", probability, features)
 
 
 def _why_not(model: ClassifierModel, rows: int, outside: float, told: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from quality.measurements import Estimate
+from resources.errors import DeclarationError
 
 MIN_ROWS = 100
 """Fewer rows say too little, with labels or without."""
@@ -32,6 +33,16 @@ class Expectation:
     def to_json(self) -> dict[str, Any]:  # Any: JSON values
         """Return the expectation as a JSON value."""
         return asdict(self)
+
+
+def check_share(name: str, value: float, *, ends: bool = False) -> None:
+    """Refuse a number that does not lie between 0 and 1; `ends` allows both.
+
+    Raises:
+        DeclarationError: Naming the value.
+    """
+    if not (0 <= value <= 1 if ends else 0 < value < 1):
+        raise DeclarationError(f"{name} is {value}: it lies between 0 and 1, such as {0.5 if ends else 0.95}")
 
 
 def rounded(value: Any) -> Any:  # Any: nested lists of numbers

@@ -14,6 +14,33 @@ TOLERATED = 0.02
 """Share of rows that may lie outside: some always do, since the largest of new rows is now and then the largest yet."""
 
 
+def beside(name: str, values: Floats, features: Mapping[str, Any] | None) -> dict[str, Floats]:
+    """Return `values` and the features as columns of numbers.
+
+    Args:
+        name: What the values are called among the columns.
+        values: Shape ``(rows,)``.
+        features: Columns, each of shape ``(rows,)``; NaN is missing.
+
+    Raises:
+        ContractError: If a feature holds no numbers, or not one a row.
+    """
+    columns = {name: values}
+    for feature, given in (features or {}).items():
+        try:
+            columns[feature] = np.asarray(given, np.float64)
+        except (TypeError, ValueError) as error:
+            raise ContractError(
+                f"feature {feature!r} holds no numbers ({error}): encode it, or leave it out"
+            ) from error
+        if columns[feature].shape != values.shape:
+            shape = columns[feature].shape
+            raise ContractError(
+                f"feature {feature!r} has shape {shape} for {len(values):,} rows: give one number a row"
+            )
+    return columns
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranges:
     """Range of each column; `missing` says whether it had missing values."""

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from quality import wording
 from quality.bootstrap import Clusters, cluster_codes
 from quality.distributions import NORMAL, student_quantile
-from quality.label_free.expectation import MIN_ROWS, Expectation, rounded
-from quality.label_free.ranges import TOLERATED, Ranges
+from quality.label_free.expectation import MIN_ROWS, Expectation, check_share, rounded
+from quality.label_free.ranges import TOLERATED, Ranges, beside
 from quality.measurements import Estimate
 from resources.errors import ContractError
 
@@ -140,7 +140,9 @@ def expect_regressor(
 
     Raises:
         ContractError: If there are no rows, a prediction is not finite, or a column is missing.
+        DeclarationError: If the confidence is no share.
     """
+    check_share("confidence", confidence)
     prediction = _checked(predictions)
     columns = _columns(prediction, features)
     outside, told = model.ranges.outside(columns)
@@ -169,7 +171,7 @@ def _checked(predictions: Sequence[float] | Floats) -> Floats:
 
 
 def _columns(prediction: Floats, features: Mapping[str, Floats] | None) -> dict[str, Floats]:
-    return {PREDICTION: prediction, **{name: np.asarray(v, np.float64) for name, v in (features or {}).items()}}
+    return beside(PREDICTION, prediction, features)
 
 
 def _knots(values: Floats) -> tuple[float, ...]:

@@ -25,6 +25,8 @@ FREQUENT_FLOATS = 10
 """Frequent values listed of columns of fractions: they show defaults, and no categories."""
 DISTINCT_ERROR = round(RELATIVE_ERROR, 4)
 _DAY_S = 86_400.0
+_CALENDAR_S = 8e12
+"""Seconds from 1970 past which Polars knows no date either, and panics."""
 _SECONDS = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
@@ -202,6 +204,9 @@ def _time(plain: ColumnProfile, present: pl.Series, points: int) -> ColumnProfil
 
 
 def _iso(value: pl.Series) -> str:
+    unit = getattr(value.dtype, "time_unit", "ns")
+    if unit != "ns" and abs(value.to_physical().item()) * _SECONDS[unit] > _CALENDAR_S:
+        return f"{value.to_physical().item()} {unit} since 1970"
     try:
         return str(value.item().isoformat())
     except (OverflowError, ValueError):  # a year past 9999, which Python's own types do not know

@@ -83,8 +83,8 @@ def compare(
         if not counts[name][0]:
             found[name] = Cells()
             continue
-        mask = both.select(unlike[name]).to_series()
-        cells = pl.DataFrame([left[name].alias(TRAINING), right[name].alias(SERVING), numbers]).filter(mask)
+        beside = pl.DataFrame([left.get_column(name).alias(TRAINING), right.get_column(name).alias(SERVING), numbers])
+        cells = beside.filter(pl.col(TRAINING).ne_missing(pl.col(SERVING)))
         if late is not None:
             cells = cells.with_columns(late.gather(cells[ROW]).alias(LATE))
         found[name] = _looked_at(cells, ulps)
@@ -116,10 +116,10 @@ def _summed(counts: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 def taken(frame: pl.DataFrame, columns: Mapping[str, pl.DataType], rows: Rows | None) -> pl.DataFrame:
     """Return columns as the types by which they are compared, of some rows or of all in their order."""
-    schema = frame.schema
-    cast = {name: kind for name, kind in columns.items() if schema[name] != kind}
+    kept = pl.DataFrame([frame.get_column(name) for name in columns])  # a plan looks at all columns to take one
+    cast = {name: kind for (name, kind), column in zip(columns.items(), kept, strict=True) if column.dtype != kind}
     with plain_casts("features"):
-        made = frame.select(list(columns)).with_columns(cast_to(kind, name) for name, kind in cast.items())
+        made = kept.with_columns(cast_to(kind, name) for name, kind in cast.items()) if cast else kept
     # Not by expressions: Polars compares the row numbers of every column with those of every other.
     return made if rows is None or _in_place(rows, frame.height) else made[rows]
 

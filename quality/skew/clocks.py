@@ -66,7 +66,8 @@ def _sample(training: pl.DataFrame, serving: pl.DataFrame, keys: Sequence[str]) 
 def _best(serving: pl.DataFrame, time: str, met: Callable[[pl.DataFrame], float]) -> Kind | None:
     best, share = timedelta(0), 0.0
     for by in _SLIPS if serving.height else ():
-        moved = (pl.col(time) - by).cast(serving.schema[time])  # else the unit would be that of Python, microseconds
+        # Else the unit would be that of Python, microseconds; at the ends of the calendar nothing is left to meet.
+        moved = (pl.col(time) - by).cast(serving.schema[time], strict=False)
         found = met(serving.with_columns(moved))
         if found > share:
             best, share = by, found

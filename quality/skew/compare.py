@@ -6,6 +6,7 @@ from dataclasses import replace
 import polars as pl
 
 from quality.matching import Frame, cast_to
+from quality.readable import damage_told, require_plain, require_years
 from quality.skew.alignment import TABLES, Alignment, align
 from quality.skew.cells import Cells, merge
 from quality.skew.judging import judge
@@ -32,10 +33,20 @@ def skew(training: Frame, serving: Frame, rule: SkewRule, *, pieces: int | None 
             many as keep about 2 GB in memory. Lazy frames are scanned once a piece.
 
     Raises:
-        ContractError: If a side is empty, a column is missing, or keys cannot be matched.
+        ContractError: If a side is empty, a column is missing, its name is a pattern, its times lie past the years 1 to
+            9999, or keys cannot be matched.
         DeclarationError: If `pieces` is below 1.
+        SourceError: If a lazy frame cannot be read.
     """
+    with damage_told(training, serving):
+        return _compared(training, serving, rule, pieces)
+
+
+def _compared(training: Frame, serving: Frame, rule: SkewRule, pieces: int | None) -> SkewReport:
     left, right = training.lazy(), serving.lazy()
+    for name, side in zip(TABLES, (left, right), strict=True):
+        require_plain(name, schema := side.collect_schema(), objects=True)
+        require_years(name, side, schema)
     rows = [side.select(pl.len()).collect().item() for side in (left, right)]
     for name, count in zip(TABLES, rows, strict=True):
         if not count:

@@ -1,6 +1,6 @@
 """Owns the search for columns that changed their name, and for what sets rows without a partner apart."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -10,6 +10,8 @@ from quality.skew.report import Counterpart
 
 _ROWS = 2000
 _SAME = 0.99
+_PAIRS = 20_000
+"""Pairs of columns that are laid beside each other; equal columns are found among any number."""
 _DRIFT_ROWS, _DRIFT_COLUMNS = 20_000, 200
 _WORTH_TELLING = 3
 
@@ -31,8 +33,17 @@ def counterparts(
         alone: Columns that training and serving alone have.
     """
     left, right = training.select(alone[0])[rows[:_ROWS]], serving.select(alone[1])[partners[:_ROWS]]
-    found = [_counterpart(left, right[name], alone[0]) for name in alone[1]]
-    return tuple(one for one in found if one is not None)
+    theirs = {name: text for name, text in _texts(right) if text.n_unique() > 1}
+    columns = {name: text for name, text in _texts(left) if text.n_unique() > 1}
+    whole = {_fingerprint(text): name for name, text in reversed(columns.items())}
+    renamed = {name: whole[mark] for name, text in theirs.items() if (mark := _fingerprint(text)) in whole}
+    few = dict(list(columns.items())[: max(1, _PAIRS // max(1, len(theirs) - len(renamed)))])
+    found: list[Counterpart] = []
+    for name, text in theirs.items():
+        like = Counterpart(training=renamed[name], serving=name, how="renamed") if name in renamed else None
+        like = like or _counterpart(few, name, text)
+        found += [like] if like else []
+    return tuple(found)
 
 
 def unlike(frame: pl.DataFrame, alone: Rows, paired: Rows) -> tuple[str, ...]:
@@ -52,31 +63,23 @@ def unlike(frame: pl.DataFrame, alone: Rows, paired: Rows) -> tuple[str, ...]:
     return tuple(dict.fromkeys(test.column for test in flagged))[:_WORTH_TELLING]
 
 
-def _counterpart(training: pl.DataFrame, values: pl.Series, names: Sequence[str]) -> Counterpart | None:
-    text = _text(values)
-    if text.n_unique() < 2:
-        return None
-    columns = {name: column for name, column in _texts(training, names) if column.n_unique() > 1}
+def _fingerprint(text: pl.Series) -> int:
+    return hash(text.hash(seed=0).to_numpy().tobytes())
+
+
+def _counterpart(columns: Mapping[str, pl.Series], serving: str, text: pl.Series) -> Counterpart | None:
     for name, column in columns.items():
         if int(column.eq_missing(text).sum()) >= _SAME * len(text):
-            return Counterpart(training=name, serving=values.name, how="renamed")
-    few = sorted(
-        (name for name in columns if columns[name].n_unique() * 5 <= len(text)), key=lambda n: columns[n].n_unique()
-    )
-    for name in few:
-        pairs = pl.DataFrame({"one": columns[name], "two": text})
-        if pairs.n_unique() == columns[name].n_unique():
-            return Counterpart(training=name, serving=values.name, how="recoded")
+            return Counterpart(training=name, serving=serving, how="renamed")
+    kinds = {name: column.n_unique() for name, column in columns.items()}
+    for name in sorted((name for name in columns if kinds[name] * 5 <= len(text)), key=lambda name: kinds[name]):
+        if pl.DataFrame({"one": columns[name], "two": text}).n_unique() == kinds[name]:
+            return Counterpart(training=name, serving=serving, how="recoded")
     return None
 
 
-def _texts(frame: pl.DataFrame, names: Sequence[str]) -> Iterator[tuple[str, pl.Series]]:
-    for name in names:
-        if not (frame.schema[name].is_nested() or isinstance(frame.schema[name], pl.Object | pl.Binary)):
-            yield name, _text(frame[name])
-
-
-def _text(values: pl.Series) -> pl.Series:
-    if values.dtype.is_nested() or isinstance(values.dtype, pl.Object | pl.Binary):
-        return pl.Series(values.name, [""]).new_from_index(0, len(values))
-    return values.cast(pl.Float64).cast(pl.String) if values.dtype.is_integer() else values.cast(pl.String)
+def _texts(frame: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
+    for values in frame:
+        if not (values.dtype.is_nested() or isinstance(values.dtype, pl.Object | pl.Binary)):
+            number = values.dtype.is_integer()
+            yield values.name, values.cast(pl.Float64).cast(pl.String) if number else values.cast(pl.String)

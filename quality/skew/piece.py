@@ -18,6 +18,8 @@ from quality.skew.rule import SkewRule
 
 Keys = tuple[Mapping[str, str], ...]
 _KEYS_SHOWN = 5
+_SLIP_COLUMNS = 100
+"""Columns whose values tell a slip of the clock: more tell no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +175,10 @@ def _slip(both: _Both, cells: Mapping[str, Cells]) -> Kind | None:
     wrong = [name for name, found in cells.items() if found.different > both.pairs.paired / 2]
     if not both.pairs.paired or len(wrong) * 2 <= len(cells):
         return None
-    plain = {name: both.aligned.columns[name] for name in wrong if not both.aligned.columns[name].is_nested()}
+    flat = [name for name in wrong if not both.aligned.columns[name].is_nested()][:_SLIP_COLUMNS]
+    plain = {name: both.aligned.columns[name] for name in flat}
+    if not plain:
+        return None
     left, right = (taken(frame, plain, None) for frame in (both.training, both.serving))
     return slip_of_values(known.hstack(left), logged.hstack(right), keys, time, list(plain))
 

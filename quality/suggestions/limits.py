@@ -25,7 +25,12 @@ def prediction_interval(values: Sequence[float], *, tail: float = FALSE_FAILURES
     >>> [round(end, 3) for end in prediction_interval([9.0, 10.0, 11.0], tail=0.025)]
     [5.032, 14.968]
     """
-    half = student_quantile(tail, len(values) - 1) * stdev(values) * math.sqrt(1 + 1 / len(values))
+    most = max(map(abs, values))
+    if not math.isfinite(most * len(values) * 1e6):  # sums and squares would not be finite either
+        return -math.inf, math.inf
+    unit = most or 1.0
+    half = student_quantile(tail, len(values) - 1) * unit * stdev(value / unit for value in values)
+    half *= math.sqrt(1 + 1 / len(values))
     middle = fmean(values)
     return middle - half, middle + half
 

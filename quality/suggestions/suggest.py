@@ -107,7 +107,7 @@ def _row_count(rows: Sequence[int]) -> Rule:
         column="",
         type="expect_table_row_count_to_be_between",
         arguments={
-            "min_value": max(1, int(math.exp(low))),
+            "min_value": max(min(1, *rows), int(math.exp(low)) if min(rows) else 0),
             "max_value": min(2**53, math.ceil(math.exp(min(high, 36)))),
         },
         severity="warning",

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from quality.suites.folds import added, extreme_of
-from quality.suites.format import aggregate
+from quality.suites.format import aggregate, clock
 from quality.suites.needs import Distinct, Judged, Modes, Order, Outcome, Unsettled
 from quality.suites.ranks import quantile
 from quality.suites.request import Request, limits
@@ -14,18 +14,20 @@ from quality.suites.rows import moments
 from quality.suites.source import Column
 
 _NUMBERS = ("int", "float")
+_SINGLE_LARGEST = 3e38
 
 
 def in_range(request: Request, column: Column, observed: Any) -> Outcome:
     """Judge an observed value by the limits of the expectation; nothing observed is a failure."""
+    low, high = limits(request, column)
     if observed is None and column.kind == "time":  # pandas' missing clock is an instance of datetime
-        return aggregate(request.format, limits(request, column) == (None, None), None)
+        return aggregate(request.format, low is None and high is None, None)
     if observed is None or (isinstance(observed, (float, np.floating)) and np.isnan(observed)):
         return aggregate(request.format, False, None)
-    low, high = limits(request, column)
     strict = request.strict
-    above = low is None or (observed > low if strict[0] else observed >= low)
-    below = high is None or (observed < high if strict[1] else observed <= high)
+    with np.errstate(over="ignore"):  # of a limit beyond 32-bit floats
+        above = low is None or (observed > low if strict[0] else observed >= low)
+        below = high is None or (observed < high if strict[1] else observed <= high)
     return aggregate(request.format, above and below, observed)
 
 
@@ -39,11 +41,14 @@ def extreme(request: Request, *, greatest: bool) -> Judged:
     limits(request, column)
     bounds = request.bounds(column)
     value = request.values(column)
+    value = value.to_physical() if column.kind in ("time", "date") else value
     known = None if bounds is None else bounds[1] if greatest else bounds[0]
     end = value.max() if greatest else value.min()
     fold = extreme_of(end, greatest=greatest)
     need = request.scalar(("extreme", greatest, column.name), end, known, fold=fold)
     found = (yield [need])[need]
+    if column.kind in ("time", "date") and found is not None:
+        found = clock(found, column.polars)
     return in_range(request, column, _narrow(column, found))
 
 
@@ -58,7 +63,10 @@ def deviation(request: Request) -> Judged:
     """The standard deviation, over one less than the count, lies in a range."""
     column = request.column(kinds=_NUMBERS)
     _, need = moments(request, column)
-    return in_range(request, _float(column), _narrow(column, (yield [need])[need]))
+    found = (yield [need])[need]
+    if column.single and found and found**2 * request.source.rows > _SINGLE_LARGEST:
+        raise Unsettled("squares beyond 32-bit floats")
+    return in_range(request, _float(column), _narrow(column, found))
 
 
 def total(request: Request) -> Judged:
@@ -155,7 +163,8 @@ def most_common(request: Request) -> Judged:
 
 def _narrow(column: Column, value: Any) -> Any:
     """Return a number as pandas computes it: 32-bit floats give 32-bit floats."""
-    return np.float32(value) if column.single and value is not None else value
+    with np.errstate(over="ignore"):
+        return np.float32(value) if column.single and value is not None else value
 
 
 def _float(column: Column) -> Column:

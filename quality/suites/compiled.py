@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from quality.suites import aggregates, rows, sets, several, tables
+from quality.suites.arguments import arguments
 from quality.suites.engine import answer
 from quality.suites.format import Format
 from quality.suites.needs import Answers, Judged, Need, Outcome, Scalar, Unsettled
@@ -160,7 +161,10 @@ def _judged(source: Source, entry: Mapping[str, Any], format_: Format) -> Judged
         raise Unsettled("a type that is not compiled")
     if not format_.plain:
         raise Unsettled("a result format that asks for more")
-    return COMPILED[kind](Request.of(source, format_, entry.get("kwargs", {})))
+    kwargs = entry.get("kwargs", {})
+    if any(kwargs.get(name) is None for name in arguments(kind)[0]):
+        raise Unsettled("an argument that is required and null")
+    return COMPILED[kind](Request.of(source, format_, kwargs))
 
 
 def _reads(need: Need) -> bool:

@@ -4,7 +4,7 @@ A suite is the library's own JSON, a list of {"type", "kwargs", "severity", "met
 "expectations", or an `ExpectationSuite`.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, cast
 
 from quality.suites.arguments import ARGUMENTS, COMMON_ARGUMENTS, FINDS_COLUMNS, SQL_ONLY, arguments
@@ -41,6 +41,8 @@ def check_suite(suite: Suite, *, columns: Collection[str] | None = None) -> None
             raise DeclarationError(f"{place}, {kind}, needs a SQL database; the data are a data frame")
         _known(f"severity in {place}, {kind},", str(entry.get("severity", "critical")), SEVERITIES)
         _check_arguments(f"{place}, {kind}", kind, entry.get("kwargs", {}))
+        if not isinstance(entry.get("meta") or {}, Mapping):
+            raise DeclarationError(f"{place}, {kind}: meta is {entry['meta']!r}, expected an object")
         for column in columns_of(entry) if columns is not None and kind not in FINDS_COLUMNS else ():
             _known(f"column in {place}, {kind},", column, columns or ())
 
@@ -61,10 +63,9 @@ def entries_of(suite: Suite) -> list[Mapping[str, Any]]:
     return list(cast("Sequence[Mapping[str, Any]]", found))
 
 
-def _known(what: str, name: str, allowed: Iterable[str]) -> None:
-    names = list(allowed)
-    if name not in names:
-        raise DeclarationError(unknown_name(what, name, names))
+def _known(what: str, name: str, allowed: Collection[str]) -> None:
+    if name not in allowed:
+        raise DeclarationError(unknown_name(what, name, allowed))
 
 
 def _check_arguments(place: str, kind: str, given: object) -> None:
@@ -76,6 +77,9 @@ def _check_arguments(place: str, kind: str, given: object) -> None:
     missing = [name for name in required if name not in given]
     if missing:
         raise DeclarationError(f"{place}: argument {missing[0]!r} is missing; it takes {', '.join(allowed)}")
+    several = cast("Mapping[str, object]", given).get("column_list")
+    if several is not None and not isinstance(several, (list, tuple)):
+        raise DeclarationError(f"{place}: column_list is {several!r}, expected a list of columns")
 
 
 def name_of(suite: Suite) -> str:

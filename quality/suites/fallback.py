@@ -5,11 +5,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from quality.suites.arguments import COMMON_ARGUMENTS
 from quality.suites.declared import columns_of
 from quality.suites.plain import plain
 from quality.suites.source import Source
-from resources.errors import DeclarationError
+from resources.errors import ContractError, DeclarationError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +39,10 @@ def judged_by_pandas(
         batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
         configs = [configuration(place, entry) for place, entry in entries.items()]
         suite = gx.ExpectationSuite(name="suite", expectations=configs)
-        found = batch.validate(suite, result_format=result_format).results
+        try:
+            found = batch.validate(suite, result_format=result_format).results
+        except gx.exceptions.GreatExpectationsError as error:  # such as a parameter that has no value
+            raise DeclarationError(f"the suite cannot be evaluated: {error}") from error
         results = {int(item.expectation_config.id): _json(item) for item in found}
     for place, result in results.items():
         _refuse_exception(place, entries[place], result.get("exception_info") or {})
@@ -50,12 +55,32 @@ def named_columns(source: Source, entries: Sequence[Mapping[str, Any]]) -> "pd.D
     # A condition on other columns is text or a nested object: a column counts as named where its name occurs in it.
     conditions = str([entry.get("kwargs", {}).get("row_condition") for entry in entries])
     needed = [name for name in source.schema if name in named or name in conditions]
-    frame: Any = source.frame.select(needed).collect(engine="streaming").to_arrow().to_pandas()
-    if needed:
-        return frame
     import pandas as pd
 
-    return pd.DataFrame(index=range(source.rows))
+    if not needed:
+        return pd.DataFrame(index=range(source.rows))
+    frame: Any = source.frame.select(needed).collect(engine="streaming")
+    try:
+        return frame.to_arrow().to_pandas()
+    except (ValueError, TypeError, pl.exceptions.PanicException):  # ArrowInvalid is a ValueError
+        raise _no_pandas(frame, entries) from None
+
+
+def _no_pandas(frame: pl.DataFrame, entries: Sequence[Mapping[str, Any]]) -> ContractError:
+    """Return the error that names the column of which pandas cannot take the values."""
+    for column in frame:
+        try:
+            column.to_frame().to_arrow().to_pandas()
+        except (ValueError, TypeError, pl.exceptions.PanicException) as error:
+            told = str(error).strip().splitlines()[0]
+            rules = ", ".join(sorted({entry["type"] for entry in entries if column.name in columns_of(entry)}))
+            return ContractError(
+                f"column {column.name!r}, {column.dtype}, has values that the pandas engine cannot take ({told}): "
+                f"cast it, or leave out what only that engine judges{f', {rules}' if rules else ''}"
+            )
+    return ContractError(
+        f"columns {', '.join(frame.columns)} cannot be handed to the pandas engine together: cast them"
+    )
 
 
 def configuration(place: int, entry: Mapping[str, Any]) -> Json:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
@@ -39,6 +39,8 @@ class Format:
         Raises:
             DeclarationError: If it is none.
         """
+        if not isinstance(given, (str, Mapping)):
+            raise DeclarationError(f"result_format is {given!r}: expected one of {', '.join(FORMATS)}, or an object")
         if isinstance(given, str):
             return cls(name=choose("result_format", given, FORMATS))
         name = choose("result_format", str(given.get("result_format", "SUMMARY")), FORMATS)
@@ -136,28 +138,45 @@ def _counts(values: Sequence[Any], few: int) -> list[dict[str, Any]] | None:
 _MISSING = float("nan")
 
 
-def to_show(column: Column, *, raw: bool = False) -> pl.Expr:
-    """Return the expression whose values `shown` takes; `raw` is for pairs, of which numpy's clocks are shown."""
+def to_show(column: Column) -> pl.Expr:
+    """Return the expression whose values `shown` takes."""
     if column.kind == "other":
         raise Unsettled(f"values of the type {column.polars}")
-    unit = getattr(column.polars, "time_unit", None)
-    return column.value.to_physical() if column.kind == "time" and (raw or unit == "ns") else column.value
+    # As numbers: Polars panics where it is to give Python a year that Python does not know.
+    return column.value.to_physical() if column.kind in ("time", "date") else column.value
 
 
 def shown(column: Column, value: Any, *, raw: bool = False) -> Any:
-    """Return a value of `to_show` as the pandas engine gives it, missing ones included."""
+    """Return a value of `to_show` as the pandas engine gives it; `raw` is for pairs, of which it shows numpy's clocks.
+
+    Raises:
+        Unsettled: If Python has no such year.
+    """
     unit: Any = getattr(column.polars, "time_unit", None)
     if column.kind == "time" and raw:
         return np.datetime64("NaT") if value is None else np.datetime64(value, unit)
     if value is None:
         return float("nan") if column.kind == "float" else _MISSING if column.kind == "str" else None
-    return _nanoseconds(value, column.polars) if column.kind == "time" and unit == "ns" else value
+    return clock(value, column.polars) if column.kind in ("time", "date") else value
 
 
-def _nanoseconds(value: int, kind: Any) -> str:
-    seconds, rest = divmod(value, 10**9)
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=rest // 1000)
-    local = moment.astimezone(ZoneInfo(kind.time_zone)) if kind.time_zone else moment.replace(tzinfo=None)
+def clock(value: int, kind: Any) -> Any:  # Any: polars' classes do not tell unit and zone of each other
+    """Return the date or time, or the text of nanoseconds, that a physical value of a column stands for.
+
+    Raises:
+        Unsettled: If Python has no such year.
+    """
+    try:
+        if isinstance(kind, pl.Date):
+            return date(1970, 1, 1) + timedelta(days=value)
+        scale = {"ms": 10**6, "us": 10**3, "ns": 1}[kind.time_unit]
+        seconds, rest = divmod(value * scale, 10**9)
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=rest // 1000)
+        local = moment.astimezone(ZoneInfo(kind.time_zone)) if kind.time_zone else moment.replace(tzinfo=None)
+    except OverflowError as error:
+        raise Unsettled("a year beyond 1 to 9999") from error
+    if kind.time_unit != "ns":
+        return local
     if rest % 1000 == 0:
         return local.isoformat()
     text = local.isoformat(timespec="microseconds")

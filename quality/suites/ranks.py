@@ -86,6 +86,8 @@ def quantile(order: OrderStatistics, share: float, how: str) -> float:
         case "linear" | "midpoint":
             part = place - low if how == "linear" else 0.5 * (high - low)
             before, after = float(order.at(low)), float(order.at(high))
+            if not all(map(math.isfinite, (before, float(order.at(min(low + 1, order.count - 1)))))):
+                raise Unsettled("interpolation beside infinities, of which numpy makes NaN")
             step = after - before
             return before + step * part if part < 0.5 else after - step * (1 - part)
         case _:

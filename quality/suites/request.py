@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import polars as pl
 
-from quality.suites.conditions import row_mask
+from quality.suites.conditions import number, row_mask
 from quality.suites.folds import added
 from quality.suites.format import Format
 from quality.suites.needs import Fold, Rows, Scalar, Unsettled
@@ -46,6 +46,9 @@ class Request:
         arguments = {name: value for name, value in kwargs.items() if value is not None}
         if any(isinstance(value, Mapping) and "$PARAMETER" in value for value in arguments.values()):
             raise Unsettled("a suite parameter")
+        for name, fits in _SHAPES.items():
+            if name in arguments and not fits(arguments[name]):
+                raise Unsettled(f"{name} of another form")
         mostly = arguments.get("mostly", 1)
         if not isinstance(mostly, (int, float)) or not 0 <= mostly <= 1:
             raise Unsettled(f"mostly {mostly!r}")
@@ -150,6 +153,29 @@ class Request:
         if self.mask is not None or self.source.footers is None or column.kind not in ("int", "float"):
             return None
         return self.source.footers.bounds(column.name)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, (list, tuple, set))
+
+
+def _is_ranges(value: Any) -> bool:
+    if not isinstance(value, Mapping) or not {"quantiles", "value_ranges"} <= set(cast("Mapping[str, Any]", value)):
+        return False
+    shares, ranges = value["quantiles"], value["value_ranges"]
+    if not (isinstance(shares, list) and isinstance(ranges, list) and len(shares) == len(ranges)):
+        return False
+    ends = [end for limits in ranges for end in (limits if _is_list(limits) and len(limits) == 2 else ["none"])]
+    return all(end is None or number(end) for end in ends)
+
+
+_SHAPES: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("column_list", "column_set", "type_list"), _is_list),
+    "column_index": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "quantile_ranges": _is_ranges,
+    "value_pairs_set": lambda value: isinstance(value, list) and all(map(_is_list, value)),
+}
+"""Argument to whether it has the form that is compiled; the library says what is wrong with another one."""
 
 
 def _ordered(low: Any, high: Any) -> bool:

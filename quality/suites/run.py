@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from quality.readable import damage_told
 from quality.suites.arguments import COMMON_ARGUMENTS
 from quality.suites.compiled import Answering, evaluate
 from quality.suites.declared import Suite, check_suite, columns_of, entries_of, name_of
@@ -16,7 +17,6 @@ from quality.suites.format import Format
 from quality.suites.plain import plain
 from quality.suites.result import MAX_EXAMPLES, ExpectationRow, SuiteResult, worst_severity
 from quality.suites.source import Source
-from resources.errors import SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,10 +41,12 @@ def run_suite(
 
     Raises:
         DeclarationError: If the suite is wrong, or an expectation cannot be evaluated on these data.
+        ContractError: If the data have a column that cannot be judged: of Python objects, or named by a pattern.
         SourceError: If the data cannot be read.
     """
-    source = data if isinstance(data, Source) else _opened(data)
-    return _run(suite, source, result_format, answer)
+    source = data if isinstance(data, Source) else Source.of(data)
+    with damage_told(source.frame if source.footers or isinstance(data, pl.LazyFrame) else data):
+        return _run(suite, source, result_format, answer)
 
 
 def run_folded(suite: Suite, folding: Folding, rows: Callable[[], AbstractContextManager[pl.LazyFrame]]) -> SuiteResult:
@@ -61,10 +63,11 @@ def run_folded(suite: Suite, folding: Folding, rows: Callable[[], AbstractContex
     """
     if not folding.failed:
         try:
-            return _run(suite, folding.source(), "SUMMARY", folding.answer_alone, by_pandas=False)
+            with damage_told():
+                return _run(suite, folding.source(), "SUMMARY", folding.answer_alone, by_pandas=False)
         except Unfolded:
             pass
-    with rows() as frame:
+    with rows() as frame, damage_told():
         return _run(suite, folding.source(frame), "SUMMARY", folding.answer)
 
 
@@ -79,18 +82,15 @@ def _run(
     entries = entries_of(suite)
     check_suite(entries, columns=source.schema)
     form = Format.of(result_format)
-    try:
-        found = evaluate(source, entries, form, answering=answering)
-        told: dict[int, Json] = {}
-        if found.unsettled and not by_pandas:
-            raise Unfolded
-        if found.unsettled:
-            from quality.suites.fallback import judged_by_pandas
+    found = evaluate(source, entries, form, answering=answering)
+    told: dict[int, Json] = {}
+    if found.unsettled and not by_pandas:
+        raise Unfolded
+    if found.unsettled:
+        from quality.suites.fallback import judged_by_pandas
 
-            given = dict(result_format) if isinstance(result_format, Mapping) else result_format
-            told = judged_by_pandas(source, {place: entries[place] for place in found.unsettled}, given)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise unreadable(error) from error
+        given = dict(result_format) if isinstance(result_format, Mapping) else result_format
+        told = judged_by_pandas(source, {place: entries[place] for place in found.unsettled}, given)
     results: list[Json] = []
     for place, entry in enumerate(entries):
         if place in told:
@@ -115,19 +115,6 @@ def _run(
         ],
     }
     return _result(name_of(suite), entries, results, engine)
-
-
-def _opened(data: "pl.DataFrame | pl.LazyFrame | pa.Table") -> Source:
-    try:
-        return Source.of(data)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise unreadable(error) from error
-
-
-def unreadable(error: BaseException) -> SourceError:
-    """Return the error for data that Polars or the system cannot read."""
-    told = str(error).strip().splitlines()
-    return SourceError(f"the data cannot be read: {told[0] if told else type(error).__name__}; write the files anew")
 
 
 def _config(entry: Mapping[str, Any]) -> Json:

@@ -16,7 +16,7 @@ def distinct_values(request: Request, *, none_else: bool, all_of: bool) -> Judge
     """The different values are no others than some, hold all of those, or both."""
     column = request.column(kinds=("int", "float", "str"))
     expected = request["value_set"]
-    if column.single or not isinstance(expected, list) or not all(_plain(value) for value in expected):
+    if column.single or not isinstance(expected, list) or not expected or not all(map(_plain, expected)):
         raise Unsettled("a set of values of other types")
     known = [value for value in expected if member(column, value)]
     within = is_in(column, known)
@@ -49,4 +49,4 @@ def _inside(request: Request, column: Column, within: pl.Expr) -> pl.Expr:
 
 
 def _plain(value: object) -> bool:
-    return isinstance(value, (str, bool)) or number(value)
+    return isinstance(value, str) or number(value)  # in a set, True is 1

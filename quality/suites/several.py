@@ -170,8 +170,7 @@ _ALL = ("both_values_are_missing", "all_values_are_missing")
 def _judged(request: Request, columns: Sequence[Column], key: object, failing: pl.Expr) -> Judged:
     rows, considered, among = _considered(request, columns)
     names = (request.get("ignore_row_if"), *(column.name for column in columns))
-    pair = "column_A" in request.arguments
-    shown_values = tuple(to_show(column, raw=pair) for column in columns)
+    shown_values = tuple(to_show(column) for column in columns)
     examples = request.failing((key, names), shown_values, failing & among)
     count = request.count(("several", key, names), failing & among, examples=examples)
     values = yield [rows, considered, count]

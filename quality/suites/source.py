@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import polars as pl
 
+from quality.readable import damage_told, require_plain
 from quality.suites.footers import Footers
+from resources.errors import SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,8 +83,18 @@ class Source:
             data: The rows. Of a lazy frame, nulls of integers and booleans that no footer tells are counted first:
                 they decide what pandas makes of such columns.
             footers: Footers of all Parquet files that the lazy frame scans, in its order. They are believed.
+
+        Raises:
+            ContractError: If a column holds Python objects, or its name is a pattern.
+            SourceError: If the data cannot be read.
         """
+        with damage_told(data):
+            return cls._of(data, footers)
+
+    @classmethod
+    def _of(cls, data: "pl.DataFrame | pl.LazyFrame | pa.Table", footers: "Sequence[FileMetaData] | None") -> Self:
         frame = _polars(data)
+        require_plain("the data", frame.collect_schema())
         if isinstance(frame, pl.DataFrame):
             nulls = {name: frame[name].null_count() for name in frame.columns}
             return cls(frame=frame.lazy(), schema=frame.schema, rows=frame.height, nulls=nulls)
@@ -144,4 +156,6 @@ def _column(name: str, kind: Kind, dtype: str, value: pl.Expr, polars: pl.DataTy
 def _polars(data: Any) -> pl.DataFrame | pl.LazyFrame:  # Any: an Arrow table, without importing pyarrow
     if isinstance(data, (pl.DataFrame, pl.LazyFrame)):
         return data
+    if not hasattr(data, "__arrow_c_stream__") or isinstance(data, pl.Series):
+        raise SourceError(f"the data are {type(data).__name__}: give a Polars frame, an Arrow table or a Source")
     return pl.DataFrame(data)
