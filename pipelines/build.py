@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import checks
+from assets import stage_checks
 from assets.deploy import deployment_asset
 from assets.evaluate import evaluation_asset
 from assets.expected import expected_check
@@ -101,10 +101,10 @@ def checks_of(pipeline: Pipeline) -> list[dg.AssetChecksDefinition]:
     """Return the checks of `pipeline`: on raw and its past, on features, and the gate on evaluation."""
     stage = {name: stage_of(pipeline, name) for name in STAGES}
     return [
-        checks.raw_checks(stage["raw"], pipeline.ingest),
+        stage_checks.raw_checks(stage["raw"], pipeline.ingest),
         history_checks(stage["raw"], pipeline.ingest.history, volume_tolerance=pipeline.ingest.volume_tolerance),
-        checks.features_checks(stage["features"], pipeline.features, pipeline.train.window),
-        checks.gate_check(stage["evaluation"]),
+        stage_checks.features_checks(stage["features"], pipeline.features, pipeline.train.window),
+        stage_checks.gate_check(stage["evaluation"]),
         *([expected_check(stage["features"], pipeline.evaluate.gate)] if pipeline.partitions else []),
     ]
 
