@@ -56,11 +56,12 @@ def expected_check(
 
         given = labelled(look.partition) if callable(labelled) else labelled
         before, rows = frame_of(given, of=f"labelled rows of {look.asset}"), look.frame()
-        choose("expected: prediction", prediction, rows.columns)
+        for name in (prediction, *(features or ())):
+            choose(f"expected: columns of {look.asset}", name, rows.columns)
         both = [name for name in before.columns if name in rows.columns and name not in (label, prediction)]
         names = both if features is None else list(features)
         learned = learned_from(
-            before.select(dict.fromkeys((label, prediction, *names))),
+            before,
             label=label, prediction=prediction, features=names, task=task, where="the labelled rows",
         )  # fmt: skip
         made = rows[prediction].cast(pl.Float64).to_numpy()
