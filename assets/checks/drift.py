@@ -178,7 +178,7 @@ def multivariate(
         if name not in (*ignore, clusters) and before.schema.get(name) == after.schema.get(name, False)
     ]
     times = [name for name in names if before.schema[name].is_temporal()]
-    codes = None if clusters is None else (_days(before, clusters), _days(after, clusters))
+    codes = None if clusters is None else (days_of(before, clusters), days_of(after, clusters))
     try:
         test = multivariate_drift(
             before, after, columns=[name for name in names if name not in times],
@@ -211,7 +211,8 @@ def _of_multivariate(test: "MultivariateDrift", areas: Sequence[float], alpha: f
     )
 
 
-def _days(frame: pl.DataFrame, column: str) -> Any:  # Any: numpy array
+def days_of(frame: pl.DataFrame, column: str) -> Any:  # Any: numpy array
+    """Return a number for each row: its day where the column holds times, else one for each value."""
     if column not in frame.columns:
         raise ContractError(f"clusters: there is no column {column!r}; columns: {', '.join(frame.columns[:12])}")
     values = frame[column]

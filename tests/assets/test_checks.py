@@ -307,9 +307,11 @@ class TestDrift:
 
     def test_profiles_too_large_for_the_event_log_go_to_a_folder(self, tmp_path, monkeypatch):
         monkeypatch.setattr(kept, "INLINE_BYTES", 1_000)
-        refused = told_failure(Project(lambda asset: drift_check(asset)).run(key(0)))
+        refused = told_failure(Project(drift_check).run(key(0)))
         assert "give keep_in=..., a folder or fsspec URL that all runs reach" in refused
-        project = Project(lambda asset: drift_check(asset, window=1, ignore=["order"], keep_in=str(tmp_path / "profiles")))
+        project = Project(
+            lambda asset: drift_check(asset, window=1, ignore=["order"], keep_in=str(tmp_path / "profiles"))
+        )
         project.found(0)
         assert project.found(1).metadata["flagged"].value == 0
         assert len(list((tmp_path / "profiles").glob("*.json"))) == 2
@@ -406,7 +408,7 @@ class TestHistory:
         assert not project.found(give=lambda _: orders_of(None, rows=90)).passed
 
     def test_a_check_run_again_on_the_same_materialization_is_no_past_of_itself(self):
-        project = Project(lambda asset: history_check(asset), partitions=None)
+        project = Project(history_check, partitions=None)
         project.found()
         (found,) = project.check("history")
         assert found.metadata["past"].value == 0
@@ -440,11 +442,10 @@ class TestDetectors:
 
     def test_a_key_that_points_nowhere_blocks(self):
         customers = pl.DataFrame({"id": range(50)})
-        make = lambda known: (
-            lambda asset: references_check(  # noqa: E731
-                asset, column="customer", known=known, key="id", table="customers"
-            )
-        )
+
+        def make(known):
+            return lambda asset: references_check(asset, column="customer", known=known, key="id", table="customers")
+
         assert Project(make(customers)).found(0).passed
         found = Project(make(lambda _: customers.head(10))).found(0)
         assert (found.passed, found.severity, found.blocking) == (False, ERROR, True)
@@ -460,15 +461,14 @@ class TestExpected:
             x = rng.uniform(0, 10, count)
             return pl.DataFrame({"x": x, "prediction": 3 * x, "y": 3 * x + rng.normal(0, 0.2 + x * spread, count)})
 
-        make = lambda margin: (
-            lambda asset: expected_check(  # noqa: E731
-                asset, labelled=rows(0), label="y", prediction="prediction", metric="mae", margin=margin, unit="EUR"
+        def make(asset):
+            return expected_check(
+                asset, labelled=rows(0), label="y", prediction="prediction", metric="mae", margin=0.5, unit="EUR"
             )
-        )
-        same = lambda _: rows(1).drop("y")  # noqa: E731
-        assert Project(make(0.5)).found(0, same).passed
-        far = lambda _: rows(1).drop("y").filter(pl.col("x") > 8)  # noqa: E731
-        found = Project(make(0.5)).found(0, far)
+
+        new = rows(1).drop("y")
+        assert Project(make).found(0, lambda _: new).passed
+        found = Project(make).found(0, lambda _: new.filter(pl.col("x") > 8))
         assert (found.passed, found.severity) == (False, WARN)
         assert found.description.startswith("MAE ")
         assert "worse by more than the margin 0.5 with certainty" in found.description
@@ -524,7 +524,7 @@ class TestDefinitions:
     def test_several_checks_live_side_by_side_and_one_alone_can_be_run(self):
         project = Project(
             lambda asset: suite_check(asset, suite=SUITE),
-            lambda asset: drift_check(asset),
+            drift_check,
             lambda asset: drift_check(asset, name="label_drift", columns=["paid"]),
         )
         assert len(project.run(key(0)).get_asset_check_evaluations()) == 3
