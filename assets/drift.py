@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from assets.metadata import drift_table
+from assets.checks.drift import of_drift
 from assets.partitions import Window
 from assets.preprocess import Features
 from assets.stage import Stage
@@ -106,13 +106,8 @@ def _by_rows(workspace: Workspace, spec: Features, ref: DatasetRef, reference: d
 
 
 def _told(tests: "Sequence[ColumnDrift]", columns: Sequence[str], more: dict[str, Any]) -> Compared:
-    if not tests:
-        return Compared(finding=Finding(check="drift", verdict="pass", reason="no rows to compare"))
-    flagged = [test for test in tests if test.flagged]
-    reason = "; ".join(test.reason for test in flagged) or f"no drift in {len(columns)} columns"
-    finding = Finding(check="drift", verdict="warn" if flagged else "pass", reason=reason)
-    numbers = {"flagged": len(flagged), "columns": len(columns), "table": drift_table(tests)}
-    return Compared(finding=finding, shown={**numbers, **more})
+    told = of_drift(tests, columns=len(columns), more=more)
+    return Compared(finding=Finding(check="drift", verdict=told.verdict, reason=told.reason), shown=told.shown)
 
 
 def _compared(spec: Features, kinds: dict[str, Any]) -> list[str]:

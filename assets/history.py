@@ -13,6 +13,7 @@ from assets.metadata import table
 from assets.partitions import Partitions
 from assets.report import reported_checks
 from assets.stage import Stage, partition_of, plain_failures
+from assets.told import Told, result_of
 from quality.anomalies.calendar import CADENCES, Season, Span
 from quality.anomalies.metrics import Metric
 from resources.canonical import digest_value
@@ -213,22 +214,24 @@ def _result(
         per_year=history.false_alarms_per_year * part, seasons=history.seasons,
     )  # fmt: skip
     record = _record(workspace, stage, name, past, judged)
-    odd = [one for one in judged if one.finding.verdict != "pass"]
-    told = odd or (list(judged) if len(judged) == 1 else [])
-    reason = "; ".join(one.finding.reason for one in told) or _calm(judged)
-    return dg.AssetCheckResult(
-        check_name=name,
-        asset_key=stage.key,
-        passed=not odd,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=reason,
-        metadata={**history_metadata(judged), "record": record},
-    )
+    return result_of(of_history(judged), stage.key, name, more={"record": record})
 
 
 def _nothing(stage: Stage, name: str, reason: str) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=name, asset_key=stage.key, passed=True, severity=dg.AssetCheckSeverity.WARN, description=reason
+    )
+
+
+def of_history(judged: "Sequence[Judged]", *, measured: object = None) -> Told:
+    """Return what judged metrics tell: the odd ones, the numbers of all, pictures of the oddest."""
+    odd = [one for one in judged if one.finding.verdict != "pass"]
+    told = odd or (list(judged) if len(judged) == 1 else [])
+    return Told(
+        verdict="warn" if odd else "pass",
+        reason="; ".join(one.finding.reason for one in told) or _calm(judged),
+        shown=history_metadata(judged),
+        measured=measured,
     )
 
 

@@ -1,6 +1,6 @@
 """Owns the `raw` stage: an immutable snapshot of one partition of the source."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import dagster as dg
 from pydantic import Field, model_validator
@@ -12,10 +12,27 @@ from assets.stage import Stage, partition_of, plain_failures, provenance
 from quality.contract import Contract
 from quality.suites.declared import check_suite
 from resources.declaration import Declaration
+from resources.names import choose
 from resources.refs import DatasetRef
 from resources.source import EventTime, Source
 from resources.source.events import clocked_contract
 from resources.wiring import WorkspaceResource
+
+Detector = Literal["dependence", "repeats", "traits"]
+
+
+class References(Declaration):
+    """A table whose keys a column refers to.
+
+    Attributes:
+        url: Its file, a path or fsspec URL of Parquet, Arrow, CSV or JSON Lines; `{partition}` is the partition's key.
+        column: Its key; None takes the name of the column that refers to it.
+        tolerance: Largest tolerated share of keys that are not there, for those that come before what they refer to.
+    """
+
+    url: str
+    column: str | None = None
+    tolerance: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Ingest(Declaration):
@@ -29,6 +46,8 @@ class Ingest(Declaration):
         max_age_s: Largest gap between the newest row and the end of its partition, in seconds.
         volume_tolerance: Tolerated relative change of the rows per hour, either way: 0.5 tolerates a factor of 1.5.
         history: What else is compared with the pipeline's past, and how often that may be wrong.
+        detect: Further checks, off unless named: `repeats`, `traits`, `dependence`.
+        references: Column to the table whose keys its values must be.
     """
 
     source: Source
@@ -38,12 +57,16 @@ class Ingest(Declaration):
     max_age_s: Annotated[float, Field(gt=0)] | None = None
     volume_tolerance: float = Field(default=0.5, gt=0, allow_inf_nan=False)
     history: History = Field(default_factory=History)
+    detect: tuple[Detector, ...] = ()
+    references: dict[str, References] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Ingest":
         clocked_contract(self.contract, self.event_time)
         check_suite(list(self.expectations), columns=self.columns())
         self.history.check(self.types())
+        for name in self.references:
+            choose("ingest.references", name, self.columns())
         return self
 
     def columns(self) -> tuple[str, ...]:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from quality.verdicts import Finding
     from resources.promotion import Promotion
     from resources.source.ingest import Ingested
-    from resources.source.report import IngestReport
     from resources.workspace import Workspace
 
 Metadata = dict[str, Any]  # Any: Dagster metadata values
@@ -152,17 +151,6 @@ def finding_metadata(finding: "Finding") -> Metadata:
     """Return the numbers of one applied rule."""
     numbers = {name: value for name, value in finding.numbers.items() if isinstance(value, int | float | str)}
     return {"verdict": finding.verdict, **numbers}
-
-
-def quarantine_metadata(report: "IngestReport") -> Metadata:
-    """Return how many rows broke the contract, and why."""
-    shown: Metadata = {
-        "rows": report.rows_kept + report.rows_rejected,
-        "rows_rejected": report.rows_rejected,
-        "rejected_share": report.rejected_share,
-        "max_rejected": report.max_rejected,
-    }
-    return shown | ({"reasons": dg.MetadataValue.md(reasons_picture(report.reasons))} if report.reasons else {})
 
 
 def suite_metadata(result: "SuiteResult") -> Metadata:

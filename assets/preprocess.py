@@ -1,7 +1,7 @@
 """Owns the `features` stage: row-wise columns of one partition, the label beside them, and their profile."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import dagster as dg
 from pydantic import Field, model_validator
@@ -23,6 +23,9 @@ from resources.wiring import WorkspaceResource
 RESERVED = (LABEL, BUCKET)
 
 
+Detector = Literal["dependence", "leakage", "multivariate_drift", "prediction_drift"]
+
+
 class Features(Declaration):
     """What a row becomes before a model sees it.
 
@@ -34,6 +37,7 @@ class Features(Declaration):
         split_by: Columns of `raw` that decide a row's side where there are no time partitions; all by default.
         drift_tolerance: Largest tolerated drift effect (Kolmogorov-Smirnov or total variation distance), from 0 to 1.
         drift_ignore: Features that are meant to move, such as the month, or `label`; the drift check leaves them out.
+        detect: Further checks, off unless named: `multivariate_drift`, `prediction_drift`, `dependence`, `leakage`.
     """
 
     columns: dict[str, str] = Field(min_length=1)
@@ -43,6 +47,7 @@ class Features(Declaration):
     split_by: tuple[str, ...] = ()
     drift_tolerance: float = Field(default=0.1, ge=0, lt=1)
     drift_ignore: tuple[str, ...] = ()
+    detect: tuple[Detector, ...] = ()
 
     @model_validator(mode="after")
     def _names_free(self) -> "Features":

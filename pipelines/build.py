@@ -12,8 +12,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets import checks
+from assets import stage_checks
 from assets.deploy import deployment_asset
+from assets.detection import features_detectors, raw_detectors
 from assets.evaluate import evaluation_asset
 from assets.expected import expected_check
 from assets.history import history_checks
@@ -101,10 +102,12 @@ def checks_of(pipeline: Pipeline) -> list[dg.AssetChecksDefinition]:
     """Return the checks of `pipeline`: on raw and its past, on features, and the gate on evaluation."""
     stage = {name: stage_of(pipeline, name) for name in STAGES}
     return [
-        checks.raw_checks(stage["raw"], pipeline.ingest),
+        stage_checks.raw_checks(stage["raw"], pipeline.ingest),
         history_checks(stage["raw"], pipeline.ingest.history, volume_tolerance=pipeline.ingest.volume_tolerance),
-        checks.features_checks(stage["features"], pipeline.features, pipeline.train.window),
-        checks.gate_check(stage["evaluation"]),
+        *raw_detectors(stage["raw"], pipeline.ingest),
+        stage_checks.features_checks(stage["features"], pipeline.features, pipeline.train.window),
+        *features_detectors(stage["features"], pipeline.features, pipeline.train.window),
+        stage_checks.gate_check(stage["evaluation"]),
         *([expected_check(stage["features"], pipeline.evaluate.gate)] if pipeline.partitions else []),
     ]
 
@@ -147,7 +150,9 @@ def declaration_of(pipeline: Pipeline, name: str) -> dict[str, Any]:  # Any: JSO
         case "raw":
             return pipeline.ingest.model_dump(mode="json", include={"contract", "event_time", "source"})
         case "features":
-            return pipeline.features.model_dump(mode="json", exclude={"steps", "drift_tolerance", "drift_ignore"})
+            return pipeline.features.model_dump(
+                mode="json", exclude={"steps", "drift_tolerance", "drift_ignore", "detect"}
+            )
         case "evaluation":
             return pipeline.evaluate.model_dump(mode="json")
         case _:

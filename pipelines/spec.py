@@ -122,6 +122,10 @@ class Pipeline(Declaration):
         else:
             self._check_partitioned()
         self.train.check(self.features)
+        if "leakage" in self.features.detect and self.train.task != "binary":
+            raise DeclarationError(
+                f"features.detect: leakage needs a label of 0 and 1, the trainer learns {self.train.task}; remove it"
+            )
         times = {self.event_time: types[self.event_time]} if self.event_time else {}
         self.evaluate.check({**times, **made, LABEL: "float64"}, self.train.task)
         return self
@@ -149,6 +153,13 @@ class Pipeline(Declaration):
             raise DeclarationError("ingest.source.sample_rows: of a partition, but the pipeline declares no partitions")
         if self.features.lookback:
             raise DeclarationError("features.lookback: only with time partitions")
+        for name in ("multivariate_drift", "prediction_drift"):
+            if name in self.features.detect:
+                raise DeclarationError(f"features.detect: {name} compares with earlier time partitions; remove it")
+        if any("{partition}" in one.url for one in self.ingest.references.values()):
+            raise DeclarationError(
+                "ingest.references: a url holds {partition}, but the pipeline declares no partitions"
+            )
 
     @property
     def event_time(self) -> str | None:

@@ -4,13 +4,15 @@ The statistics are `quality.label_free`'s. A report holds what was learned of ev
 that the champion of any later day is found in the last report that judged it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quality.measurements import Evaluation
+from quality.metrics import Task
 from resources.errors import ContractError
+from resources.names import choose
 from resources.refs import GateReport
 from resources.storage import refs
 from resources.storage.store import Store
@@ -165,3 +167,41 @@ def _report(store: Store, registry: str, asset: tuple[str, str], partition: str 
     except ObjectMissing:
         return None
     return found if isinstance(found, GateReport) else None
+
+
+def learned_from(
+    rows: "pl.DataFrame", *, label: str, prediction: str, features: Sequence[str] | None, task: Task, where: str
+) -> Learned:
+    """Return what labelled rows teach of the model that made their predictions.
+
+    Args:
+        rows: Label, prediction and features of each row.
+        label: Column of the label; rows without one are left out.
+        prediction: Column of the prediction, of the probability of 1 where the task is "binary".
+        features: Columns whose range later rows must not leave; None takes all other numbers.
+        task: "binary" or "regression".
+        where: Where the rows are from, for reasons.
+
+    Raises:
+        DeclarationError: If a column is missing.
+        ContractError: If a label is none of the task.
+    """
+    import numpy as np
+    import polars as pl
+
+    from quality.metrics import METRICS, row_statistics
+
+    for name in (label, prediction, *(features or ())):
+        choose("labelled rows", name, rows.columns)
+    known = rows.filter(pl.col(label).is_not_null())
+    truth, made = (known[name].cast(pl.Float64).to_numpy() for name in (label, prediction))
+    beside = known.drop(label, prediction) if features is None else known.select(features)
+    fit = partial(_fitters()[task], features=numeric_columns(beside), clusters=None, seed=0)
+    fitted = _fitted(fit, truth, made)
+    reference: dict[str, float | None] = {}
+    if not fitted["why_not"]:
+        for metric in (one for one in METRICS.values() if task in one.tasks):
+            sums = {name: np.array([row_statistics(name, truth, made).sum()]) for name in metric.needs}
+            value = float(metric.value(sums)[0])
+            reference[metric.name] = value if np.isfinite(value) else None
+    return Learned(partition=where, task=task, reference=reference, **fitted)

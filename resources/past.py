@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resources.canonical import digest_value, parse_json
 from resources.refs import DatasetRef
@@ -20,6 +20,9 @@ from resources.storage.memo import REQUIRES, recall, remember
 from resources.storage.objects import get_object
 from resources.storage.store import Store
 from resources.transform.expressions import apply_columns, columns_of
+
+if TYPE_CHECKING:
+    import polars as pl
 
 READERS = 16
 """Partitions that are read at the same time: a remote store answers each only after a while."""
@@ -82,12 +85,19 @@ def measured_partitions(
     return {key: value for key, value in found.items() if value is not None}
 
 
+def means_of(frame: "pl.LazyFrame", expressions: Mapping[str, str]) -> dict[str, float | None]:
+    """Return the mean of each SQL expression over the rows where it has a finite value; None where it has none."""
+    if not expressions:
+        return {}
+    rows = apply_columns(frame, expressions).collect()
+    return {name: _mean(rows[name]) for name in expressions}
+
+
 def _means(store: Store, ref: DatasetRef, expressions: Mapping[str, str]) -> dict[str, float | None]:
     if not expressions or not ref.rows:
         return dict.fromkeys(expressions)
     needed = sorted({name for text in expressions.values() for name in columns_of(text)})
-    rows = apply_columns(read_frame(store, ref.digest, needed).lazy(), expressions).collect()
-    return {name: _mean(rows[name]) for name in expressions}
+    return means_of(read_frame(store, ref.digest, needed).lazy(), expressions)
 
 
 def _mean(column: Any) -> float | None:  # Any: polars' Series

@@ -13,7 +13,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import dagster as dg
 
-    from assets.skew import rows_at, skew_asset, skew_check, skew_metadata
+    from assets.checks.rows import rows_at
+    from assets.checks.skew import skew_asset, skew_check, skew_metadata
 
 RULE = SkewRule(keys=("id",), time="at")
 DAYS = dg.DailyPartitionsDefinition(start_date="2024-01-01", end_date="2024-01-04")

@@ -1,36 +1,37 @@
 """Owns the skew check as pieces of any Dagster project: a check on an asset, or an asset of its own with its check.
 
-Both take two functions of the partition key that return the rows of training and of serving. `stored`, `rows_at` and
-the replay through a champion are for projects with a Penstock store; the rest needs none. Nothing is compared here.
+Both take two functions of the partition key that return the rows of training and of serving. `stored` and the replay
+through a champion are for projects with a Penstock store; the rest needs none. Nothing is compared here.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, Unpack
 
 import dagster as dg
 import polars as pl
 
+from assets.checks.building import Asset, CheckOptions, Defaults, Look, build_check, key_of
 from assets.metadata import Metadata, table
 from assets.stage import partition_of, plain_failures
+from assets.told import Told, result_of
 from quality.skew import SkewReport, SkewRule, skew
 from resources.wiring import WorkspaceResource
 
 Side: TypeAlias = Callable[[str | None], pl.DataFrame | pl.LazyFrame]
 """Partition key, or None, to rows."""
+_DESCRIPTION = "Serving computes the features that training computed."
 _EXAMPLES = 2
 _SHOWN = 100
 
 
 def skew_check(
-    asset: dg.AssetKey | str,
+    asset: Asset,
     *,
     training: Side,
     serving: Side,
     rule: SkewRule,
     through: str | None = None,
-    partitions_def: "dg.PartitionsDefinition[str] | None" = None,
-    blocking: bool = True,
-    name: str = "skew",
+    **options: Unpack[CheckOptions],
 ) -> dg.AssetChecksDefinition:
     """Build a check of `asset`, one verdict a partition: it fails where serving differs from training.
 
@@ -40,29 +41,14 @@ def skew_check(
         serving: Returns what serving logged.
         rule: How rows are named, and how much may differ.
         through: Pipeline through whose champion raw rows of both sides are replayed; None compares them as they are.
-        partitions_def: Partitions of the asset.
-        blocking: Whether a blocked verdict stops what comes after it in the same run.
-        name: Name of the check.
+        options: See `CheckOptions`; `rows` and `keep_in` have no use here.
     """
 
-    @dg.multi_asset_check(
-        name=f"{'_'.join(_key(asset).path)}_{name}",
-        specs=[
-            dg.AssetCheckSpec(
-                name,
-                asset=_key(asset),
-                blocking=blocking,
-                description="Serving computes the features that training computed.",
-                partitions_def=partitions_def,
-            )
-        ],
-    )
-    def check_skew(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        with plain_failures():
-            partition = partition_of(context)
-            return _result(_compared(training(partition), serving(partition), rule, through), _key(asset), name)
+    def judge(look: Look) -> Told:
+        return of_skew(_compared(training(look.partition), serving(look.partition), rule, through))
 
-    return check_skew
+    defaults = Defaults(name="skew", description=_DESCRIPTION, blocking=True)
+    return build_check(asset, judge, defaults, options, reads=False)
 
 
 def skew_asset(
@@ -85,14 +71,14 @@ def skew_asset(
     """
     spec = dg.AssetCheckSpec(
         "skew",
-        asset=_key(key),
+        asset=key_of(key),
         blocking=blocking,
-        description="Serving computes the features that training computed.",
+        description=_DESCRIPTION,
         partitions_def=partitions_def,
     )
 
     @dg.asset(
-        key=_key(key),
+        key=key_of(key),
         deps=deps,
         partitions_def=partitions_def,
         check_specs=[spec],
@@ -106,7 +92,7 @@ def skew_asset(
             partition = partition_of(context)
             report = _compared(training(partition), serving(partition), rule, through)
             return dg.MaterializeResult(
-                metadata=skew_metadata(report), check_results=[_result(report, _key(key), "skew")]
+                metadata=skew_metadata(report), check_results=[result_of(of_skew(report), key_of(key), "skew")]
             )
 
     return skew_report
@@ -125,24 +111,9 @@ def stored(name: str, *, registry: str = "") -> Side:
     return rows
 
 
-def rows_at(url: str, *, times: tuple[str, ...] = (), delimiter: str | None = None) -> Side:
-    """Return the side that is a file, with `{partition}` in its path or fsspec URL where there is one a partition.
-
-    Args:
-        url: Parquet, Arrow, CSV or JSON Lines.
-        times: Columns of times, which are text in CSV and JSON Lines.
-        delimiter: Column separator of a CSV file.
-    """
-
-    def rows(partition: str | None) -> pl.DataFrame:
-        from resources.source.location import file_url
-        from resources.tables import opened_table
-
-        scratch = WorkspaceResource().open().scratch
-        with opened_table(file_url(url, partition), scratch=scratch, times=times, delimiter=delimiter) as frame:
-            return frame.collect()
-
-    return rows
+def of_skew(report: SkewReport) -> Told:
+    """Return what a report of skew tells."""
+    return Told(verdict=report.verdict, reason=report.reason, shown=skew_metadata(report))
 
 
 def skew_metadata(report: SkewReport) -> Metadata:
@@ -186,10 +157,6 @@ def skew_metadata(report: SkewReport) -> Metadata:
     }
 
 
-def _key(key: dg.AssetKey | str) -> dg.AssetKey:
-    return key if isinstance(key, dg.AssetKey) else dg.AssetKey.from_user_string(key)
-
-
 def _compared(
     training: pl.DataFrame | pl.LazyFrame, serving: pl.DataFrame | pl.LazyFrame, rule: SkewRule, through: str | None
 ) -> SkewReport:
@@ -198,15 +165,3 @@ def _compared(
     from resources.replay import skew_of_champion
 
     return skew_of_champion(WorkspaceResource().open(), through, training.lazy(), serving.lazy(), rule)
-
-
-def _result(report: SkewReport, asset: dg.AssetKey, name: str) -> dg.AssetCheckResult:
-    warns = report.verdict == "warn"
-    return dg.AssetCheckResult(
-        check_name=name,
-        asset_key=asset,
-        passed=report.verdict == "pass",
-        severity=dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR,
-        description=report.reason,
-        metadata=skew_metadata(report),
-    )

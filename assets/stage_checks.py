@@ -1,29 +1,27 @@
 """Owns the checks of every stage: what blocks, what warns, with the numbers and pictures in their metadata."""
 
 from collections.abc import Generator
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
 
 import dagster as dg
 
+from assets.checks.contract import of_rejected
+from assets.checks.freshness import of_freshness
+from assets.checks.suite import of_suite
 from assets.drift import drift_against_the_past
 from assets.ingest import Ingest
-from assets.metadata import finding_metadata, gate_metadata, quarantine_metadata, suite_metadata
+from assets.metadata import gate_metadata
 from assets.partitions import Window
 from assets.preprocess import Features
 from assets.report import reported_checks
 from assets.stage import Stage, partition_of, plain_failures
-from quality.verdicts import Finding
+from assets.told import Told, of_finding, result_of
 from resources.canonical import parse_json
 from resources.expectations import suite_result
 from resources.refs import DatasetRef, GateReport
 from resources.source.report import IngestReport
 from resources.storage.objects import get_object
 from resources.wiring import WorkspaceResource
-from resources.workspace import Workspace
-
-if TYPE_CHECKING:
-    pass
 
 Results = Generator[dg.AssetCheckResult]
 
@@ -45,11 +43,11 @@ def raw_checks(stage: Stage, spec: Ingest) -> dg.AssetChecksDefinition:
             opened, partition = workspace.open(), partition_of(context)
             report = IngestReport.from_json(parse_json(get_object(opened.store, str(ref.report_digest))))
             makers = {
-                "contract": lambda: _contract(stage, report),
-                "expectations": lambda: _expectations(stage, opened, spec, ref),
+                "contract": lambda: _contract(report),
+                "expectations": lambda: of_suite(suite_result(opened.store, spec.expectations, ref.digest)),
                 "freshness": lambda: _freshness(stage, spec, report, partition),
             }
-            made = (makers[name]() for name in _selected(context, names))
+            made = (result_of(makers[name](), stage.key, name) for name in _selected(context, names))
             yield from reported_checks(stage, opened, context, ref.digest, made)
 
     return check_raw
@@ -69,7 +67,7 @@ def features_checks(stage: Stage, spec: Features, window: Window | None) -> dg.A
         with plain_failures():
             opened, partition = workspace.open(), partition_of(context)
             compared = drift_against_the_past(opened, stage, spec, ref, window=window, partition=partition)
-            made = [_found(stage, "drift", compared.finding, compared.shown)]
+            made = [result_of(of_finding(compared.finding, compared.shown), stage.key, "drift")]
             yield from reported_checks(stage, opened, context, ref.digest, made)
 
     return check_features
@@ -126,52 +124,16 @@ def _selected(context: dg.AssetCheckExecutionContext, names: dict[str, bool]) ->
     return [name for name in names if name in chosen]
 
 
-def _contract(stage: Stage, report: IngestReport) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name="contract",
-        asset_key=stage.key,
-        passed=not report.blocked,
-        description=(
-            f"{report.rows_rejected:,} of {report.rows_kept + report.rows_rejected:,} rows rejected "
-            f"({report.rejected_share:.3%}; tolerated {report.max_rejected:.3%})"
-        ),
-        metadata=quarantine_metadata(report),
+def _contract(report: IngestReport) -> Told:
+    return of_rejected(
+        rows=report.rows_kept + report.rows_rejected,
+        rejected=report.rows_rejected,
+        limit=report.max_rejected,
+        reasons=report.reasons,
     )
 
 
-def _expectations(stage: Stage, workspace: Workspace, spec: Ingest, ref: DatasetRef) -> dg.AssetCheckResult:
-    result = suite_result(workspace.store, spec.expectations, ref.digest)
-    failed = [f"{row.type} on {row.column or 'the table'}" for row in result.rows if not row.success]
-    held = f"{len(result.rows) - len(failed)} of {len(result.rows)} expectations hold"
-    return dg.AssetCheckResult(
-        check_name="expectations",
-        asset_key=stage.key,
-        passed=result.verdict == "pass",
-        severity=_severity(result.verdict),
-        description="; ".join([held, *failed]),
-        metadata=suite_metadata(result),
-    )
-
-
-def _severity(verdict: str) -> dg.AssetCheckSeverity:
-    return dg.AssetCheckSeverity.ERROR if verdict in ("block", "inconclusive") else dg.AssetCheckSeverity.WARN
-
-
-def _freshness(stage: Stage, spec: Ingest, report: IngestReport, partition: str | None) -> dg.AssetCheckResult:
-    from quality.history import judge_freshness
-
-    end = stage.partitions.bounds(partition)[1] if stage.partitions and partition else datetime.now(UTC)
+def _freshness(stage: Stage, spec: Ingest, report: IngestReport, partition: str | None) -> Told:
+    end = stage.partitions.bounds(partition)[1] if stage.partitions and partition else None
     newest = datetime.fromisoformat(report.newest) if report.newest else None
-    due = min(end, datetime.now(UTC))
-    return _found(stage, "freshness", judge_freshness(newest, due=due, max_age_s=spec.max_age_s or 0))
-
-
-def _found(stage: Stage, name: str, finding: Finding, more: dict[str, Any] | None = None) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=name,
-        asset_key=stage.key,
-        passed=finding.verdict == "pass",
-        severity=_severity(finding.verdict),
-        description=finding.reason,
-        metadata={**finding_metadata(finding), **(more or {})},
-    )
+    return of_freshness(newest, end=end, max_age_s=spec.max_age_s or 0)

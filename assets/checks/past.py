@@ -1,0 +1,149 @@
+"""Owns the past of a check as Dagster's event log has it: what it measured of earlier partitions, oldest first.
+
+Each evaluation carries what it measured in its metadata (`resources.kept` packs it), so no database or store of
+Penstock's own is needed and whatever instance runs the check next finds it. Which partitions are earlier the partitions
+definition says: by time, else by its order; of several dimensions, those that are the same in all but time. Without
+partitions each materialization that was checked is one, in the order of time.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES
+
+MEASURED = "measured"
+"""Key of the metadata under which an evaluation carries what it measured."""
+_PAGE = 200
+_MOST = 20_000
+"""Evaluations that are looked through: of one partition there may be many."""
+
+PartitionsDefinition = dg.PartitionsDefinition[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """One earlier evaluation: the newest of its partition.
+
+    Attributes:
+        key: Partition key; without partitions the time of the evaluation, ISO 8601 UTC.
+        passed: Whether the check passed.
+        packed: What `resources.kept` holds of what was measured.
+    """
+
+    key: str
+    passed: bool
+    packed: Mapping[str, str]
+
+
+def earlier_evaluations(
+    instance: dg.DagsterInstance,
+    check: dg.AssetCheckKey,
+    partition: str | None,
+    partitions: PartitionsDefinition | None,
+    *,
+    limit: int,
+) -> list[Earlier]:
+    """Return the newest evaluations of the `limit` partitions before this one, oldest first.
+
+    Args:
+        instance: Holds the event log.
+        check: The check.
+        partition: This partition, or None.
+        partitions: Partitions of the check; None where it has none.
+        limit: Most partitions.
+    """
+    before = None if partition is None or partitions is None else order_before(instance, partitions, partition)
+    now = None if before is not None else _current(instance, check.asset_key)
+    found: dict[object, Earlier] = {}
+    cursor: int | None = None
+    for _ in range(_MOST // _PAGE):
+        records = instance.event_log_storage.get_asset_check_execution_history(
+            check, limit=_PAGE, cursor=cursor, status=COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES
+        )
+        for record in records:
+            evaluation = record.evaluation
+            value = evaluation.metadata.get(MEASURED) if evaluation else None
+            if evaluation is None or not isinstance(value, dg.JsonMetadataValue) or not isinstance(value.data, dict):
+                continue
+            key, name = _identity(record, now) if before is None else (record.partition, record.partition)
+            if key is None or key in found or (before is not None and before(str(key)) is None):
+                continue
+            found[key] = Earlier(key=str(name), passed=evaluation.passed, packed=value.data)
+        if len(records) < _PAGE or (before is None and len(found) >= limit):
+            break
+        cursor = records[-1].id
+    kept = list(reversed(found.values()))
+    if before is not None:
+        kept.sort(key=lambda one: before(one.key))
+    return kept[-limit:]
+
+
+def _identity(record: Any, now: int | None) -> tuple[object, str]:  # Any: Dagster's record
+    """Return which materialization an evaluation without partition was of, and its time; None for the current one."""
+    target = record.evaluation.target_materialization_data
+    identity = target.storage_id if target is not None else f"run {record.run_id}"
+    at = datetime.fromtimestamp(record.create_timestamp, UTC).isoformat(timespec="milliseconds")
+    return (None if identity == now else identity), at
+
+
+def _current(instance: dg.DagsterInstance, asset: dg.AssetKey) -> int | None:
+    records = instance.fetch_materializations(asset, limit=1).records
+    return records[0].storage_id if records else None
+
+
+def order_before(
+    instance: dg.DagsterInstance, partitions: PartitionsDefinition, partition: str
+) -> Callable[[str], Any]:  # Any: what Python can order
+    """Return the function that gives keys before `partition` their place, and all others None."""
+    if isinstance(partitions, dg.TimeWindowPartitionsDefinition):
+        return _before(lambda key: _start(partitions, key), partition)
+    if isinstance(partitions, dg.MultiPartitionsDefinition):
+        return _before_in_time(instance, partitions, partition)
+    keys = partitions.get_partition_keys(dynamic_partitions_store=instance)
+    places = {key: place for place, key in enumerate(keys)}
+    return _before(places.get, partition)
+
+
+def _before(place: Callable[[str], Any], partition: str) -> Callable[[str], Any]:  # Any: as above
+    own = place(partition)
+
+    def before(key: str) -> Any:  # Any: as above
+        found = place(key)
+        return found if found is not None and own is not None and found < own else None
+
+    return before
+
+
+def _start(partitions: dg.TimeWindowPartitionsDefinition, key: str) -> datetime | None:
+    try:
+        return partitions.time_window_for_partition_key(key).start
+    except ValueError:  # a key of an earlier definition
+        return None
+
+
+def _before_in_time(
+    instance: dg.DagsterInstance, partitions: dg.MultiPartitionsDefinition, partition: str
+) -> Callable[[str], Any]:  # Any: as above
+    definitions = {one.name: one.partitions_def for one in partitions.partitions_defs}
+    timed = [name for name, one in definitions.items() if isinstance(one, dg.TimeWindowPartitionsDefinition)]
+    along = timed[0] if timed else next(iter(definitions))
+    own = _dimensions(partitions, partition)
+    inner = order_before(instance, definitions[along], own[along])
+
+    def before(key: str) -> Any:  # Any: as above
+        parts = _dimensions(partitions, key)
+        same = set(parts) == set(own) and all(parts[name] == own[name] for name in own if name != along)
+        return inner(parts[along]) if same else None
+
+    return before
+
+
+def _dimensions(partitions: dg.MultiPartitionsDefinition, key: str) -> Mapping[str, str]:
+    """Return dimension to key; the text of a key has them in alphabetical order of the dimensions."""
+    if isinstance(key, dg.MultiPartitionKey):
+        return key.keys_by_dimension
+    names = sorted(one.name for one in partitions.partitions_defs)
+    return dict(zip(names, key.split("|"), strict=False))
