@@ -3,11 +3,12 @@
 It warns and never blocks. The estimate is `quality.label_free`'s, from what the last report on the champion learned.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from assets.calibration import calibration_metadata
 from assets.metadata import SHORT
 from assets.report import reported_checks
 from assets.stage import Stage, partition_of, plain_failures
@@ -136,24 +137,3 @@ def expected_metadata(found: "Expectation", learned: Learned, gate: Gate) -> dic
     if learned.task == "binary" and learned.model:
         shown |= calibration_metadata(learned.model["calibration"])
     return shown
-
-
-def calibration_metadata(told: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON values, Dagster metadata
-    """Return calibration error and Brier score with its parts, and the reliability diagram."""
-    from quality.pictures import line_chart
-
-    bins = told["bins"]
-    names = ("ece", "ace", "ace_low", "ace_high", "brier", "reliability", "resolution", "uncertainty")
-    predicted = [one["predicted"] for one in bins]
-    picture = line_chart(
-        "Reliability: share of ones by predicted probability",
-        predicted,
-        {"observed": [one["observed"] for one in bins], "as predicted": predicted},
-        y_label="share of ones",
-        x_label="predicted probability",
-        bands={"observed": ([one["low"] for one in bins], [one["high"] for one in bins])},
-    )
-    numbers = {
-        name if name.startswith(("ece", "ace", "brier")) else f"brier_{name}": float(told[name]) for name in names
-    }
-    return numbers | {"reliability_picture": dg.MetadataValue.md(picture)}

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from assets import checks
+from assets.calibration import calibration_check
 from assets.deploy import deployment_asset
 from assets.evaluate import evaluation_asset
 from assets.expected import expected_check
@@ -98,14 +99,16 @@ def assets_of(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
 
 
 def checks_of(pipeline: Pipeline) -> list[dg.AssetChecksDefinition]:
-    """Return the checks of `pipeline`: on raw and its past, on features, and the gate on evaluation."""
+    """Return the checks of `pipeline`: on raw and its past, on features, and the gate and calibration on evaluation."""
     stage = {name: stage_of(pipeline, name) for name in STAGES}
+    calibrated = pipeline.partitions is not None and pipeline.train.task == "binary"
     return [
         checks.raw_checks(stage["raw"], pipeline.ingest),
         history_checks(stage["raw"], pipeline.ingest.history, volume_tolerance=pipeline.ingest.volume_tolerance),
         checks.features_checks(stage["features"], pipeline.features, pipeline.train.window),
         checks.gate_check(stage["evaluation"]),
         *([expected_check(stage["features"], pipeline.evaluate.gate)] if pipeline.partitions else []),
+        *([calibration_check(stage["evaluation"])] if calibrated else []),
     ]
 
 

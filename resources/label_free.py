@@ -4,7 +4,7 @@ The statistics are `quality.label_free`'s. A report holds what was learned of ev
 that the champion of any later day is found in the last report that judged it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,12 @@ def learn(
 
 
 def learned_of(store: Store, registry: str, pipeline: str, model: str, *, before: str | None = None) -> Learned | None:
-    """Return what the last report that judged the model of digest `model` tells of it, or None.
+    """Return what the last report that judged the model of digest `model` tells of it, or None; see `lessons`."""
+    return next(lessons(store, registry, pipeline, model, before=before), None)
+
+
+def lessons(store: Store, registry: str, pipeline: str, model: str, *, before: str | None = None) -> Iterator[Learned]:
+    """Yield what the last reports tell of the model of digest `model`, the newest first.
 
     Args:
         store: Where reports lie.
@@ -96,13 +101,20 @@ def learned_of(store: Store, registry: str, pipeline: str, model: str, *, before
     keys = [key for key in refs.partitions(store, registry, asset) if before is None or key < before]
     for key in [*reversed(keys[-LATEST:])] if keys else [None]:
         found = _report(store, registry, asset, key)
-        told = found.measurements.get(KEY, {}).get(model) if found is not None else None
-        if found is not None and told is not None:
-            return Learned(
-                partition=found.partition, task=told["task"], model=told["model"], why_not=told["why_not"],
-                reference=told["reference"],
-            )  # fmt: skip
-    return None
+        learned = None if found is None else learned_in(found, model)
+        if learned is not None:
+            yield learned
+
+
+def learned_in(report: GateReport, model: str) -> Learned | None:
+    """Return what `report` tells of the model of digest `model`, or None."""
+    told = report.measurements.get(KEY, {}).get(model)
+    if told is None:
+        return None
+    return Learned(
+        partition=report.partition, task=told["task"], model=told["model"], why_not=told["why_not"],
+        reference=told["reference"],
+    )  # fmt: skip
 
 
 def expect(learned: Learned, predictions: "Floats", rows: "pl.DataFrame", *, confidence: float) -> "Expectation":
