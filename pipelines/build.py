@@ -150,7 +150,8 @@ def declaration_of(pipeline: Pipeline, name: str) -> dict[str, Any]:  # Any: JSO
         case "raw":
             return pipeline.ingest.model_dump(mode="json", include={"contract", "event_time", "source"})
         case "features":
-            return pipeline.features.model_dump(mode="json", exclude={"steps", "drift_tolerance", "drift_ignore"})
+            judging = {name for name in type(pipeline.features).model_fields if name.startswith("drift_")}
+            return pipeline.features.model_dump(mode="json", exclude={"steps", *judging})
         case "evaluation":
             return pipeline.evaluate.model_dump(mode="json")
         case _:
