@@ -114,6 +114,7 @@ def expect_classifier(
     features: Mapping[str, Floats] | None = None,
     threshold: float = THRESHOLD,
     confidence: float = 0.95,
+    tolerated: float = TOLERATED,
     seed: int = 0,
 ) -> Expectation:
     """Return the metrics that rows without labels will have once labels come.
@@ -124,6 +125,7 @@ def expect_classifier(
         features: The columns that `fit_classifier` was given.
         threshold: Probability from which a row is predicted as 1.
         confidence: Two-sided confidence of the intervals.
+        tolerated: Share of rows that may leave the range of the labelled ones; 1 where `experience` judges that.
         seed: Of the draws.
 
     Raises:
@@ -131,28 +133,28 @@ def expect_classifier(
     """
     probability = checked_probabilities(probabilities)
     outside, told = model.ranges.outside(_columns(probability, features))
-    reason = _why_not(model, len(probability), outside, told)
+    reason = _why_not(model, len(probability), told if outside > tolerated else "", outside)
     if reason:
-        return Expectation(rows=len(probability), confidence=confidence, abstains=reason, outside=outside)
+        return Expectation(rows=len(probability), confidence=confidence, abstains=reason, outside=outside, leaving=told)
     groups = _Groups.of(probability, threshold)
     value = groups.metrics(groups.rows * logistic(groups.basis @ np.array(model.recalibration.coefficients))[None, :])
     drawn = groups.metrics(_drawn(model.recalibration, groups, seed))
     tail = (1 - confidence) / 2
     metrics = {name: _estimate(float(value[name][0]), drawn[name], tail) for name in METRICS}
-    return Expectation(rows=len(probability), metrics=metrics, confidence=confidence, outside=outside)
+    return Expectation(rows=len(probability), metrics=metrics, confidence=confidence, outside=outside, leaving=told)
 
 
 def _columns(probability: Floats, features: Mapping[str, Floats] | None) -> dict[str, Floats]:
     return {"the probability": probability, **(features or {})}
 
 
-def _why_not(model: ClassifierModel, rows: int, outside: float, told: str) -> str:
+def _why_not(model: ClassifierModel, rows: int, leaving: str, outside: float) -> str:
     if model.broken:
         return model.broken
     if rows < MIN_ROWS:
         return f"{wording.count(rows, 'row')}, {MIN_ROWS} are needed: wait for more"
-    if outside > TOLERATED:
-        return f"{outside:.1%} of the rows leave the range of the labelled ones ({told}): label some of them"
+    if leaving:
+        return f"{outside:.1%} of the rows leave the range of the labelled ones ({leaving}): label some of them"
     return ""
 
 
