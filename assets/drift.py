@@ -5,16 +5,19 @@ healthy partitions lay from the window before them tells what is usual, seasons 
 days counting as the days they are.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from assets.checks.drift import of_drift
 from assets.partitions import Window
 from assets.preprocess import Features
 from assets.stage import Stage
+from quality.anomalies.calendar import CADENCES
+from quality.healthy import left_out
 from quality.verdicts import Finding
 from resources.canonical import parse_json
+from resources.health import flagged_features
 from resources.refs import DatasetRef
 from resources.storage import refs
 from resources.storage.datasets import read_frame
@@ -42,10 +45,23 @@ class Compared:
     shown: dict[str, Any] = field(default_factory=dict[str, Any])  # Any: Dagster metadata values
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """Earlier features.
+
+    Attributes:
+        usual: Partition to the features that tell what is usual, oldest first; see `quality.healthy`.
+        flagged: Partitions that checks flagged, of `usual` or not.
+    """
+
+    usual: Mapping[str, DatasetRef]
+    flagged: frozenset[str]
+
+
 def drift_against_the_past(
     workspace: Workspace, stage: Stage, spec: Features, ref: DatasetRef, *, window: Window | None, partition: str | None
 ) -> Compared:
-    """Compare features and label with the training window before them.
+    """Compare features and label with the training window before them, partitions that were flagged left out.
 
     Without time partitions the reference is the features that the champion was trained on.
     """
@@ -55,33 +71,50 @@ def drift_against_the_past(
     place = (workspace.store, workspace.registry_name, stage.key.path)
     keys = [key for key in refs.partitions(*place) if key < partition][-PAST_PARTITIONS - window.partitions :]
     earlier = {key: item for key in keys if isinstance(item := refs.load(*place, key), DatasetRef)}
-    by_past = _by_past(workspace, spec, ref, list(earlier.values()), window.partitions)
-    if by_past is not None:
-        return by_past
-    reference = {key: earlier[key].digest for key in list(earlier)[-window.partitions :]}
-    return _by_rows(workspace, spec, ref, reference)
+    known = _known(workspace, stage, spec, earlier)
+    compared = _by_past(workspace, spec, ref, known, window.partitions)
+    if compared is None:
+        reference = {key: known.usual[key].digest for key in list(known.usual)[-window.partitions :]}
+        compared = _by_rows(workspace, spec, ref, reference)
+    return replace(compared, shown={**compared.shown, "left_out": len(earlier) - len(known.usual)})
 
 
-def _by_past(
-    workspace: Workspace, spec: Features, ref: DatasetRef, earlier: Sequence[DatasetRef], window: int
-) -> Compared | None:
-    """Compare stored profiles; None where too few earlier partitions have one that tells enough."""
-    from quality.drift import MIN_PAIRS, drift, past_effects
+def _known(workspace: Workspace, stage: Stage, spec: Features, earlier: Mapping[str, DatasetRef]) -> _Known:
+    found = flagged_features(workspace.store, workspace.registry_name, stage.pipeline, earlier)
+    flagged = found - set(spec.drift_accepted)
+    every = stage.partitions.every if stage.partitions else "monthly"
+    patience = spec.drift_patience or CADENCES[every].patience
+    gone = left_out([key in flagged for key in earlier], patience=patience)
+    usual = {key: item for (key, item), out in zip(earlier.items(), gone, strict=True) if not out}
+    return _Known(usual=usual, flagged=flagged)
+
+
+def _by_past(workspace: Workspace, spec: Features, ref: DatasetRef, known: _Known, window: int) -> Compared | None:
+    """Compare stored profiles; None where too few earlier partitions have one that tells enough.
+
+    How far a flagged partition lay from its window is no example of what is usual, even where it is part of it by now.
+    """
+    from quality.drift import MIN_PAIRS, Past, drift, past_effects
     from quality.profile import merge
 
-    if len(earlier) < window + MIN_PAIRS:
+    if len(known.usual) < window + MIN_PAIRS:
         return None
-    found = [_profile(workspace, item) for item in (*earlier, ref)]
+    found = [_profile(workspace, item) for item in (*known.usual.values(), ref)]
     profiles = [profile for profile in found if profile is not None and profile.comparable]
     if len(profiles) < len(found):
         return None
     *before, current = profiles
     columns = _compared(spec, {name: column.kind for name, column in current.columns.items()})
-    alike = [part for part in before if part.types == current.types]
-    past = past_effects(alike, window, columns=columns)
+    alike = [(key, part) for key, part in zip(known.usual, before, strict=True) if part.types == current.types]
+    parts = [part for _, part in alike]
+    effects: dict[tuple[str, str], list[float]] = {}
+    for place in (at for at, (key, _) in enumerate(alike) if at >= window and key not in known.flagged):
+        for test, seen in past_effects(parts[place - window : place + 1], window, columns=columns).effects.items():
+            effects.setdefault(test, []).extend(seen)
+    past = Past(effects=effects)
     if past.pairs < MIN_PAIRS:
         return None
-    tests = drift(merge(alike[-window:]), current, columns=columns, tolerance=spec.drift_tolerance, past=past)
+    tests = drift(merge(parts[-window:]), current, columns=columns, tolerance=spec.drift_tolerance, past=past)
     return _told(tests, columns, {"past_pairs": past.pairs})
 
 

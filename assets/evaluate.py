@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
+from assets.calibration import evaluation_calibration
 from assets.metadata import evaluation_metadata
 from assets.preprocess import Features, parents, raw_inputs
 from assets.report import reported
@@ -137,7 +138,8 @@ def evaluation_asset(
             )
             done = work.perform(GateReport, lambda: (judge_challenger(opened, rules, case), {}))
             earlier = earlier_reports(opened, stage, partition)
-            shown = {**evaluation_metadata(done.ref, earlier, reused=done.reused), **done.cache}
+            shown = evaluation_metadata(done.ref, earlier, reused=done.reused) | evaluation_calibration(done.ref)
+            shown |= done.cache
             return dg.MaterializeResult(
                 value=done.ref,
                 data_version=dg.DataVersion(done.ref.digest),

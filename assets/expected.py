@@ -3,11 +3,12 @@
 It warns and never blocks. The estimate is `quality.label_free`'s, from what the last report on the champion learned.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from assets.calibration import calibration_metadata
 from assets.metadata import SHORT
 from assets.report import reported_checks
 from assets.stage import Stage, partition_of, plain_failures
@@ -15,10 +16,8 @@ from quality import wording
 from quality.gate import Gate
 from quality.metrics import metric_named
 from quality.verdicts import Finding
-from resources.label_free import Learned, expect, learned_of
+from resources.label_free import Learned, expected_of, foretold, learned_of
 from resources.refs import DatasetRef
-from resources.storage.datasets import read_frame
-from resources.training.bundle import read_bundle
 from resources.wiring import WorkspaceResource
 
 if TYPE_CHECKING:
@@ -65,6 +64,8 @@ def expected_check(stage: Stage, gate: Gate) -> dg.AssetChecksDefinition:
 def _judged(
     workspace: "Workspace", stage: Stage, gate: Gate, ref: DatasetRef, partition: str
 ) -> tuple[Finding, dict[str, Any]]:
+    from quality.label_free.experience import with_experience
+
     entry = workspace.registry(stage.pipeline).champion_facing("", partition)
     if entry is None:
         return Finding(check=CHECK, verdict="pass", reason="nothing is expected yet: there is no champion"), {}
@@ -73,9 +74,9 @@ def _judged(
     if learned is None:
         reason = f"no report before {partition} tells of model {digest[:SHORT]}: nothing is expected of it"
         return Finding(check=CHECK, verdict="pass", reason=reason), {}
-    bundle = read_bundle(workspace.store, digest, keyring=workspace.keyring)
-    rows = read_frame(workspace.store, ref.digest)
-    found = expect(learned, bundle.predict_rows(rows.lazy()), rows, confidence=gate.confidence)
+    made = expected_of(workspace, learned, digest, ref.digest, confidence=gate.confidence)
+    past = foretold(workspace, stage.pipeline, before=partition, confidence=gate.confidence)
+    found = with_experience(made, past)
     return judge_expectation(found, learned, gate, where=partition), expected_metadata(found, learned, gate)
 
 
@@ -120,7 +121,8 @@ def expected_metadata(found: "Expectation", learned: Learned, gate: Gate) -> dic
     """Return the estimates under keys `expected_<metric>`, a picture of them, and how calibrated the model is."""
     from quality.pictures import interval_chart
 
-    shown: dict[str, Any] = {"rows": found.rows, "outside_share": found.outside, "learned_on": learned.partition}
+    shown: dict[str, Any] = {"rows": found.rows, "outside_share": found.outside, "learned_on": learned.partition,
+                             "past_estimates": found.past}  # fmt: skip
     for name, estimate in found.metrics.items():
         for end in ("value", "low", "high"):
             number = getattr(estimate, end)
@@ -136,24 +138,3 @@ def expected_metadata(found: "Expectation", learned: Learned, gate: Gate) -> dic
     if learned.task == "binary" and learned.model:
         shown |= calibration_metadata(learned.model["calibration"])
     return shown
-
-
-def calibration_metadata(told: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON values, Dagster metadata
-    """Return calibration error and Brier score with its parts, and the reliability diagram."""
-    from quality.pictures import line_chart
-
-    bins = told["bins"]
-    names = ("ece", "ace", "ace_low", "ace_high", "brier", "reliability", "resolution", "uncertainty")
-    predicted = [one["predicted"] for one in bins]
-    picture = line_chart(
-        "Reliability: share of ones by predicted probability",
-        predicted,
-        {"observed": [one["observed"] for one in bins], "as predicted": predicted},
-        y_label="share of ones",
-        x_label="predicted probability",
-        bands={"observed": ([one["low"] for one in bins], [one["high"] for one in bins])},
-    )
-    numbers = {
-        name if name.startswith(("ece", "ace", "brier")) else f"brier_{name}": float(told[name]) for name in names
-    }
-    return numbers | {"reliability_picture": dg.MetadataValue.md(picture)}

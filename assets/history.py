@@ -16,9 +16,11 @@ from assets.stage import Stage, partition_of, plain_failures
 from assets.told import Told, result_of
 from quality.anomalies.calendar import CADENCES, Season, Span
 from quality.anomalies.metrics import Metric
+from quality.healthy import left_out
 from resources.canonical import digest_value
 from resources.declaration import Declaration
 from resources.errors import DeclarationError
+from resources.health import BROKEN, flagged
 from resources.refs import DatasetRef
 from resources.storage import refs
 from resources.storage.memo import REQUIRES, recall, remember
@@ -148,15 +150,22 @@ def history_checks(stage: Stage, history: History, *, volume_tolerance: float) -
 def _past(
     workspace: "Workspace", stage: Stage, history: History, ref: DatasetRef, partition: str | None
 ) -> "list[tuple[Span, Measured]]":
-    """Return the partitions up to this one with their numbers, oldest first; none without time partitions."""
+    """Return the partitions up to this one with their numbers, oldest first; none without time partitions.
+
+    Those that a blocking check refused are left out, unless so many came in a row that they are the level.
+    """
     from resources.past import measure, measured_partitions
 
     if partition is None or stage.partitions is None:
         return []
     place = (workspace.store, workspace.registry_name, stage.key.path)
-    window = CADENCES[stage.partitions.every].window
-    earlier = [key for key in refs.partitions(*place) if key < partition][-window:]
-    found = measured_partitions(*place, earlier, history.expressions)
+    cadence = CADENCES[stage.partitions.every]
+    earlier = [key for key in refs.partitions(*place) if key < partition][-cadence.window :]
+    measured = measured_partitions(*place, earlier, history.expressions)
+    digests = {key: numbers.dataset for key, numbers in measured.items()}
+    broken = flagged(*place[:2], stage.pipeline, {"raw": digests}, BROKEN)
+    gone = left_out([key in broken for key in measured], patience=cadence.patience)
+    found = {key: numbers for (key, numbers), out in zip(measured.items(), gone, strict=True) if not out}
     found[partition] = measure(workspace.store, ref, history.expressions)
     return [(_span(stage.partitions, key), numbers) for key, numbers in found.items()]
 

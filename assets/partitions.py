@@ -1,5 +1,6 @@
 """Owns the time partitions of a pipeline: keys, bounds and the training window before a key."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -56,6 +57,15 @@ class Partitions(Declaration):
                 f"{(sunday + timedelta(days=7)).strftime(form)!r}"
             )
         return first
+
+    def check_keys(self, field: str, keys: Iterable[str]) -> None:
+        """Refuse keys of no partition.
+
+        Raises:
+            DeclarationError: Naming field, key and an example.
+        """
+        for key in keys:
+            self._parse(field, key)
 
     def definition(self) -> dg.TimeWindowPartitionsDefinition:
         """Return the Dagster definition of these partitions."""

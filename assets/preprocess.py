@@ -37,6 +37,9 @@ class Features(Declaration):
         split_by: Columns of `raw` that decide a row's side where there are no time partitions; all by default.
         drift_tolerance: Largest tolerated drift effect (Kolmogorov-Smirnov or total variation distance), from 0 to 1.
         drift_ignore: Features that are meant to move, such as the month, or `label`; the drift check leaves them out.
+        drift_patience: Flagged partitions in a row after which they are usual; by default 24 hours, 7 days, 4 weeks or
+            3 months. Fewer are left out of what later partitions are compared with.
+        drift_accepted: Keys of flagged partitions that are usual all the same, because someone has looked.
         detect: Further checks, off unless named: `multivariate_drift`, `prediction_drift`, `dependence`, `leakage`.
     """
 
@@ -47,6 +50,8 @@ class Features(Declaration):
     split_by: tuple[str, ...] = ()
     drift_tolerance: float = Field(default=0.1, ge=0, lt=1)
     drift_ignore: tuple[str, ...] = ()
+    drift_patience: int | None = Field(default=None, ge=1)
+    drift_accepted: tuple[str, ...] = ()
     detect: tuple[Detector, ...] = ()
 
     @model_validator(mode="after")

@@ -3,8 +3,7 @@
 Claims: 95 % intervals hold what labels show later in 93 to 97 % of batches, for calibrated and badly calibrated
 classifiers and for regressors, where rows are alike and where their features have moved; where the truth itself has
 moved nobody can tell, and the table says by how much estimates are off then. The peer, nannyml's CBPE and DLE, learns
-from the same labelled rows and judges the same batches, in a virtual environment of its own (`--peer PYTHON`: an
-interpreter that has it; by default one is made).
+from the same labelled rows and judges the same batches, in a virtual environment of its own, made on first use.
 """
 
 import json
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from _peer_environments import environment
 from _report import Row, compared, measured, parser, report
 from numpy.typing import NDArray
 
@@ -115,27 +115,13 @@ def theirs(case: Case, repeats: int, python: Path) -> list[dict[str, tuple[float
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def environment(given: Path | None, folder: Path) -> Path | str:
-    """Return an interpreter that has nannyml, or why there is none."""
-    if given is not None:
-        return given
-    python = folder / "bin" / "python"
-    uv = Path(sys.executable).with_name("uv")
-    for command in ([uv, "venv", "-q", folder, "--python", sys.executable],
-                    [uv, "pip", "install", "-q", "--python", python, "nannyml", "statsmodels"]):  # fmt: skip
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
-        if done.returncode:
-            return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"
-    return python
-
-
-def rows(repeats: int, peer: Path | str) -> Iterator[Row]:
+def rows(repeats: int, peer: Path | None) -> Iterator[Row]:
     """Yield coverage and error of each case and metric."""
     for case in CASES:
         real = [truth(case.task, drawn(case, seed, batch=True)) for seed in range(repeats)]
         told = [ours(case, seed) for seed in range(repeats)]
         few = min(PEER_REPEATS, repeats)
-        other = theirs(case, few, peer) if isinstance(peer, Path) else []
+        other = theirs(case, few, peer) if peer else []
         yield measured(
             f"{case.name}: abstains", "label_free", sum(not one for one in told) / repeats, "share of batches"
         )
@@ -166,18 +152,13 @@ def _fields(row: Row) -> dict[str, object]:
 
 def main() -> None:
     """Run all measurements and print them."""
-    arguments = parser(__doc__ or "")
-    arguments.add_argument("--peer", type=Path, help="an interpreter that has nannyml; without it one is made")
-    options = arguments.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        peer = environment(options.peer, Path(folder) / "nannyml")
-        if isinstance(peer, str):
-            print(f"nannyml is not compared: {peer}")
-        made: list[Row] = []
-        for row in rows(10 if options.quick else 200, peer):
-            print(f"{row.work}: {row.value:.4g}", file=sys.stderr, flush=True)
-            made.append(row)
-        report(made, options.json)
+    options = parser(__doc__ or "").parse_args()
+    peer = environment("nannyml")
+    made: list[Row] = []
+    for row in rows(10 if options.quick else 200, peer):
+        print(f"{row.work}: {row.value:.4g}", file=sys.stderr, flush=True)
+        made.append(row)
+    report(made, options.json)
 
 
 if __name__ == "__main__":

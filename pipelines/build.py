@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from assets import stage_checks
+from assets.calibration import calibration_check
 from assets.deploy import deployment_asset
 from assets.detection import features_detectors, raw_detectors
 from assets.evaluate import evaluation_asset
@@ -99,8 +100,9 @@ def assets_of(pipeline: Pipeline) -> list[dg.AssetsDefinition]:
 
 
 def checks_of(pipeline: Pipeline) -> list[dg.AssetChecksDefinition]:
-    """Return the checks of `pipeline`: on raw and its past, on features, and the gate on evaluation."""
+    """Return the checks of `pipeline`: on raw and its past, on features, and the gate and calibration on evaluation."""
     stage = {name: stage_of(pipeline, name) for name in STAGES}
+    calibrated = pipeline.partitions is not None and pipeline.train.task == "binary"
     return [
         stage_checks.raw_checks(stage["raw"], pipeline.ingest),
         history_checks(stage["raw"], pipeline.ingest.history, volume_tolerance=pipeline.ingest.volume_tolerance),
@@ -109,6 +111,7 @@ def checks_of(pipeline: Pipeline) -> list[dg.AssetChecksDefinition]:
         *features_detectors(stage["features"], pipeline.features, pipeline.train.window),
         stage_checks.gate_check(stage["evaluation"]),
         *([expected_check(stage["features"], pipeline.evaluate.gate)] if pipeline.partitions else []),
+        *([calibration_check(stage["evaluation"])] if calibrated else []),
     ]
 
 
@@ -150,9 +153,8 @@ def declaration_of(pipeline: Pipeline, name: str) -> dict[str, Any]:  # Any: JSO
         case "raw":
             return pipeline.ingest.model_dump(mode="json", include={"contract", "event_time", "source"})
         case "features":
-            return pipeline.features.model_dump(
-                mode="json", exclude={"steps", "drift_tolerance", "drift_ignore", "detect"}
-            )
+            judging = {name for name in type(pipeline.features).model_fields if name.startswith("drift_")}
+            return pipeline.features.model_dump(mode="json", exclude={"steps", "detect", *judging})
         case "evaluation":
             return pipeline.evaluate.model_dump(mode="json")
         case _:

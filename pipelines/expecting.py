@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pipelines.scoring import PREDICTION
-from resources.label_free import expect, learned_of
+from resources.label_free import expect, foretold, learned_of
 from resources.training.bundle import Bundle
 from resources.workspace import Workspace
 
@@ -23,13 +23,16 @@ def expected(workspace: Workspace, bundle: Bundle, scored: pl.DataFrame) -> "Exp
         bundle: The model.
         scored: Raw rows with the column `prediction`.
     """
+    from quality.label_free.experience import with_experience
+
     pipeline = str(bundle.lineage["pipeline"])
     learned = learned_of(workspace.store, workspace.registry_name, pipeline, bundle.digest)
     if learned is None:
         return None
     predictions = scored[PREDICTION].to_numpy()
     rows = bundle.transform.rows(scored.drop(PREDICTION).lazy()).collect() if scored.height else scored
-    return expect(learned, predictions, rows, confidence=CONFIDENCE)
+    past = foretold(workspace, pipeline, before=None, confidence=CONFIDENCE, keep=False)
+    return with_experience(expect(learned, predictions, rows, confidence=CONFIDENCE), past)
 
 
 def told(found: "Expectation | None") -> str:

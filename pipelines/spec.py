@@ -114,6 +114,8 @@ class Pipeline(Declaration):
     def _parts_fit(self) -> "Pipeline":
         columns = self.ingest.columns()
         self.features.check(columns, self.event_time)
+        if self.partitions is not None:
+            self.partitions.check_keys("features.drift_accepted", self.features.drift_accepted)
         types = self.ingest.types()
         made = check_features("features", self.features.columns, self.features.steps, types)
         check_label("features.label", self.features.label, types)
@@ -151,6 +153,8 @@ class Pipeline(Declaration):
             raise DeclarationError("ingest.source.url: holds {partition}, but the pipeline declares no partitions")
         if self.ingest.source.templated:
             raise DeclarationError("ingest.source.sample_rows: of a partition, but the pipeline declares no partitions")
+        if self.features.drift_accepted or self.features.drift_patience:
+            raise DeclarationError("features.drift_accepted, drift_patience: only with time partitions; remove them")
         if self.features.lookback:
             raise DeclarationError("features.lookback: only with time partitions")
         for name in ("multivariate_drift", "prediction_drift"):

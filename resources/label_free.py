@@ -4,18 +4,24 @@ The statistics are `quality.label_free`'s. A report holds what was learned of ev
 that the champion of any later day is found in the last report that judged it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from quality.measurements import Evaluation
 from quality.metrics import Task
-from resources.errors import ContractError
+from resources.canonical import digest_value
+from resources.errors import ContractError, ObjectMissing, PenstockError
 from resources.names import choose
 from resources.refs import GateReport
 from resources.storage import refs
+from resources.storage.datasets import read_frame
+from resources.storage.memo import REQUIRES, recall, remember
 from resources.storage.store import Store
+from resources.training.bundle import read_bundle
+from resources.training.code_version import code_version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quality.label_free.expectation import Expectation
+    from quality.label_free.experience import Foretold
+    from resources.workspace import Workspace
 
     Floats = NDArray[np.float64]
 
@@ -85,7 +93,12 @@ def learn(
 
 
 def learned_of(store: Store, registry: str, pipeline: str, model: str, *, before: str | None = None) -> Learned | None:
-    """Return what the last report that judged the model of digest `model` tells of it, or None.
+    """Return what the last report that judged the model of digest `model` tells of it, or None; see `lessons`."""
+    return next(lessons(store, registry, pipeline, model, before=before), None)
+
+
+def lessons(store: Store, registry: str, pipeline: str, model: str, *, before: str | None = None) -> Iterator[Learned]:
+    """Yield what the last reports tell of the model of digest `model`, the newest first.
 
     Args:
         store: Where reports lie.
@@ -98,17 +111,24 @@ def learned_of(store: Store, registry: str, pipeline: str, model: str, *, before
     keys = [key for key in refs.partitions(store, registry, asset) if before is None or key < before]
     for key in [*reversed(keys[-LATEST:])] if keys else [None]:
         found = _report(store, registry, asset, key)
-        told = found.measurements.get(KEY, {}).get(model) if found is not None else None
-        if found is not None and told is not None:
-            return Learned(
-                partition=found.partition, task=told["task"], model=told["model"], why_not=told["why_not"],
-                reference=told["reference"],
-            )  # fmt: skip
-    return None
+        learned = None if found is None else learned_in(found, model)
+        if learned is not None:
+            yield learned
+
+
+def learned_in(report: GateReport, model: str) -> Learned | None:
+    """Return what `report` tells of the model of digest `model`, or None."""
+    told = report.measurements.get(KEY, {}).get(model)
+    if told is None:
+        return None
+    return Learned(
+        partition=report.partition, task=told["task"], model=told["model"], why_not=told["why_not"],
+        reference=told["reference"],
+    )  # fmt: skip
 
 
 def expect(learned: Learned, predictions: "Floats", rows: "pl.DataFrame", *, confidence: float) -> "Expectation":
-    """Return what is expected of a model on rows without labels.
+    """Return what is expected of a model on rows without labels, however far they lie from those that taught it.
 
     Args:
         learned: What a report tells of the model.
@@ -119,21 +139,91 @@ def expect(learned: Learned, predictions: "Floats", rows: "pl.DataFrame", *, con
     Raises:
         ContractError: If a feature of the labelled rows is missing, or a prediction is impossible.
     """
-    from quality.label_free.classification import ClassifierModel, expect_classifier
+    from quality.label_free.classification import ClassifierModel
     from quality.label_free.expectation import Expectation
-    from quality.label_free.regression import RegressorModel, expect_regressor
+    from quality.label_free.regression import RegressorModel
 
     if not len(predictions):
         return Expectation(rows=0, confidence=confidence, abstains="there are no rows")
     if learned.why_not:
         return Expectation(rows=len(predictions), confidence=confidence, abstains=learned.why_not)
-    features = numeric_columns(rows)
-    if learned.task == "binary":
-        model = ClassifierModel.from_json(learned.model)
-        return expect_classifier(model, predictions, features=features, confidence=confidence)
-    return expect_regressor(
-        RegressorModel.from_json(learned.model), predictions, features=features, confidence=confidence
-    )
+    told = partial(_tellers()[learned.task], features=numeric_columns(rows), confidence=confidence, tolerated=1.0)
+    parse = ClassifierModel.from_json if learned.task == "binary" else RegressorModel.from_json
+    return told(parse(learned.model), predictions)
+
+
+def expected_of(
+    workspace: "Workspace", learned: Learned, model: str, features: str, *, confidence: float, keep: bool = True
+) -> "Expectation":
+    """Return what is expected of a model on a dataset of features, see `expect`, from memory where it is known.
+
+    Args:
+        workspace: Where models and features lie.
+        learned: What a report tells of the model.
+        model: Digest of the model.
+        features: Digest of the features.
+        confidence: Of the intervals.
+        keep: Whether it is remembered.
+    """
+    from quality.label_free.expectation import Expectation
+
+    taught = digest_value({"model": learned.model, "why_not": learned.why_not})
+    inputs = {"model": model, "features": features, "taught": taught, "confidence": confidence}
+    recipe = digest_value({"expected": inputs, "code": _code()})
+    if (known := recall(workspace.store, recipe)) is not None:
+        return Expectation.from_json(known["expectation"])
+    rows = read_frame(workspace.store, features)
+    bundle = read_bundle(workspace.store, model, keyring=workspace.keyring)
+    found = expect(learned, bundle.predict_rows(rows.lazy()), rows, confidence=confidence)
+    if keep:
+        remember(workspace.store, recipe, {"expectation": found.to_json(), REQUIRES: [features]})
+    return found
+
+
+@cache
+def _code() -> str:
+    return code_version("quality.label_free", declaration=None)
+
+
+def foretold(
+    workspace: "Workspace", pipeline: str, *, before: str | None, confidence: float, keep: bool = True
+) -> "list[Foretold]":
+    """Return what was to be expected of the champions of earlier partitions, beside what labels showed there.
+
+    Each estimate is made as it could have been at the time: by the last report before its partition. Those whose model
+    or features are gone from the store, or cannot be read any more, are left out.
+
+    Args:
+        workspace: Where reports, models and features lie.
+        pipeline: Name of the pipeline.
+        before: Only earlier partitions count; None is all.
+        confidence: Of the intervals.
+        keep: Whether estimates are remembered.
+    """
+    place, asset = (workspace.store, workspace.registry_name), (pipeline, "evaluation")
+    keys = [key for key in refs.partitions(*place, asset) if before is None or key < before][-LATEST:]
+    reports = [report for key in keys if (report := _report(*place, asset, key)) is not None]
+    found: list[Foretold] = []
+    for at, report in enumerate(reports):
+        model = report.champion or ""
+        earlier = (learned_in(one, model) for one in reversed(reports[:at]))
+        real, taught = learned_in(report, model), next((one for one in earlier if one is not None), None)
+        if real is None or taught is None:
+            continue
+        with suppress(PenstockError):
+            features = report.inputs["features"]
+            made = expected_of(workspace, taught, model, features, confidence=confidence, keep=keep)
+            if not made.abstains:
+                found.append(_beside(made, real))
+    return found
+
+
+def _beside(made: "Expectation", real: Learned) -> "Foretold":
+    from quality.label_free.experience import Foretold
+
+    expected = {name: one.value for name, one in made.metrics.items() if one.value is not None}
+    shown = {name: value for name, value in real.reference.items() if value is not None}
+    return Foretold(outside=made.outside, expected=expected, real=shown)
 
 
 def numeric_columns(frame: "pl.DataFrame") -> dict[str, "Floats"]:
@@ -151,6 +241,13 @@ def _fitters() -> dict[str, Callable[..., Any]]:  # Any: a model of either task
     return {"binary": fit_classifier, "regression": fit_regressor}
 
 
+def _tellers() -> dict[str, Callable[..., "Expectation"]]:
+    from quality.label_free.classification import expect_classifier
+    from quality.label_free.regression import expect_regressor
+
+    return {"binary": expect_classifier, "regression": expect_regressor}
+
+
 def _fitted(fit: Callable[..., Any], truth: "Floats", prediction: "Floats") -> dict[str, Any]:
     try:
         model = fit(truth, prediction)
@@ -160,8 +257,6 @@ def _fitted(fit: Callable[..., Any], truth: "Floats", prediction: "Floats") -> d
 
 
 def _report(store: Store, registry: str, asset: tuple[str, str], partition: str | None) -> GateReport | None:
-    from resources.errors import ObjectMissing
-
     try:
         found = refs.load(store, registry, asset, partition)
     except ObjectMissing:

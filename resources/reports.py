@@ -24,8 +24,16 @@ _STAGE = "stage"
 
 def keep_section(store: Store, registry: str, pipeline: str, partition: str | None, section: Section) -> None:
     """Keep a section in the place of the one that the same stage or check wrote before."""
-    name = f"{section.stage}/{f'check-{section.check}' if section.check else _STAGE}.json"
-    store.put(f"{_folder(registry, pipeline, partition)}/{quote(name)}", seal(section.to_json()))
+    store.put(_place(registry, pipeline, partition, section.stage, section.check), seal(section.to_json()))
+
+
+def section_of(
+    store: Store, registry: str, pipeline: str, partition: str | None, stage: str, *, check: str = ""
+) -> Section | None:
+    """Return what a stage or a check last said of a partition; None where it said nothing, or that is damaged."""
+    with suppress(ObjectMissing):
+        return _read(store, _place(registry, pipeline, partition, stage, check))
+    return None
 
 
 def report_of(store: Store, registry: str, pipeline: str, partition: str | None) -> Report:
@@ -75,6 +83,11 @@ def write_page(path: Path, report: Report) -> None:
 def _data_docs(path: Path) -> str:
     index = docs_folder(path) / "gx" / "uncommitted" / "data_docs" / "local_site" / "index.html"
     return quote(index.relative_to(path.parent).as_posix()) if index.is_file() else ""
+
+
+def _place(registry: str, pipeline: str, partition: str | None, stage: str, check: str) -> str:
+    name = f"{stage}/{f'check-{check}' if check else _STAGE}.json"
+    return f"{_folder(registry, pipeline, partition)}/{quote(name)}"
 
 
 def _folder(registry: str, pipeline: str, partition: str | None) -> str:

@@ -1,6 +1,6 @@
-"""Owns whether probabilities mean what they say: reliability, calibration error, Brier score and their drift.
+"""Owns whether probabilities mean what they say: reliability, calibration error, Brier score.
 
-It changes no probability (`recalibration` does) and judges no model.
+It changes no probability (`recalibration` does) and judges no model; `calibration_drift` compares samples.
 """
 
 import math
@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quality.bootstrap import Clusters, cluster_codes
-from quality.distributions import NORMAL, chi_square_tail, wilson_interval
-from quality.label_free.recalibration import fit_recalibration
+from quality.distributions import NORMAL, wilson_interval
 from resources.errors import ContractError
 
 Floats = NDArray[np.float64]
@@ -72,23 +71,6 @@ class Calibration:
         fields: dict[str, Any] = dict(value)
         fields["bins"] = tuple(Bin(**item) for item in value["bins"])
         return cls(**fields)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CalibrationDrift:
-    """Whether the same probability means the same in two samples.
-
-    Attributes:
-        p: Probability of coefficients of the two recalibration maps as different, were they alike (Wald, 1943).
-        moved: Mean difference of the recalibrated probabilities, over the probabilities of both samples.
-        ace_before: Calibration error of the first sample.
-        ace_after: Calibration error of the second.
-    """
-
-    p: float
-    moved: float
-    ace_before: float
-    ace_after: float
 
 
 def checked(labels: Sequence[float] | Floats, probabilities: Sequence[float] | Floats) -> tuple[Floats, Floats]:
@@ -161,33 +143,6 @@ def calibration(
         reliability=float((weights * (total / rows - observed) ** 2).sum()) - noise,
         resolution=float((weights * (observed - base) ** 2).sum()) - noise + spread / max(1, len(label) - 1),
         uncertainty=spread * (1 + 1 / max(1, len(label) - 1)),
-    )
-
-
-def calibration_drift(
-    before: tuple[Floats, Floats],
-    after: tuple[Floats, Floats],
-    *,
-    clusters: tuple[Clusters | None, Clusters | None] = (None, None),
-) -> CalibrationDrift:
-    """Return whether probabilities mean the same in two labelled samples, each of labels and probabilities.
-
-    Raises:
-        ContractError: See `checked`; and if a sample has labels of one class only.
-    """
-    pairs = list(zip((before, after), clusters, strict=True))
-    maps = [fit_recalibration(*checked(*sample), clusters=group) for sample, group in pairs]
-    difference = np.subtract(maps[0].coefficients, maps[1].coefficients)
-    spread = np.add(maps[0].covariance, maps[1].covariance)
-    statistic = float(difference @ np.linalg.pinv(spread) @ difference)
-    both = np.concatenate([before[1], after[1]])
-    moved = abs(maps[0].apply(both) - maps[1].apply(both)).mean()
-    measured = [calibration(*sample, clusters=group) for sample, group in pairs]
-    return CalibrationDrift(
-        p=chi_square_tail(statistic, len(difference)),
-        moved=float(moved),
-        ace_before=measured[0].ace,
-        ace_after=measured[1].ace,
     )
 
 

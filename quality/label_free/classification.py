@@ -62,6 +62,7 @@ class ClassifierModel:
                 coefficients=tuple(kept["coefficients"]),
                 covariance=tuple(tuple(row) for row in kept["covariance"]),
                 dispersion=kept["dispersion"],
+                clusters=kept.get("clusters", 0),
             ),
             calibration=Calibration.from_json(value["calibration"]),
             ranges=Ranges.from_json(value["ranges"]),
@@ -98,6 +99,7 @@ def fit_classifier(
             coefficients=tuple(rounded(found.coefficients)),
             covariance=tuple(tuple(rounded(row)) for row in found.covariance),
             dispersion=rounded(found.dispersion),
+            clusters=found.clusters,
         ),
         calibration=calibration(label, probability, clusters=clusters),
         ranges=Ranges.of(_columns(probability, features)),
@@ -112,6 +114,7 @@ def expect_classifier(
     features: Mapping[str, Floats] | None = None,
     threshold: float = THRESHOLD,
     confidence: float = 0.95,
+    tolerated: float = TOLERATED,
     seed: int = 0,
 ) -> Expectation:
     """Return the metrics that rows without labels will have once labels come.
@@ -122,6 +125,7 @@ def expect_classifier(
         features: The columns that `fit_classifier` was given.
         threshold: Probability from which a row is predicted as 1.
         confidence: Two-sided confidence of the intervals.
+        tolerated: Share of rows that may leave the range of the labelled ones; 1 where `experience` judges that.
         seed: Of the draws.
 
     Raises:
@@ -132,28 +136,28 @@ def expect_classifier(
     check_share("confidence", confidence)
     probability = checked_probabilities(probabilities)
     outside, told = model.ranges.outside(_columns(probability, features))
-    reason = _why_not(model, len(probability), outside, told)
+    reason = _why_not(model, len(probability), told if outside > tolerated else "", outside)
     if reason:
-        return Expectation(rows=len(probability), confidence=confidence, abstains=reason, outside=outside)
+        return Expectation(rows=len(probability), confidence=confidence, abstains=reason, outside=outside, leaving=told)
     groups = _Groups.of(probability, threshold)
     value = groups.metrics(groups.rows * logistic(groups.basis @ np.array(model.recalibration.coefficients))[None, :])
     drawn = groups.metrics(_drawn(model.recalibration, groups, seed))
     tail = (1 - confidence) / 2
     metrics = {name: _estimate(float(value[name][0]), drawn[name], tail) for name in METRICS}
-    return Expectation(rows=len(probability), metrics=metrics, confidence=confidence, outside=outside)
+    return Expectation(rows=len(probability), metrics=metrics, confidence=confidence, outside=outside, leaving=told)
 
 
 def _columns(probability: Floats, features: Mapping[str, Floats] | None) -> dict[str, Floats]:
     return beside("the probability", probability, features)
 
 
-def _why_not(model: ClassifierModel, rows: int, outside: float, told: str) -> str:
+def _why_not(model: ClassifierModel, rows: int, leaving: str, outside: float) -> str:
     if model.broken:
         return model.broken
     if rows < MIN_ROWS:
         return f"{wording.count(rows, 'row')}, {MIN_ROWS} are needed: wait for more"
-    if outside > TOLERATED:
-        return f"{outside:.1%} of the rows leave the range of the labelled ones ({told}): label some of them"
+    if leaving:
+        return f"{outside:.1%} of the rows leave the range of the labelled ones ({leaving}): label some of them"
     return ""
 
 

@@ -22,6 +22,8 @@ class Expectation:
         confidence: Two-sided confidence of the intervals.
         abstains: Why nothing is said, or empty.
         outside: Share of the rows that leave the range of the labelled ones.
+        leaving: The column that most of them leave, in words, or empty.
+        past: Past estimates that the intervals were widened by; 0 if by none.
     """
 
     rows: int
@@ -29,10 +31,19 @@ class Expectation:
     confidence: float
     abstains: str = ""
     outside: float = 0.0
+    leaving: str = ""
+    past: int = 0
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON values
         """Return the expectation as a JSON value."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Expectation":  # Any: JSON values
+        """Return the expectation that `to_json` wrote."""
+        fields: dict[str, Any] = dict(value)
+        fields["metrics"] = {name: Estimate(**one) for name, one in value["metrics"].items()}
+        return cls(**fields)
 
 
 def check_share(name: str, value: float, *, ends: bool = False) -> None:

@@ -29,11 +29,13 @@ class Recalibration:
         coefficients: a, b and c; (1, 1, 0) changes nothing.
         covariance: Of the three.
         dispersion: How much more the number of ones of a batch scatters than that of independent rows; 1 or more.
+        clusters: Groups of rows that the covariance is that of; 0 where an earlier version did not count them.
     """
 
     coefficients: tuple[float, ...]
     covariance: tuple[tuple[float, ...], ...]
     dispersion: float
+    clusters: int = 0
 
     def apply(self, probabilities: Floats) -> Floats:
         """Return the recalibrated probabilities."""
@@ -88,6 +90,7 @@ def fit_recalibration(labels: Floats, probabilities: Floats, *, clusters: Cluste
         coefficients=tuple(weights.tolist()),
         covariance=tuple(tuple(row) for row in covariance.tolist()),
         dispersion=dispersion,
+        clusters=count,
     )
 
 

@@ -129,6 +129,7 @@ def expect_regressor(
     *,
     features: Mapping[str, Floats] | None = None,
     confidence: float = 0.95,
+    tolerated: float = TOLERATED,
 ) -> Expectation:
     """Return the MAE and RMSE that rows without labels will have once labels come.
 
@@ -137,6 +138,7 @@ def expect_regressor(
         predictions: Shape ``(rows,)``.
         features: The columns that `fit_regressor` was given.
         confidence: Two-sided confidence of the intervals.
+        tolerated: Share of rows that may leave the range of the labelled ones; 1 where `experience` judges that.
 
     Raises:
         ContractError: If there are no rows, a prediction is not finite, or a column is missing.
@@ -149,13 +151,13 @@ def expect_regressor(
     reason = ""
     if len(prediction) < MIN_ROWS:
         reason = f"{wording.count(len(prediction), 'row')}, {MIN_ROWS} are needed: wait for more"
-    elif outside > TOLERATED:
+    elif outside > tolerated:
         reason = f"{outside:.1%} of the rows leave the range of the labelled ones ({told}): label some of them"
     if reason:
-        return Expectation(rows=len(prediction), confidence=confidence, abstains=reason, outside=outside)
+        return Expectation(rows=len(prediction), confidence=confidence, abstains=reason, outside=outside, leaving=told)
     design = _design(columns, model.knots)
     metrics = {name: _expected(loss, design, LOSSES[name], confidence) for name, loss in model.losses.items()}
-    return Expectation(rows=len(prediction), metrics=metrics, confidence=confidence, outside=outside)
+    return Expectation(rows=len(prediction), metrics=metrics, confidence=confidence, outside=outside, leaving=told)
 
 
 def _checked(predictions: Sequence[float] | Floats) -> Floats:

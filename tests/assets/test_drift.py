@@ -2,21 +2,27 @@
 
 from datetime import UTC, datetime, timedelta
 
+import dagster as dg
 import numpy as np
 import polars as pl
 import pytest
 
+from assets.checks import features_checks
 from assets.drift import drift_against_the_past
 from assets.partitions import Partitions, Window
 from assets.preprocess import Features
 from assets.stage import Stage
 from quality.drift import MIN_PAIRS
 from quality.profile import profile
+from quality.report import Section
+from resources import wiring
 from resources.canonical import canonical_json
+from resources.reports import keep_section
 from resources.settings import load_settings
 from resources.storage import refs
 from resources.storage.datasets import write_table
 from resources.storage.objects import put_object
+from resources.wiring import RefIOManager, WorkspaceResource
 from resources.workspace import open_workspace
 
 WINDOW = Window(partitions=3)
@@ -24,6 +30,9 @@ STAGE = Stage(
     pipeline="rides", name="features", code_version="1", partitions=Partitions(every="monthly", start="2020-01")
 )
 SPEC = Features(columns={"temperature": "t", "kind": "k"}, label="y")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning", "ignore:InitResourceContext.dagster_run"
+)
 
 
 @pytest.fixture
@@ -100,6 +109,107 @@ def test_profiles_of_the_first_format_send_the_check_back_to_the_rows(workspace)
     ref = write_table(workspace.store, frame, scratch=workspace.scratch, profile_digest=described)
     refs.save(workspace.store, workspace.registry_name, STAGE.key.path, "2020-12", ref)
     assert "past_pairs" not in judged(workspace, 12).shown
+
+
+def changed(workspace, number, *, a=0.95):
+    """Return features of a month in which one kind has nearly all rows."""
+    frame = month(number)
+    kinds = np.where(np.random.default_rng([9, number]).random(frame.height) < a, "a", "b")
+    described = put_object(workspace.store, canonical_json(profile(frame := frame.with_columns(kind=kinds)).to_json()))
+    return write_table(workspace.store, frame, scratch=workspace.scratch, profile_digest=described)
+
+
+def run(workspace, number, ref, spec=SPEC):
+    """Run the check of a month as a pipeline does, which keeps what it said, and keep the month."""
+    place = f"{2020 + number // 12}-{number % 12 + 1:02}"
+
+    @dg.asset(key=STAGE.key, partitions_def=STAGE.partitions_definition(), io_manager_key="refs")
+    def features():
+        return ref
+
+    opened = WorkspaceResource()
+    done = dg.materialize(
+        [features, features_checks(STAGE, spec, WINDOW)],
+        resources={"workspace": opened, "refs": RefIOManager(workspace=opened)},
+        partition_key=place,
+    )
+    (found,) = done.get_asset_check_evaluations()
+    return found
+
+
+@pytest.fixture
+def shared(workspace, tmp_path, monkeypatch):
+    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
+    wiring._opened.cache_clear()
+    yield workspace
+    wiring._opened.cache_clear()
+
+
+def test_a_broken_month_does_not_blunt_the_alarm_on_the_next_one_unless_it_is_accepted(shared):
+    remember(shared, 24)
+    assert not run(shared, 24, changed(shared, 24)).passed
+    assert run(shared, 25, stored(shared, 25)).passed
+    accepting = SPEC.model_copy(update={"drift_accepted": ("2022-01",)})
+    assert run(shared, 26, changed(shared, 26), accepting).passed
+    again = run(shared, 26, changed(shared, 26))
+    assert not again.passed
+    assert again.description.startswith("kind: ")
+    assert again.metadata["left_out"].value == 1
+
+
+def test_a_change_that_lasts_is_usual_after_three_months_and_its_end_is_news(shared):
+    remember(shared, 24)
+    said = [run(shared, number, changed(shared, number)).passed for number in range(24, 30)]
+    assert said == [False, False, False, True, True, True]
+    assert not run(shared, 30, stored(shared, 30)).passed
+
+
+def test_patience_is_declared(shared):
+    remember(shared, 24)
+    impatient = SPEC.model_copy(update={"drift_patience": 1})
+    said = [run(shared, number, changed(shared, number), impatient).passed for number in range(24, 29)]
+    assert said[0] is False
+    assert said[-1] is True
+    assert sum(said) >= 2
+
+
+def kept(workspace, stage, check, ref, verdict, *entries):
+    section = Section(stage=stage, check=check, verdict=verdict, reason="", digest=ref.digest, at="", run_id="",
+                      entries=entries)  # fmt: skip
+    keep_section(workspace.store, workspace.registry_name, "rides", "2021-12", section)
+
+
+@pytest.mark.parametrize(
+    ("stage", "check", "verdict", "out"),
+    [
+        ("raw", "contract", "block", 1),
+        ("raw", "expectations", "block", 1),
+        ("raw", "expectations", "warn", 0),
+        ("raw", "volume", "warn", 1),
+        ("raw", "freshness", "warn", 0),
+        ("features", "drift", "warn", 0),
+    ],
+)
+def test_what_blocked_or_came_in_an_odd_number_of_rows_is_left_out_but_not_what_rows_alone_flagged(
+    workspace, stage, check, verdict, out
+):
+    remember(workspace, 24)
+    raw = stored(workspace, 100)
+    refs.save(workspace.store, workspace.registry_name, ("rides", "raw"), "2021-12", raw)
+    kept(workspace, stage, check, raw if stage == "raw" else stored(workspace, 23), verdict)
+    assert judged(workspace, 24).shown["left_out"] == out
+
+
+def test_what_was_said_of_other_data_or_is_damaged_is_no_flag(workspace):
+    remember(workspace, 24)
+    refs.save(workspace.store, workspace.registry_name, ("rides", "raw"), "2021-12", stored(workspace, 100))
+    kept(workspace, "raw", "contract", stored(workspace, 101), "block")
+    assert judged(workspace, 24).shown["left_out"] == 0
+    kept(workspace, "raw", "contract", stored(workspace, 100), "block")
+    assert judged(workspace, 24).shown["left_out"] == 1
+    (key,) = workspace.store.list("reports")
+    workspace.store.put(key, b"{")
+    assert judged(workspace, 24).shown["left_out"] == 0
 
 
 OLD = {

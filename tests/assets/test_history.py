@@ -10,8 +10,10 @@ import pytest
 from assets.history import History, Watched, history_checks
 from assets.partitions import Partitions
 from assets.stage import Stage
+from quality.report import Section
 from resources import wiring
 from resources.errors import DeclarationError
+from resources.reports import keep_section
 from resources.settings import load_settings
 from resources.storage import refs
 from resources.storage.datasets import write_table
@@ -126,6 +128,32 @@ def test_a_backfill_in_another_order_comes_to_the_same_verdicts(workspace):
     late = judged(day_of(workspace, 45, rows=20), 45)["volume"]
     early = judged(day_of(workspace, 44), 44)["volume"]
     assert (early.passed, late.passed) == (True, False)
+
+
+def test_days_that_the_contract_refused_teach_nothing_unless_they_came_to_stay(workspace):
+    """Twenty days of past judge nothing yet, so that no alarm keeps what is broken from being learned."""
+    wild = {day: day_of(workspace, day, nulls=60) for day in (20, 22, 24)}
+    place = (workspace.store, workspace.registry_name, "rides")
+    for day in range(60):
+        refs.save(*place[:2], ("rides", "raw"), key(day), wild.get(day) or day_of(workspace, day))
+    odd = day_of(workspace, 60, nulls=8)
+    before = judged(odd, 60)["history"]
+    for day, ref in wild.items():
+        keep_section(*place, key(day), refused(ref))
+    after = judged(odd, 60)["history"]
+    assert before.passed
+    assert not after.passed
+    assert (before.metadata["past"].value, after.metadata["past"].value) == (60, 57)
+    assert before.metadata["record"] != after.metadata["record"]
+    for day in range(18, 25):  # a week of them
+        keep_section(*place, key(day), refused(wild.get(day) or day_of(workspace, day)))
+    assert judged(odd, 60)["history"].metadata["past"].value == 60
+
+
+def refused(ref):
+    return Section(
+        stage="raw", check="contract", verdict="block", reason="", digest=ref.digest, at="", run_id="", entries=()
+    )
 
 
 def test_without_time_partitions_there_is_no_past(workspace):

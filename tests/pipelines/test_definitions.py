@@ -83,6 +83,18 @@ def test_contract_expectations_and_gate_block_and_the_rest_warns(bikes):
     }
 
 
+def test_only_classifiers_with_time_partitions_have_a_check_of_their_calibration():
+    named = ("bike_demand", "flight_delays", "synthetic_clicks")
+    built = {name: build(pipeline_named(name)) for name in named}
+    blocking = {
+        name: [
+            spec.blocking for checks in made.asset_checks for spec in checks.check_specs if spec.name == "calibration"
+        ]
+        for name, made in built.items()
+    }
+    assert blocking == {"bike_demand": [], "flight_delays": [], "synthetic_clicks": [False]}
+
+
 def test_every_check_is_aware_of_partitions(bikes):
     months = bikes.resolve_assets_def(dg.AssetKey(["bike_demand", "raw"])).partitions_def
     assert all(spec.partitions_def == months for checks in bikes.asset_checks for spec in checks.check_specs)

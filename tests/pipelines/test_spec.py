@@ -80,6 +80,13 @@ def test_a_wrong_partition_key_shows_how_keys_are_written(start, every, example)
     assert example in message
 
 
+def test_accepted_drift_names_partitions_as_they_are_written_and_needs_them():
+    assert "features.drift_accepted '2011-13' is no monthly key" in refusal(features__drift_accepted=["2011-13"])
+    unpartitioned = {"partitions": None, "train": {"trainer": "lightgbm"}, "ingest__source": {"url": "rides.csv"}}
+    message = refusal(features__drift_patience=2, **unpartitioned)
+    assert "drift_accepted, drift_patience: only with time partitions" in message
+
+
 def test_an_end_before_the_start_is_refused():
     assert "must come after start" in refusal(partitions={"every": "monthly", "start": "2011-01", "end": "2010-01"})
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quality.evaluation import evaluate
-from quality.label_free.calibration import calibration, calibration_drift
+from quality.label_free.calibration import calibration
+from quality.label_free.calibration_drift import FALSE_ALARM, calibration_drift
 from quality.label_free.classification import METRICS, ClassifierModel, expect_classifier, fit_classifier
 from quality.label_free.recalibration import fit_recalibration
 from quality.label_free.regression import RegressorModel, expect_regressor, fit_regressor
@@ -198,10 +199,50 @@ def test_beta_calibration_finds_the_map_that_made_the_probabilities():
     assert found.coefficients == pytest.approx((0.5, 0.5, 0.0), abs=0.02)
 
 
-def test_calibration_drift_is_rare_without_drift_and_certain_with_it():
-    same = [calibration_drift(clicks([seed, 0], 2_000), clicks([seed, 1], 2_000)).p for seed in range(60)]
-    assert sum(p < 0.05 for p in same) <= 9
-    assert calibration_drift(clicks(0, 4_000), clicks(1, 4_000, sharp=1.5)).p < 1e-6
+def days_of_clicks(seed, days, *, rows=60, sharp=1.0, alike=0.3):
+    """Return what days teach of a classifier; the rows of a day err alike."""
+    rng = np.random.default_rng(seed)
+    day = np.repeat(np.arange(days), rows)
+    logit = 1.1 * rng.standard_normal(days * rows) - 0.4
+    truth = logistic(logit + alike * rng.standard_normal(days)[day])
+    label = (rng.random(days * rows) < truth).astype(float)
+    return fit_classifier(label, logistic(sharp * logit), clusters=day)
+
+
+@pytest.mark.parametrize("days", [7, 28])
+def test_calibration_drift_is_as_rare_as_stated_where_days_err_alike(days):
+    found = [
+        calibration_drift([days_of_clicks([seed, part], days) for part in range(2)], days_of_clicks([seed, 2], days)).p
+        for seed in range(100)
+    ]
+    # Of 100 with a share of 0.01 more than 5 occur once in two thousand runs; chi-square's law gives 5 and 17.
+    assert sum(p < FALSE_ALARM for p in found) <= 5
+
+
+def test_calibration_drift_is_found_where_a_model_becomes_overconfident_and_says_what_changed():
+    before = [days_of_clicks([1, part], 28) for part in range(3)]
+    found = calibration_drift(before, days_of_clicks([1, 9], 28, sharp=2.0))
+    assert found.found
+    assert found.reason.startswith("the same probability means 0.")
+    assert "than on 3 earlier partitions, on average (0.02 tolerated; chance " in found.reason
+    assert abs(found.before - found.after) > 0.02
+
+
+def test_a_certain_but_small_change_of_calibration_is_no_finding():
+    label, probability = clicks(0, 400_000)
+    models = [fit_classifier(label, probability), fit_classifier(*clicks(1, 400_000, sharp=1.05))]
+    found = calibration_drift(models[:1], models[1])
+    assert found.p < FALSE_ALARM
+    assert not found.found
+
+
+def test_few_days_and_samples_of_an_earlier_version_compare_nothing():
+    few, many = days_of_clicks(0, 5), days_of_clicks(1, 28)
+    kept = json.loads(json.dumps(many.to_json()))
+    del kept["recalibration"]["clusters"]
+    assert calibration_drift([few], many) is None
+    assert calibration_drift([many], few) is None
+    assert calibration_drift([ClassifierModel.from_json(kept)], many) is None
 
 
 @given(st.lists(st.floats(0, 1), min_size=100, max_size=150), st.integers(0, 5))
