@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipelines.build import STAGES, build
+from pipelines.build import build
 from pipelines.discovery import pipeline_named
 
 ROOT = Path(__file__).parents[2]
