@@ -32,7 +32,7 @@ def reported(stage: Stage, workspace: Workspace, context: Context, digest: str, 
         digest: Data version of what was made.
         metadata: What is shown of it.
     """
-    return {**metadata, **_kept(workspace, stage, context, [_section(stage, context, digest, metadata)])}
+    return {**_kept(workspace, stage, context, [_section(stage, context, digest, metadata)]), **metadata}
 
 
 def reported_checks(
@@ -43,7 +43,7 @@ def reported_checks(
     sections = [_section(stage, context, digest, item.metadata, item) for item in found]
     place = _kept(workspace, stage, context, sections)
     for item in found:
-        yield item._replace(metadata={**item.metadata, **place})
+        yield item._replace(metadata={**place, **item.metadata})
 
 
 def entries_of(metadata: Mapping[str, Any]) -> tuple[Entry, ...]:  # Any: Dagster metadata values, raw ones too

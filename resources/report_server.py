@@ -100,7 +100,9 @@ def _handler(workspace: Workspace) -> type[BaseHTTPRequestHandler]:
         def _refusal(self) -> Answer | None:
             hosts = self.headers.get_all("Host") or []
             if len(hosts) != 1 or not _is_ours(hosts[0], workspace.settings.reports_url):
-                text = "this server has another name: use http://127.0.0.1, or set PENSTOCK_REPORTS_URL to the name it has"
+                text = (
+                    "this server has another name: use http://127.0.0.1, or set PENSTOCK_REPORTS_URL to the name it has"
+                )
                 return told(HTTPStatus.MISDIRECTED_REQUEST, text)
             if not self.path.startswith("/"):
                 return told(HTTPStatus.BAD_REQUEST, "the address must begin with /")
