@@ -37,8 +37,8 @@ install-torch:
 demo: install-core ## run the whole job on an example: ingest, check, train, judge, deploy
 	@$(BIN)/penstock demo bike_demand
 
-dev: install-core ## open the Dagster web UI on http://127.0.0.1:3000 (PORT=...)
-	@$(BIN)/dagster dev -h 127.0.0.1 -p $(PORT) -w workspace.yaml
+dev: install-core ## open the Dagster web UI on http://127.0.0.1:3000 (PORT=...), with the reports it links to
+	@$(BIN)/penstock dev --port $(PORT)
 
 test: install-dev ## run the tests, but for those of test-long and test-torch
 	$(PYTEST) -rs -m 'not long and not torch' $(ARGS)

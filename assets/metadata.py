@@ -141,7 +141,7 @@ def deployment_metadata(promotion: "Promotion", report: GateReport, log: Sequenc
         "action": promotion.action,
         "reason": promotion.reason,
         "champion": promotion.champion.digest,
-        "report": report.digest,
+        "gate_report": report.digest,
         "registry": dg.MetadataValue.md(table(("#", "action", "judged on", "model", "by", "at"), rows)),
         "registry_reasons": dg.MetadataValue.md(reasons),
     }
@@ -204,7 +204,7 @@ def gate_metadata(report: GateReport) -> Metadata:
     return {
         "verdict": report.verdict,
         "findings": dg.MetadataValue.md(table(("rule", "verdict", "why"), rows)),
-        "report": report.digest,
+        "gate_report": report.digest,
         "signed_by": report.key_id,
         **_numbers(report, (report.gate["metric"],)),
     }

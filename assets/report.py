@@ -14,7 +14,7 @@ from assets.stage import Stage, partition_of
 from quality.report import Entry, Section
 from quality.verdicts import Verdict
 from resources.errors import PenstockError
-from resources.reports import keep_section, page_path, report_of, write_page
+from resources.reports import keep_section, page_url, renew_page
 from resources.workspace import Workspace
 
 Context = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
@@ -32,7 +32,7 @@ def reported(stage: Stage, workspace: Workspace, context: Context, digest: str, 
         digest: Data version of what was made.
         metadata: What is shown of it.
     """
-    return {**metadata, **_kept(workspace, stage, context, [_section(stage, context, digest, metadata)])}
+    return {**_kept(workspace, stage, context, [_section(stage, context, digest, metadata)]), **metadata}
 
 
 def reported_checks(
@@ -43,7 +43,7 @@ def reported_checks(
     sections = [_section(stage, context, digest, item.metadata, item) for item in found]
     place = _kept(workspace, stage, context, sections)
     for item in found:
-        yield item._replace(metadata={**item.metadata, **place})
+        yield item._replace(metadata={**place, **item.metadata})
 
 
 def entries_of(metadata: Mapping[str, Any]) -> tuple[Entry, ...]:  # Any: Dagster metadata values, raw ones too
@@ -91,12 +91,12 @@ def _verdict(result: dg.AssetCheckResult) -> Verdict:
 
 
 def _kept(workspace: Workspace, stage: Stage, context: Context, sections: Iterable[Section]) -> Metadata:
-    partition, registry = partition_of(context), workspace.registry_name
-    path = page_path(workspace, stage.pipeline, partition)
+    partition = partition_of(context)
     try:
         for section in sections:
-            keep_section(workspace.store, registry, stage.pipeline, partition, section)
-        write_page(path, report_of(workspace.store, registry, stage.pipeline, partition))
+            keep_section(workspace.store, workspace.registry_name, stage.pipeline, partition, section)
+        file = dg.MetadataValue.path(renew_page(workspace, stage.pipeline, partition))
     except PenstockError as error:
         return {KEY: dg.MetadataValue.text(f"not written: {error}")}
-    return {KEY: dg.MetadataValue.path(path)}
+    url = page_url(workspace, stage.pipeline, partition)
+    return {KEY: file} if url is None else {KEY: dg.MetadataValue.url(url), f"{KEY}_file": file}

@@ -4,7 +4,7 @@ Every piece is an ordinary Dagster object with nothing hidden behind it; take wh
 """
 
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,9 @@ from assets.stage import Stage
 from assets.train import model_asset
 from pipelines.automation import schedules, sensors, upstream_changed
 from pipelines.spec import Pipeline
+from resources.reports import pipeline_url
+from resources.settings import load_settings
+from resources.stages import STAGES
 from resources.training.code_version import code_version
 from resources.training.environment import training_code_version
 from resources.training.recipe import TrainingRecipe
@@ -32,15 +35,9 @@ from resources.transform.preprocess import BUCKET, LABEL
 from resources.transform.split import BUCKETS
 from resources.wiring import RefIOManager, WorkspaceResource
 
-FACTORIES = {
-    "raw": raw_asset,
-    "features": features_asset,
-    "model": model_asset,
-    "evaluation": evaluation_asset,
-    "deployment": deployment_asset,
-}
+_ASSETS = (raw_asset, features_asset, model_asset, evaluation_asset, deployment_asset)
+FACTORIES: Mapping[str, Callable[..., dg.AssetsDefinition]] = dict(zip(STAGES, _ASSETS, strict=True))
 """Stage to what makes its asset."""
-STAGES = tuple(FACTORIES)
 CODE = {
     "raw": ("resources.source", "quality.contract"),
     "features": (
@@ -198,7 +195,7 @@ def _expected_warnings() -> Generator[None]:
 
 
 def _links(pipeline: Pipeline, factory: Callable[..., Any]) -> dict[str, Any]:  # Any: an asset; Dagster metadata
-    """Return links to the lines of the declaration and of the factory of the stage's asset."""
+    """Return links to the lines of the declaration and of the factory of the stage's asset, and to the reports."""
     code = factory.__code__
     places = [(Path(code.co_filename), code.co_firstlineno, "stage code")]
     declared = pipeline.declared_at
@@ -207,4 +204,8 @@ def _links(pipeline: Pipeline, factory: Callable[..., Any]) -> dict[str, Any]:  
     references = [
         dg.LocalFileCodeReference(file_path=str(file), line_number=line, label=label) for file, line, label in places
     ]
-    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=list(references))}
+    links: dict[str, Any] = {
+        "dagster/code_references": dg.CodeReferencesMetadataValue(code_references=list(references))
+    }
+    reports = pipeline_url(load_settings(), pipeline.name)
+    return links if reports is None else {**links, "reports": dg.MetadataValue.url(reports)}

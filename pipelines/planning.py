@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipelines.build import STAGES
 from pipelines.spec import Pipeline
 from resources.errors import DeclarationError
 from resources.names import nearest
+from resources.stages import STAGES
 
 Made = Mapping[str, Collection[str]]
 """Stage to the partition keys for which it has a value."""

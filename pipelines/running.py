@@ -18,13 +18,14 @@ import dagster as dg
 
 from assets.stage import FORCE_TAG
 from pipelines.abandoned import PROCESS_TAG, end_abandoned
-from pipelines.build import STAGES, build
+from pipelines.build import build
 from pipelines.events import CheckOutcome, StageOutcome, Watch
 from pipelines.planning import Step, window_of
 from pipelines.spec import Pipeline
 from pipelines.sqlite import quick_commits
 from resources.errors import SettingsError, StoreError
 from resources.process import this_process
+from resources.stages import STAGES
 from resources.storage import refs
 from resources.workspace import Workspace
 

@@ -95,7 +95,8 @@ def _joined(
     rows = _matching_rows(sides, rule, left.height)
     right = features.lazy().select(taken).collect()
     found = right.select(pl.all().gather(rows)) if right.height else right.clear(left.height)
-    return left.hstack([column.alias(f"{prefix}{column.name}") for column in found.get_columns()])
+    found.columns = [f"{prefix}{name}" for name in taken]
+    return left.hstack(found)
 
 
 def point_in_time_parts(
@@ -200,8 +201,11 @@ def _arrived_before(known: pl.DataFrame, keys: Sequence[str], place: Ints, decid
     """Return the last place at or before `place`, of the same key, that had arrived when it was decided, or -1."""
     # The first place of a key stands for it: no key is compared again, as a rank would.
     codes = known.select(pl.col(_PLACE).min().over(keys)).to_series().to_numpy().astype(np.int64)
-    grouped = np.argsort(codes, kind="stable")  # places, key by key, in the order of time within
-    rank = np.empty_like(grouped)
+    asked = np.zeros(len(codes), np.bool_)
+    asked[codes[place]] = True
+    own = np.flatnonzero(asked[codes])  # late rows are few, as a rule: only keys that are asked for are put in order
+    grouped = own[np.argsort(codes[own], kind="stable")]  # places, key by key, in the order of time within
+    rank = np.empty_like(codes)
     rank[grouped] = np.arange(len(grouped))
     codes = codes[grouped]
     first = np.searchsorted(codes, codes[rank[place]])

@@ -4,6 +4,7 @@ Its policy forbids a browser to ask the network for anything, whatever a value i
 """
 
 import json
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from html import escape
 from typing import TYPE_CHECKING
@@ -39,13 +40,31 @@ def page(report: Report, *, data_docs: str = "") -> str:
     title = " ".join(part for part in (report.pipeline, report.partition) if part)
     stages = list(dict.fromkeys(section.stage for section in report.sections))
     return (
+        f"{_head(title)}<h1>{escape(title)} {_badge(report.verdict)}</h1>"
+        f'<p class="note">registry {escape(report.registry)}{_link(data_docs)}</p>{_checks(report)}'
+        f"{''.join(_stage(report, stage) for stage in stages)}</html>\n"
+    )
+
+
+def links_page(title: str, note: str, links: Sequence[tuple[str, str]]) -> str:
+    """Return an HTML page that leads to others.
+
+    Args:
+        title: Its title.
+        note: Said below the title.
+        links: What is shown of each link, and where it leads, quoted as URLs are.
+    """
+    items = "".join(f'<li><a href="{escape(to, quote=True)}">{escape(text)}</a></li>' for text, to in links)
+    listed = f"<ul>{items}</ul>" if links else "<p>No report was written yet.</p>"
+    return f'{_head(title)}<h1>{escape(title)}</h1><p class="note">{escape(note)}</p>{listed}</html>\n'
+
+
+def _head(title: str) -> str:
+    return (
         f'<!doctype html><html lang="en"><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style>"
-        f"<h1>{escape(title)} {_badge(report.verdict)}</h1>"
-        f'<p class="note">registry {escape(report.registry)}{_link(data_docs)}</p>{_checks(report)}'
-        f"{''.join(_stage(report, stage) for stage in stages)}</html>\n"
     )
 
 

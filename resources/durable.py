@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import secrets
 from pathlib import Path
 
 from resources.errors import StoreError
@@ -27,16 +28,19 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str, *, remedy: str) -> None:
-    """Write a text aside and give it its name, in a folder that is made if need be.
+    """Write a text aside and give it its name, in a folder that is made if need be; of several writers the last wins.
 
     Raises:
         StoreError: If it cannot be written, with the remedy.
     """
-    aside = path.with_name(f"{path.name}.part")
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
+        try:
+            aside.write_text(text, encoding="utf-8")
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}; {remedy}") from error
 

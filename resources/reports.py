@@ -1,4 +1,6 @@
-"""Owns the reports of partitions in the store: each stage and each check keeps its section, a report is all of them.
+"""Owns the reports of partitions: each stage and check keeps its section in the store, a report is all of them.
+
+It also owns where the page of a report lies on this host, and its address at the server of reports, which are alike.
 
 A section is written over when its stage or check runs again. Sections are no roots and no truths: what they tell is
 found in datasets, refs and signed reports.
@@ -6,20 +8,29 @@ found in datasets, refs and signed reports.
 
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from quality.report import Report, Section, in_order
 from quality.report_page import page
 from resources.durable import write_text
-from resources.errors import ObjectMissing
+from resources.errors import ObjectMissing, StoreError
+from resources.settings import Settings
+from resources.stages import STAGES
+from resources.storage.cache.locks import locked
 from resources.storage.garbage.roots import read_all
 from resources.storage.store import Store
 from resources.storage.values import read_verified, seal, unseal
 from resources.workspace import Workspace
 
 FOLDER = "reports"
-STAGES = ("raw", "features", "model", "evaluation", "deployment")
+DATA_DOCS = Path("gx", "uncommitted", "data_docs", "local_site")
+"""Where Great Expectations puts its Data Docs, within the folder of its project."""
+WHOLE = "all"
+"""Stands for the partition where there are none."""
+DOCS_END = "-data-docs"
 _STAGE = "stage"
+_REMEDY = "free some room, or set PENSTOCK_HOME"
+_PATIENCE_S = 60.0
 
 
 def keep_section(store: Store, registry: str, pipeline: str, partition: str | None, section: Section) -> None:
@@ -59,30 +70,79 @@ def _read(store: Store, key: str) -> Section | None:
     return None
 
 
+def reported_pipelines(store: Store) -> list[tuple[str, str]]:
+    """Return registry and name of every pipeline that has a report."""
+    return sorted({(parts[1], parts[2]) for key in store.list(FOLDER) if len(parts := key.split("/")) > 3})
+
+
+def reported_partitions(store: Store, registry: str, pipeline: str) -> list[str | None]:
+    """Return the partitions that have a report, the newest first; None where there are no partitions."""
+    places = {key.split("/")[3] for key in store.list(f"{FOLDER}/{registry}/{pipeline}")}
+    return [None if place == "_" else unquote(place[1:]) for place in sorted(places, reverse=True)]
+
+
+def page_name(partition: str | None) -> str:
+    """Return the name of the page of a partition, as a file and in a URL."""
+    return f"{quote(partition, safe='') if partition else WHOLE}.html"
+
+
 def page_path(workspace: Workspace, pipeline: str, partition: str | None) -> Path:
     """Return where the page of a partition's report lies on this host."""
     folder = workspace.settings.home / "reports" / quote(workspace.registry_name, safe="") / pipeline
-    return folder / f"{quote(partition, safe='') if partition else 'all'}.html"
+    return folder / page_name(partition)
+
+
+def page_url(workspace: Workspace, pipeline: str, partition: str | None) -> str | None:
+    """Return the address of the page of a partition's report, or None where the settings name no server of reports."""
+    served = pipeline_url(workspace.settings, pipeline, registry=workspace.registry_name)
+    return None if served is None else f"{served}{page_name(partition)}"
+
+
+def pipeline_url(settings: Settings, pipeline: str, *, registry: str = "") -> str | None:
+    """Return the address of the list of a pipeline's reports, or None where the settings name no server of reports."""
+    if settings.reports_url is None:
+        return None
+    return f"{settings.reports_url}/{quote(registry or settings.registry, safe='')}/{pipeline}/"
 
 
 def docs_folder(path: Path) -> Path:
     """Return the folder of the Great Expectations project whose Data Docs the page at `path` leads to."""
-    return path.with_name(f"{path.stem}-data-docs")
+    return path.with_name(f"{path.stem}{DOCS_END}")
+
+
+def renew_page(workspace: Workspace, pipeline: str, partition: str | None) -> Path:
+    """Write the page of what the store holds of a partition, and return where it lies.
+
+    Checks of one partition may run at a time in several processes. One after the other reads and writes, so that the
+    last page has the sections of all.
+
+    Raises:
+        StoreError: If the sections cannot be read, or the page not be written.
+    """
+    path = page_path(workspace, pipeline, partition)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.with_name(f".{path.name}.lock"), patience_s=_PATIENCE_S):
+            write_page(path, report_of(workspace.store, workspace.registry_name, pipeline, partition))
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}; {_REMEDY}") from error
+    return path
 
 
 def write_page(path: Path, report: Report) -> None:
-    """Write the page of a report, with a link to the Data Docs beside it if they are there.
+    """Write the page of a report to `path`.
 
     Raises:
         StoreError: If it cannot be written.
     """
-    text = page(report, data_docs=_data_docs(path))
-    write_text(path, text, remedy="free some room, or set PENSTOCK_HOME")
+    write_text(path, page_text(path, report), remedy=_REMEDY)
 
 
-def _data_docs(path: Path) -> str:
-    index = docs_folder(path) / "gx" / "uncommitted" / "data_docs" / "local_site" / "index.html"
-    return quote(index.relative_to(path.parent).as_posix()) if index.is_file() else ""
+def page_text(path: Path, report: Report) -> str:
+    """Return the page of a report as it is at `path`: with a link to the Data Docs beside it if they are there."""
+    index = docs_folder(path) / DATA_DOCS / "index.html"
+    link = quote(index.relative_to(path.parent).as_posix()) if index.is_file() else ""
+    return page(report, data_docs=link)
 
 
 def _place(registry: str, pipeline: str, partition: str | None, stage: str, check: str) -> str:

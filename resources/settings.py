@@ -89,6 +89,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("PENSTOCK_REGISTRY", "main", "Name of the registry in which models are promoted."),
     Setting("PENSTOCK_PIPELINES", "(none)", "More folders that hold pipelines, joined by `:`."),
     Setting(
+        "PENSTOCK_REPORTS_URL",
+        "(none)",
+        "Where browsers reach the reports that `penstock dev` or `penstock report --serve` serves, such as "
+        "`http://127.0.0.1:3001`: assets and checks then link them in the web UI. Unset, they name the file only.",
+    ),
+    Setting(
         "PENSTOCK_SCRATCH", "$PENSTOCK_HOME/scratch", "Folder for unfinished files; best on the disk of the store."
     ),
     Setting(
@@ -138,6 +144,7 @@ class Settings(BaseModel):
         trusted_keys: Folder of further public keys, or None.
         registry: Name of the registry.
         pipelines: Further folders of pipelines.
+        reports_url: Where browsers reach the reports, without a slash at the end, or None.
         scratch: Folder for unfinished files.
         cache: Folder for local copies of what a remote store holds.
         cache_bytes: Most bytes in it, or None for a share of the disk.
@@ -159,6 +166,7 @@ class Settings(BaseModel):
     trusted_keys: Path | None = None
     registry: str = "main"
     pipelines: tuple[Path, ...] = ()
+    reports_url: str | None = None
     scratch: Path
     cache: Path
     cache_bytes: int | None = None
@@ -199,6 +207,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         pipelines=tuple(
             _path("PENSTOCK_PIPELINES", item) for item in values.get("PIPELINES", "").split(os.pathsep) if item
         ),
+        reports_url=_reports_url(values["REPORTS_URL"]) if "REPORTS_URL" in values else None,
         scratch=scratch,
         cache=path("CACHE", scratch / "cache"),
         cache_bytes=parse_bytes("PENSTOCK_CACHE_BYTES", values["CACHE_BYTES"]) if "CACHE_BYTES" in values else None,
@@ -257,6 +266,20 @@ def _path(name: str, text: str) -> Path:
         return PROJECT_ROOT / Path(text).expanduser()
     except RuntimeError as error:
         raise SettingsError(f"{name}={text!r}: {error}; write the path out") from error
+
+
+def _reports_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, a broken IPv6 address
+        parts, fits = urlsplit(""), False
+    if not fits or "@" in parts.netloc or parts.query or parts.fragment:
+        shown = "" if "@" in text else f"={text!r}"  # what stands before an @ may be a password
+        raise SettingsError(
+            f"PENSTOCK_REPORTS_URL{shown} is no plain address of a web server: give one such as http://127.0.0.1:3001"
+        )
+    return text.rstrip("/")
 
 
 def _codec(text: str) -> CodecSetting:

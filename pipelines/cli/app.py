@@ -23,6 +23,7 @@ from pipelines.cli.data.show import show as data_show
 from pipelines.cli.data.stats import stats as data_stats
 from pipelines.cli.data.verify import verify as data_verify
 from pipelines.cli.demo import demo
+from pipelines.cli.dev import dev
 from pipelines.cli.doctor import doctor
 from pipelines.cli.guard import guarded
 from pipelines.cli.key import key
@@ -52,6 +53,7 @@ app = typer.Typer(
 )
 COMMANDS: dict[str, Callable[..., int | None]] = {
     "demo": demo,
+    "dev": dev,
     "run": run,
     "summary": summary,
     "list": list_pipelines,

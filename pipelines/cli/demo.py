@@ -1,5 +1,6 @@
 """`penstock demo`: the main job on an example, with promotions and refusals to look at."""
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 SPANS = {"bike_demand": ("2011-09", "2012-04"), "synthetic_clicks": ("2025-01", "2025-03")}
 """Example to the partitions that show promotions and refusals."""
+REPORTS_URL = "http://127.0.0.1:3001"
+"""Where `make dev`, which the demo ends with, serves the reports."""
 LATEST = 6
 """Partitions of any other pipeline, the newest."""
 
@@ -28,6 +31,7 @@ def demo(
     Exit codes: 0 done, models that the gate refused included; 1 an error.
     """
     prepare()
+    os.environ["PENSTOCK_REPORTS_URL"] = os.environ.get("PENSTOCK_REPORTS_URL") or REPORTS_URL
     outcomes = _run(pipeline, quiet=quiet)
     _tell(pipeline, outcomes)
     return ERROR if any(outcome.status == "failed" for outcome in outcomes) else DONE

@@ -1,7 +1,7 @@
 """`penstock report`: what the stages and checks of one partition said, as one page."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def report(
-    pipeline: Annotated[str, typer.Argument(help="Name of the pipeline; see `penstock list`.")],
+    pipeline: Annotated[
+        str | None, typer.Argument(help="Name of the pipeline; see `penstock list`. Left out with --serve.")
+    ] = None,
     partition: Annotated[
         str | None, typer.Argument(help="Key of the partition; by default the newest that was run.")
     ] = None,
@@ -25,11 +27,26 @@ def report(
     ] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and write no page.")] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve all reports to browsers of this machine, until Ctrl-C.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=1, max=65535, help="Port of --serve; that of PENSTOCK_REPORTS_URL, or 3001."),
+    ] = None,
 ) -> None:
     """Write the report of a partition: verdicts, pictures and numbers of all its stages, as one page.
 
     The page loads nothing from anywhere, so it can be sent and kept. Each run writes it too, below .penstock/reports.
     """
+    if serve:
+        if any((pipeline, partition, registry, to, data_docs, as_json)):
+            raise typer.BadParameter("--serve takes --port and --open alone: it serves the reports of all pipelines")
+        _serve(port, show=show)
+    if port is not None:
+        raise typer.BadParameter("--port is of --serve")
+    if pipeline is None:
+        raise typer.BadParameter("name a pipeline, or serve all of them by --serve")
     from pipelines.cli.opened import workspace
     from resources.reports import docs_folder, page_path, write_page
 
@@ -46,9 +63,29 @@ def report(
     write_page(path, found)
     _tell(found, path)
     if show:
-        import webbrowser
+        _open(path.as_uri())
 
-        webbrowser.open(path.as_uri())
+
+def _serve(port: int | None, *, show: bool) -> NoReturn:
+    from threading import Event
+
+    from pipelines.cli.opened import workspace
+    from resources.report_server import PORT, local_port, serving
+
+    opened = workspace()
+    chosen = port or local_port(opened.settings.reports_url) or PORT
+    with serving(opened, chosen, remedy="end that, or give another port by --port") as url:
+        print(f"Reports: {url}/ (Ctrl-C ends it)", flush=True)
+        if show:
+            _open(f"{url}/")
+        while True:
+            Event().wait()
+
+
+def _open(url: str) -> None:
+    import webbrowser
+
+    webbrowser.open(url)
 
 
 def _report(opened: "Workspace", pipeline: str, partition: str | None) -> "Report":

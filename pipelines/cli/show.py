@@ -74,8 +74,8 @@ def _source(found: "Pipeline") -> str:
 
 
 def _state(opened: "Workspace", found: "Pipeline") -> dict[str, Any]:  # Any: JSON values
-    from pipelines.build import STAGES
     from pipelines.cli.console import short
+    from resources.stages import STAGES
     from resources.storage import refs
 
     made = {stage: refs.partitions(opened.store, opened.registry_name, (found.name, stage)) for stage in STAGES}

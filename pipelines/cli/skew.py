@@ -4,7 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.cli.guard import BLOCKED, DONE
+
 if TYPE_CHECKING:
+    from pipelines.skew import Answer, Asked
     from quality.drift import ColumnDrift
     from quality.skew import SkewReport
     from quality.skew.report import ColumnSkew
@@ -15,58 +18,68 @@ SIDE_HELP = (
 _EXAMPLES = 2
 
 
+_Side = Annotated[str, typer.Argument(help=SIDE_HELP)]
+_Logged = Annotated[str, typer.Argument(help="What serving logged, named likewise.")]
+_Keys = Annotated[
+    list[str] | None,
+    typer.Option("--key", "-k", metavar="COLUMN", help="A column that names the entity of a row; may be repeated."),
+]
+_Time = Annotated[
+    str | None, typer.Option("--time", "-t", metavar="COLUMN", help="Event time; with the keys it names one row.")
+]
+_Columns = Annotated[
+    list[str] | None,
+    typer.Option("--column", "-c", metavar="COLUMN", help="Compare this column; all shared ones by default."),
+]
+_Renamed = Annotated[
+    list[str] | None,
+    typer.Option("--rename", metavar="OLD=NEW", help="What a column of training is called in serving."),
+]
+_Through = Annotated[
+    str | None,
+    typer.Option("--through", metavar="MODEL", help="Replay raw rows of both through this model: name its pipeline."),
+]
+_Arrived = Annotated[
+    str | None,
+    typer.Option("--arrived", metavar="COLUMN", help="When the newest value of a row of training had arrived."),
+]
+_Tolerance = Annotated[
+    float, typer.Option("--tolerance", min=0, max=1, help="Tolerated share of cells of a column that differ.")
+]
+_Ulps = Annotated[
+    int, typer.Option("--ulps", min=0, metavar="N", help="Units in the last place by which floats may differ.")
+]
+_Unpaired = Annotated[float, typer.Option("--unpaired", min=0, max=1, help="Tolerated share of rows on one side only.")]
+_Duplicates = Annotated[
+    float, typer.Option("--duplicates", min=0, max=1, help="Tolerated share of rows that repeat another's key.")
+]
+_Distributions = Annotated[bool, typer.Option("--distributions", help="Compare the distributions of the columns, too.")]
+_Delimiter = Annotated[str | None, typer.Option("--delimiter", metavar="CHAR", help="Column separator of CSV files.")]
+_Pieces = Annotated[
+    int | None,
+    typer.Option("--pieces", min=1, metavar="N", help="Compare in N pieces; as many as keep 2 GB by default."),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+
+
 def skew(
-    training: Annotated[str, typer.Argument(help=SIDE_HELP)],
-    serving: Annotated[str, typer.Argument(help="What serving logged, named likewise.")],
+    training: _Side,
+    serving: _Logged,
     *,
-    key: Annotated[
-        list[str] | None,
-        typer.Option("--key", "-k", metavar="COLUMN", help="A column that names the entity of a row; may be repeated."),
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option("--time", "-t", metavar="COLUMN", help="Event time; with the keys it names one row.")
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option("--column", "-c", metavar="COLUMN", help="Compare this column; all shared ones by default."),
-    ] = None,
-    rename: Annotated[
-        list[str] | None,
-        typer.Option("--rename", metavar="OLD=NEW", help="What a column of training is called in serving."),
-    ] = None,
-    through: Annotated[
-        str | None,
-        typer.Option(
-            "--through", metavar="MODEL", help="Replay raw rows of both through this model: name its pipeline."
-        ),
-    ] = None,
-    arrived: Annotated[
-        str | None,
-        typer.Option("--arrived", metavar="COLUMN", help="When the newest value of a row of training had arrived."),
-    ] = None,
-    tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0, max=1, help="Tolerated share of cells of a column that differ.")
-    ] = 0.001,
-    ulps: Annotated[
-        int, typer.Option("--ulps", min=0, metavar="N", help="Units in the last place by which floats may differ.")
-    ] = 0,
-    unpaired: Annotated[
-        float, typer.Option("--unpaired", min=0, max=1, help="Tolerated share of rows on one side only.")
-    ] = 0.01,
-    duplicates: Annotated[
-        float, typer.Option("--duplicates", min=0, max=1, help="Tolerated share of rows that repeat another's key.")
-    ] = 0.001,
-    distributions: Annotated[
-        bool, typer.Option("--distributions", help="Compare the distributions of the columns, too.")
-    ] = False,
-    delimiter: Annotated[
-        str | None, typer.Option("--delimiter", metavar="CHAR", help="Column separator of CSV files.")
-    ] = None,
-    pieces: Annotated[
-        int | None,
-        typer.Option("--pieces", min=1, metavar="N", help="Compare in N pieces; as many as keep 2 GB by default."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    key: _Keys = None,
+    time: _Time = None,
+    column: _Columns = None,
+    rename: _Renamed = None,
+    through: _Through = None,
+    arrived: _Arrived = None,
+    tolerance: _Tolerance = 0.001,
+    ulps: _Ulps = 0,
+    unpaired: _Unpaired = 0.01,
+    duplicates: _Duplicates = 0.001,
+    distributions: _Distributions = False,
+    delimiter: _Delimiter = None,
+    pieces: _Pieces = None,
+    as_json: _Json = False,
 ) -> int:
     """Compare the features of serving with those of training, cell by cell.
 
@@ -74,35 +87,38 @@ def skew(
     kind of skew and examples; with `--through` also the step of the transform at which the two sides part.
     Exit codes: 0 no skew, or a warning; 3 a share of differing cells or rows is surely above what is tolerated.
     """
-    from dataclasses import asdict
-
-    from pipelines.cli.console import print_json
-    from pipelines.cli.guard import BLOCKED, DONE
     from pipelines.cli.opened import workspace
     from pipelines.skew import Asked, check
     from quality.skew import SkewRule
 
-    rule = SkewRule(
-        keys=tuple(key or ()),
-        time=time,
-        columns=tuple(column) if column else None,
-        arrived=arrived,
-        tolerance=tolerance,
-        ulps=ulps,
-        unpaired=unpaired,
-        duplicates=duplicates,
-    )
     asked = Asked(
         training=training,
         serving=serving,
-        rule=rule,
+        rule=SkewRule(
+            keys=tuple(key or ()),
+            time=time,
+            columns=tuple(column) if column else None,
+            arrived=arrived,
+            tolerance=tolerance,
+            ulps=ulps,
+            unpaired=unpaired,
+            duplicates=duplicates,
+        ),
         renamed=_pairs(rename or []),
         through=through,
         distributions=distributions,
         delimiter=delimiter,
         pieces=pieces,
     )
-    answer = check(workspace(), asked)
+    return _answer(asked, check(workspace(), asked), as_json=as_json)
+
+
+def _answer(asked: "Asked", answer: "Answer", *, as_json: bool) -> int:
+    """Print the report and return the exit code."""
+    from dataclasses import asdict
+
+    from pipelines.cli.console import print_json
+
     if as_json:
         drift = None if answer.drift is None else [test.to_json() for test in answer.drift]
         print_json({"asked": asdict(asked), "distributions": drift, **answer.report.to_json()})

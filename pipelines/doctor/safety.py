@@ -1,11 +1,11 @@
 """Owns the checks of unsafe environment variables: open networks, plain-text connections, open files."""
 
-import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from pipelines.doctor.finding import Finding
+from resources.loopback import is_loopback
 
 Environment = Mapping[str, str]
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -52,20 +52,6 @@ def umask(_: Environment) -> list[Finding]:
             level, f"umask {mask:03o} lets {who} alter every file that is made here", "umask 022, in your shell profile"
         )
     ]
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether `host` names this machine only.
-
-    >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "10.0.0.1", "")]
-    [True, True, True, False, False, False]
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 SAFETY: Mapping[str, Callable[[Environment], list[Finding]]] = {

@@ -1,12 +1,19 @@
 """`penstock report`: one page of what stages and checks said of a partition."""
 
 import re
+import signal
+import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
+from tests.integration.instance import BIN, wait_for
+from tests.integration.ports import on_free_ports
 from tests.integration.shell import NAME, PARTITIONS, Shell
+from tests.integration.webserver import ROOT, Alive, served
 
 pytestmark = pytest.mark.slow
 
@@ -53,3 +60,33 @@ def test_what_never_ran_has_no_report(shell: Shell, arguments: tuple[str, ...], 
     assert done.code == 1
     assert told in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_reports_are_served_until_a_signal_ends_them(shell: Shell, how: signal.Signals):
+    @contextmanager
+    def serving(ports: list[int]) -> Generator[tuple[str, Alive]]:
+        command = [str(BIN / "penstock"), "report", "--serve", "--port", str(ports[0])]
+        with served(command, cwd=ROOT, environment=shell.home.env) as alive:
+            wait_for(lambda: "Reports: " in alive.tail(), "reports", alive=alive)
+            yield f"http://127.0.0.1:{ports[0]}", alive
+
+    with on_free_ports(serving) as (url, alive):
+        with urllib.request.urlopen(f"{url}/main/{NAME}/{PARTITIONS[0]}.html", timeout=60) as answer:
+            assert b"<h2>evaluation</h2>" in answer.read()
+        taken = shell("report", "--serve", PENSTOCK_REPORTS_URL=url)
+        alive.process.send_signal(how)
+        assert alive.process.wait(timeout=60) == 130
+        assert alive.tail().splitlines()[1:] == ["stopped"]
+    assert (taken.code, taken.err.count("\n")) == (1, 1)
+    assert re.search(r"another program listens there; .* --port", taken.err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [((), "name a pipeline"), (("--serve", NAME), "--serve takes"), ((NAME, "--port", "3001"), "--port is of --serve")],
+)
+def test_what_does_not_go_together_is_wrong_usage(empty: Shell, arguments: tuple[str, ...], told: str):
+    done = empty("report", *arguments)
+    assert done.code == 2
+    assert told in " ".join(done.err.replace("│", " ").split())

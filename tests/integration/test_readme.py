@@ -112,10 +112,13 @@ def test_the_commands_of_a_newcomer_run_in_their_order(house: Path):
 
 
 def open_web_ui(house: Path, command: str) -> None:
-    """Start the web UI, ask it once, and end it as Ctrl-C does."""
-    on_port = on_free_ports(lambda ports: developing(house, f"exec {command} PORT={ports[0]}", ports[0]))
-    with on_port as url, urllib.request.urlopen(url, timeout=30) as answer:
-        assert b"dagster" in answer.read().lower()
+    """Start the web UI, ask it and the reports beside it once, and end both as Ctrl-C does."""
+    on_port = on_free_ports(lambda ports: developing(house, f"exec {command} PORT={ports[0]}", ports[0]), apart=1)
+    with on_port as url:
+        place, _, port = url.rpartition(":")
+        for address, word in ((url, b"dagster"), (f"{place}:{int(port) + 1}", b"bike_demand")):
+            with urllib.request.urlopen(address, timeout=30) as answer:
+                assert word in answer.read().lower()
 
 
 @contextmanager

@@ -5,13 +5,15 @@
 
 import os
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.instance import Installation
-from tests.integration.webserver import ROOT, browser_page, chromium, webserver
+from tests.integration.instance import BIN, Installation, wait_for
+from tests.integration.ports import on_free_ports
+from tests.integration.webserver import ROOT, browser_page, chromium, served, webserver
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -24,13 +26,22 @@ PROMOTED = "2011-04"
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    """The URL of a web UI over an installation in which one partition of the example was run."""
+    """The URL of a web UI over an installation in which one partition of the example was run, with its reports."""
     chromium()
-    installation = Installation.at(tmp_path_factory.mktemp("web"))
-    installation.run("penstock", "run", "bike_demand", "--partition", PROMOTED, "--quiet")
-    workspace = ("-w", str(ROOT / "workspace.yaml"))
-    with webserver(installation.folder, *workspace, environment=installation.env) as served:
-        yield served
+    with on_free_ports(lambda ports: reports(tmp_path_factory.mktemp("web"), ports[0])) as installation:
+        installation.run("penstock", "run", "bike_demand", "--partition", PROMOTED, "--quiet")
+        workspace = ("-w", str(ROOT / "workspace.yaml"))
+        with webserver(installation.folder, *workspace, environment=installation.env) as address:
+            yield address
+
+
+@contextmanager
+def reports(folder: Path, port: int) -> Generator[Installation]:
+    """Serve the reports of a new installation."""
+    installation = Installation.at(folder, PENSTOCK_REPORTS_URL=f"http://127.0.0.1:{port}")
+    with served([str(BIN / "penstock"), "report", "--serve"], cwd=ROOT, environment=installation.env) as alive:
+        wait_for(lambda: "Reports: " in alive.tail(), "reports", alive=alive)
+        yield installation
 
 
 @pytest.fixture
@@ -95,6 +106,28 @@ def test_pictures_are_drawn_by_the_browser(page, url, stage, label):
     sizes = picture_sizes(page)
     assert sizes
     assert all(100 <= width <= 800 and 40 <= height <= 800 for width, height in sizes)
+
+
+@pytest.mark.parametrize("view", ["partitions&partition=2011-04", "checks&checkDetail=gate"])
+def test_a_click_on_the_metadata_of_asset_and_check_opens_the_report(page, url, view):
+    page.goto(f"{url}/assets/bike_demand/evaluation?view={view}")
+    link = page.locator(f"a[href$='/main/bike_demand/{PROMOTED}.html']").first
+    link.wait_for(timeout=60_000)
+    with page.context.expect_page() as opened:
+        link.click()
+    opened.value.get_by_role("heading", name=f"bike_demand {PROMOTED}").wait_for(timeout=20_000)
+    save(opened.value, "report")
+    assert len(picture_sizes(opened.value)) >= 4
+    assert opened.value.get_by_role("link", name="gate").count() == 1
+
+
+def test_the_page_of_an_asset_leads_to_the_reports_of_all_its_partitions(page, url):
+    page.goto(f"{url}/assets/bike_demand/evaluation")
+    link = page.locator("a[href$='/main/bike_demand/']").first
+    link.wait_for(timeout=60_000)
+    page.goto(link.get_attribute("href"))
+    page.get_by_role("link", name=PROMOTED).click()
+    page.get_by_role("heading", name=f"bike_demand {PROMOTED}").wait_for(timeout=20_000)
 
 
 def test_the_gate_is_shown_as_a_blocking_check_with_its_verdict(page, url):

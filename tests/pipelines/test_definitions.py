@@ -7,8 +7,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipelines.build import STAGES, build
+from pipelines.build import build
 from pipelines.discovery import pipeline_named
+from resources.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("great_expectations", "pandas", "sklearn", "lightgbm", "dvc", "mlflow", "skops", "s3fs", "scipy", "pyarrow")
@@ -39,6 +40,16 @@ def test_all_examples_are_defined_and_valid():
     keys = {key.to_user_string() for key in found.resolve_all_asset_keys()}
     stages = {f"{name}/{stage}" for name in ("bike_demand", "flight_delays", "synthetic_clicks") for stage in STAGES}
     assert keys == stages | {"penstock/lifecycle"}
+
+
+def test_assets_link_the_reports_of_their_pipeline_where_they_are_served(monkeypatch):
+    def linked() -> list[object]:
+        specs = build(pipeline_named("bike_demand")).resolve_all_asset_specs()
+        return [spec.metadata.get("reports") for spec in specs]
+
+    assert linked() == [None] * len(STAGES)
+    monkeypatch.setenv("PENSTOCK_REPORTS_URL", "http://127.0.0.1:3001")
+    assert linked() == [dg.MetadataValue.url("http://127.0.0.1:3001/main/bike_demand/")] * len(STAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.catalog.bike_demand import bike_demand
-from pipelines.planning import STAGES, Step, between, chosen, held, keys_of, plan, window_of
+from pipelines.planning import Step, between, chosen, held, keys_of, plan, window_of
 from pipelines.spec import Pipeline
 from resources.errors import DeclarationError, SourceError
 from resources.source import Source
+from resources.stages import STAGES
 
 KEYS = keys_of(bike_demand)
 places = st.integers(min_value=0, max_value=len(KEYS) - 1)

@@ -39,6 +39,7 @@ def test_every_setting_can_be_given():
             "PENSTOCK_TRUSTED_KEYS": "/trusted",
             "PENSTOCK_REGISTRY": "staging-2",
             "PENSTOCK_PIPELINES": "/a:/b",
+            "PENSTOCK_REPORTS_URL": "https://reports.example.org/penstock/",
             "PENSTOCK_SCRATCH": "/fast",
             "PENSTOCK_CACHE": "/nvme",
             "PENSTOCK_CACHE_BYTES": "20GiB",
@@ -54,6 +55,7 @@ def test_every_setting_can_be_given():
         trusted_keys=Path("/trusted"),
         registry="staging-2",
         pipelines=(Path("/a"), Path("/b")),
+        reports_url="https://reports.example.org/penstock",
         scratch=Path("/fast"),
         cache=Path("/nvme"),
         cache_bytes=20 * 2**30,
@@ -231,3 +233,17 @@ def test_opening_a_workspace_writes_nothing_but_the_key(tmp_path):
     open_workspace(load_settings({"PENSTOCK_HOME": str(tmp_path)}))
 
     assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["keys", "signing.pem"]
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:3001", "file:///reports", "http://", "http://host:port", "http://[::1", "http://host/?all#top"]
+)
+def test_an_address_of_reports_that_no_browser_could_open_is_refused(url):
+    with pytest.raises(SettingsError, match=re.escape(repr(url)) + ".* such as http://127.0.0.1:3001"):
+        load_settings({"PENSTOCK_REPORTS_URL": url})
+
+
+def test_a_password_in_the_address_of_reports_is_refused_and_not_repeated():
+    with pytest.raises(SettingsError, match="no plain address") as refused:
+        load_settings({"PENSTOCK_REPORTS_URL": "https://ann:secret@reports.example.org"})
+    assert "secret" not in str(refused.value)

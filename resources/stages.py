@@ -1,0 +1,3 @@
+"""Owns the names of the stages of a pipeline, in the order they run."""
+
+STAGES = ("raw", "features", "model", "evaluation", "deployment")
