@@ -96,7 +96,7 @@ def test_every_order_has_the_same_rows_after_flipped_bits(
     with FaultProxy(seaweed.endpoint) as proxy, reached_by(proxy.endpoint, tmp_path / "cache") as store:
         Loader(digest, 64, store=store)
         first = len(proxy.log)  # that asks for a shard
-    flips = NetworkFault(kind="flip", moment="body", request=first, times=FOR_GOOD, every=5)
+    flips = NetworkFault(kind="flip", moment="body", request=first, times=FOR_GOOD, each_once=True)
     with FaultProxy(seaweed.endpoint, flips) as proxy, reached_by(proxy.endpoint, tmp_path / "cache") as store:
         hurt = list(epoch(digest, store, order=order))
     with reached_by(seaweed.endpoint, tmp_path / "other") as store:

@@ -45,7 +45,7 @@ class NetworkFault:
             asked but before the first byte of its answer; or in the body of the answer.
         request: Number of the first request that is hit, from 0.
         times: How many requests in a row are hit.
-        every: Of these, which are: each, each second, and so on.
+        each_once: Whether of these only the first one for each object is.
         share: Where in the body, from 0 to below 1.
         relabelled: Whether a short answer is announced with its short length.
         action: What `call` calls: ends the client, or stops the server.
@@ -55,7 +55,7 @@ class NetworkFault:
     moment: Moment
     request: int = 0
     times: int = 1
-    every: int = 1
+    each_once: bool = False
     share: float = 0.5
     relabelled: bool = False
     action: Callable[[], object] = lambda: None
@@ -90,6 +90,7 @@ class FaultProxy:
         self.log: list[Exchange] = []
         self._fault = fault
         self._requests = 0
+        self._seen = set[str]()
         self._lock = Lock()
         self._server = _Server(self)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
@@ -114,14 +115,16 @@ class FaultProxy:
         self._thread.join()
         self._server.server_close()
 
-    def due(self) -> NetworkFault | None:
-        """Count one request and return what is to go wrong with it."""
+    def due(self, path: str) -> NetworkFault | None:
+        """Count one request for an object and return what is to go wrong with it."""
         with self._lock:
             number, fault = self._requests, self._fault
             self._requests += 1
-        if fault is None or not fault.request <= number < fault.request + fault.times:
-            return None
-        return fault if (number - fault.request) % fault.every == 0 else None
+            if fault is None or not fault.request <= number < fault.request + fault.times:
+                return None
+            seen = path in self._seen
+            self._seen.add(path)
+        return None if fault.each_once and seen else fault
 
     def note(self, exchange: Exchange) -> None:
         """Append to the log."""
@@ -186,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _relay(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        fault = self.server.proxy.due()
+        fault = self.server.proxy.due(urlsplit(self.path).path)
         try:
             if fault is None:
                 self._answer(self._forwarded(body), fault)
