@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.checks import features_checks
+from assets.stage_checks import features_checks
 from assets.drift import drift_against_the_past
 from assets.partitions import Partitions, Window
 from assets.preprocess import Features
