@@ -119,7 +119,9 @@ def _stretches(frames: Iterable[pl.DataFrame], points: int) -> Iterator[Profile]
     with ThreadPoolExecutor(workers, thread_name_prefix="profile") as pool:
         for rows in _pieces(frames):
             columns = pool.map(lambda values: column_profile(values, points=points), rows.get_columns())
-            yield Profile(rows=rows.height, columns=dict(zip(rows.columns, columns, strict=True)))
+            found = Profile(rows=rows.height, columns=dict(zip(rows.columns, columns, strict=True)))
+            del rows, columns  # or they would be held while the next rows are read
+            yield found
 
 
 def _pieces(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -131,8 +133,10 @@ def _pieces(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         start = 0
         while count + frame.height - start >= ROWS:
             end = start + ROWS - count
-            yield pl.concat([*held, frame[start:end]])
-            held, count, start, yielded = [], 0, end, True
+            piece, held = pl.concat([*held, frame[start:end]]), []
+            count, start, yielded = 0, end, True
+            yield piece
+            del piece
         if start < frame.height:
             held.append(frame[start:])
             count += frame.height - start
