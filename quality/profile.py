@@ -73,7 +73,7 @@ def profile(frame: pl.DataFrame | pl.LazyFrame, *, points: int = POINTS) -> Prof
     """
     if isinstance(frame, pl.DataFrame):
         return merge(_stretches([frame], points), points=points)
-    batches = frame.collect_batches(maintain_order=True, chunk_size=ROWS)
+    batches = frame.collect_batches(maintain_order=True, chunk_size=ROWS // 8)
     parts = _stretches(batches, points)
     first = next(parts, None)
     if first is None:
