@@ -1,7 +1,8 @@
 """Do one tool's work on two Parquet files and print what it took: _drift_work.py TOOL WORK REFERENCE CURRENT
 
-TOOL is penstock, evidently, nannyml, whylogs or tfdv; WORK is profile (of the first file) or drift. It runs in the
-tool's own environment, so it imports nothing but the tool. Importing is timed apart.
+TOOL is penstock, evidently, nannyml, whylogs or tfdv; WORK is profile (of the first file), scan (the same without ever
+holding all its rows, penstock only) or drift. It runs in the tool's own environment, so it imports nothing but the
+tool. Importing is timed apart.
 """
 
 import json
@@ -41,6 +42,8 @@ def penstock(work, paths):
     yield
     if work == "profile":
         yield profile(pl.read_parquet(paths[0])).rows
+    elif work == "scan":
+        yield profile(pl.scan_parquet(paths[0])).rows
     else:
         found = drift(*map(pl.read_parquet, paths), columns=pl.read_parquet_schema(paths[0]).keys(), tolerance=0.005)
         yield sorted({test.column for test in found if test.flagged})

@@ -79,7 +79,7 @@ def profile(frame: pl.DataFrame | pl.LazyFrame, *, points: int = POINTS) -> Prof
     if isinstance(frame, pl.DataFrame):
         return merge(_stretches([frame], points), points=points)
     with damage_told(frame):
-        batches = frame.collect_batches(maintain_order=True, chunk_size=ROWS)
+        batches = frame.collect_batches(maintain_order=True, chunk_size=ROWS // 8)
         parts = _stretches(batches, points)
         first = next(parts, None)
         if first is None:
@@ -125,7 +125,9 @@ def _stretches(frames: Iterable[pl.DataFrame], points: int) -> Iterator[Profile]
     with ThreadPoolExecutor(workers, thread_name_prefix="profile") as pool:
         for rows in _pieces(frames):
             columns = pool.map(lambda values: column_profile(values, points=points), rows.get_columns())
-            yield Profile(rows=rows.height, columns=dict(zip(rows.columns, columns, strict=True)))
+            found = Profile(rows=rows.height, columns=dict(zip(rows.columns, columns, strict=True)))
+            del rows, columns  # or they would be held while the next rows are read
+            yield found
 
 
 def _pieces(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -138,8 +140,10 @@ def _pieces(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         start = 0
         while count + frame.height - start >= ROWS:
             end = start + ROWS - count
-            yield pl.concat([*held, frame[start:end]])
-            held, count, start, yielded = [], 0, end, True
+            piece, held = pl.concat([*held, frame[start:end]]), []
+            count, start, yielded = 0, end, True
+            yield piece
+            del piece
         if start < frame.height:
             held.append(frame[start:])
             count += frame.height - start

@@ -1,4 +1,4 @@
-"""Owns ranks of many numbers without a sort of them all: counts in narrow bins, and a sort of the bins that are asked of.
+"""Owns ranks of many numbers without a sort of them all: counts in narrow bins, and a sort of those that are asked of.
 
 A sample places the bins, so they change with the order of the rows. The values at ranks and the ranks of values that
 come of them do not: they are those of the sorted rows.
@@ -15,7 +15,9 @@ _HALF = 1 << 15
 """Most bins on each side of the middle."""
 _SAMPLE = 1_024
 _BESIDE = 2
-"""Bins sorted on each side of an expected one: cut points are kept with fewer digits than the values have."""
+"""Bins sorted on each side of an expected one: cut points are stored with fewer digits than the values have."""
+_FEW = 1_000
+"""Ranks are few that are fewer: those of a sketch that is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +36,9 @@ class Grid:
 
     def places(self, values: Floats) -> Ints:
         """Return the bin of each value, rising with the values; past the ends they go on."""
-        gaps = self.middle - values  # 0.0 of equal values and never -0.0, whose sign would tell two zeros apart
-        keys = (np.abs(gaps) + self.width).view(np.int64)
+        with np.errstate(over="ignore"):
+            gaps = self.middle - values  # 0.0 of equal values and never -0.0, whose sign would tell two zeros apart
+            keys = (np.abs(gaps) + self.width).view(np.int64)
         keys >>= self.shift
         keys -= _bits(self.width) >> self.shift
         keys ^= gaps.view(np.int64) >> 63
@@ -56,10 +59,10 @@ class Binned:
         self.ends = (values.min().item() + 0.0, values.max().item() + 0.0)
         with np.errstate(over="ignore"):
             self._grid = _grid(values, self.ends)
-            self._places = np.empty(len(values), np.int64)
-            for start in range(0, len(values), CHUNK):
-                chunk = values[start : start + CHUNK].astype(np.float64, copy=False)
-                self._places[start : start + CHUNK] = self._grid.places(chunk)
+        self._places = np.empty(len(values), np.int64)
+        for start in range(0, len(values), CHUNK):
+            chunk = values[start : start + CHUNK].astype(np.float64, copy=False)
+            self._places[start : start + CHUNK] = self._grid.places(chunk)
         self._counts = np.bincount(self._places, minlength=2 * _HALF)
         self._before = np.concatenate([[0], np.cumsum(self._counts)])
         self._sorted = np.zeros(2 * _HALF, np.bool_)
@@ -73,8 +76,9 @@ class Binned:
         return len(self.values)
 
     def expect(self, ranks: Ints, points: Floats) -> None:
-        """Prepare for these ranks and for points at or beside their values, in one pass over the rows."""
-        bins = np.searchsorted(self._before[1:], ranks, "left")[:, None] + np.arange(-_BESIDE, _BESIDE + 1)
+        """Prepare for these ranks and points, in one pass over the rows; of few ranks for what is beside them too."""
+        beside = np.arange(-_BESIDE, _BESIDE + 1) if len(ranks) < _FEW else np.zeros(1, np.int64)
+        bins = np.searchsorted(self._before[1:], ranks, "left")[:, None] + beside
         self._sort(np.concatenate([self._bins(bins.ravel()), self._bins(self._grid.places(points))]))
 
     def at_ranks(self, ranks: Ints) -> tuple[Floats, Ints, Ints]:

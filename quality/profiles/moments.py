@@ -66,7 +66,7 @@ def row_moments(values: Numbers, ends: tuple[float, float]) -> Moments:
     def sizes(found: Sequence[float]) -> list[float]:
         return [found[0], max(abs(found[1]), rows * (found[0] / rows) ** 1.5), found[2]]
 
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         sums = [
             float(np.float64(found) * np.float64(1 / unit) ** power)
             for power, found in enumerate(_sums(values, powers, 3, sizes), start=2)
@@ -128,12 +128,13 @@ def _about(mean: float, count: int, part: Moments) -> tuple[float, float, float]
 
 
 def _of(rows: int, mean: float, second: float, third: float, fourth: float) -> Moments:
-    spread = math.sqrt(second / rows) if math.isfinite(second) else math.inf
-    # A spread that is only the rounding of the mean has no shape.
-    shaped = spread > 1e-9 * abs(mean) and math.isfinite(spread) and 0 < spread**4 < math.inf
-    return Moments(
-        mean=rounded(mean),
-        std=rounded(math.sqrt(second / (rows - 1))) if rows > 1 and math.isfinite(second) else None,
-        skewness=rounded(third / rows / spread**3) if shaped else None,
-        kurtosis=rounded(fourth / rows / spread**4 - 3) if shaped else None,
-    )
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        spread = np.sqrt(np.float64(second) / rows)
+        # A spread that is only the rounding of the mean has no shape.
+        shaped = spread > 1e-9 * abs(mean) and np.isfinite(spread) and 0 < spread**4 < math.inf
+        return Moments(
+            mean=rounded(mean),
+            std=rounded(math.sqrt(second / (rows - 1))) if rows > 1 and math.isfinite(second) else None,
+            skewness=rounded(float(third / rows / spread**3)) if shaped else None,
+            kurtosis=rounded(float(fourth / rows / spread**4 - 3)) if shaped else None,
+        )

@@ -102,9 +102,6 @@ def sketch(found: Counted | Binned, *, points: int = POINTS) -> Quantiles:
     if isinstance(found, Counted) and len(found.values) <= points:
         return _made(found.floats, np.zeros(len(found.values), np.int64), found.counts)
     ranks = cut_ranks(found.rows, points)
-    if points > POINTS:  # not kept, so that it may hold all of both ends, whose gaps are long
-        ends = np.arange(found.rows // points)
-        ranks = np.unique(np.concatenate([ranks, 1 + ends, found.rows - ends]))
     values, below, upto = found.at_ranks(ranks)
     new = np.concatenate([[True], values[1:] != values[:-1]])
     chosen, below, upto = values[new].astype(np.float64), below[new], upto[new]
@@ -115,8 +112,13 @@ def sketch(found: Counted | Binned, *, points: int = POINTS) -> Quantiles:
 
 
 def cut_ranks(rows: int, points: int) -> Ints:
-    """Return evenly spaced ranks, counted from 1, the first and the last among them."""
-    return 1 + np.arange(points) * (rows - 1) // (points - 1)
+    """Return the ranks of the cut points, counted from 1: evenly spaced, the first and the last among them.
+
+    Of more than are stored, also all ranks before the second and after the last but one: values lie far apart there.
+    """
+    even = 1 + np.arange(points) * (rows - 1) // (points - 1)
+    ends = np.arange(min(rows, rows // points + 1) if points > POINTS else 0)
+    return np.unique(np.concatenate([even, 1 + ends, rows - ends]))
 
 
 def _shortened(chosen: Floats, once: NDArray[np.bool_]) -> Floats:
