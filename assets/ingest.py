@@ -104,7 +104,7 @@ def raw_asset(stage: Stage, spec: Ingest) -> dg.AssetsDefinition:
                 profiled=True,
             )
             source = Parent(kind="source", name=done.report.source_url, digest=done.report.source_digest)
-            record(opened.store, provenance(stage, done.ref, [source], partition=partition, run_id=context.run_id))
+            record(opened.store, provenance(stage, done.ref, [source], partition=partition, run_id=context.run.run_id))
             shown = {**dataset_metadata(opened.store, done.ref, _meanings(spec)), **raw_metadata(done)}
             return dg.MaterializeResult(
                 value=done.ref,

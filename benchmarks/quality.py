@@ -2,6 +2,7 @@
 
 Parts: `suites`, Great Expectations suites from Parquet to results, beside the library, pandera and the bare decode;
 `drift`, profiles and drift reports with every statistic and its interval, beside evidently, whylogs, nannyml and TFDV;
+`scan`, one reading for contract, split, suite and profile, beside the suite alone;
 `skew`, training against serving cell by cell and joins as of a time, beside the bare joins, and planted kinds of skew.
 Every subject runs in a process of its own. Peers that do not install beside the core have environments of their own,
 made on first use in a folder that may be kept.
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import _quality_drift
+import _quality_scan
 import _quality_skew
 import _quality_suites
 import _skew_found
@@ -42,6 +44,10 @@ def _suites(scratch: Path, given: argparse.Namespace) -> list[Row]:
     return _quality_suites.rows(scratch, size, peers=peers, quick=given.quick)
 
 
+def _scan(scratch: Path, given: argparse.Namespace) -> list[Row]:
+    return _quality_scan.rows(scratch, QUICK_ROWS if given.quick else given.rows, quick=given.quick)
+
+
 def _drift(_: Path, given: argparse.Namespace) -> Iterator[Row]:
     return _quality_drift.drift_rows(quick=given.quick, peers=None if given.no_peers else given.peers)
 
@@ -52,7 +58,7 @@ def _skew(scratch: Path, given: argparse.Namespace) -> Iterator[Row]:
     yield from _skew_found.rows(seeds, _skew_found.SIZES[:1] if given.quick else _skew_found.SIZES)
 
 
-PARTS = {"suites": _suites, "drift": _drift, "skew": _skew}
+PARTS = {"suites": _suites, "scan": _scan, "drift": _drift, "skew": _skew}
 
 if __name__ == "__main__":
     main()

@@ -180,13 +180,12 @@ class _Splitter:
 
     def _examined(self, batch: pl.DataFrame) -> tuple[pl.DataFrame, Findings]:
         """Return the batch in stored types, and the reasons of the rows that do not fit."""
-        columns = self.contract.columns
-        certain = {name for name in self.lax if columns[name].nullable or not batch[name].null_count()}
-        if len(certain) == len(columns):
+        certain = {name for name in self.lax if self._is_whole(batch[name])}
+        if len(certain) == len(self.contract.columns):
             return batch, {}
         asked = leave_out(self.contract, certain)
         examined = examine(_arrow(batch.select(list(asked.columns))), asked)
-        changed = [name for name in asked.columns if self.found[name] != self.stored[name]]
+        changed = [name for name in asked.columns if self._changes(name)]
         typed = batch.with_columns(pl.Series(name, examined.table.column(name)) for name in changed)
         return typed, dict(examined.findings)
 
@@ -207,15 +206,25 @@ class _Splitter:
             self.reject(mark(texts, told, bad, self.rows + 1))
 
     def _is_lax(self, name: str) -> bool:
-        """Return whether every value that is there fits: of dates and times, years are judged too."""
+        """Return whether any value of the column fits: of dates and times, years are judged too."""
         column, dtype = self.contract.columns[name], self.stored[name]
         rules = (column.lowest, column.highest, column.allowed, column.pattern)
         return self.found[name] == dtype and not dtype.is_temporal() and all(rule is None for rule in rules)
 
+    def _is_whole(self, values: pl.Series) -> bool:
+        """Return whether no value is missing that must be there, and none is NaN, which is stored as null."""
+        there = self.contract.columns[values.name].nullable or not values.null_count()
+        return there and not (values.dtype.is_float() and values.is_nan().any())
+
+    def _changes(self, name: str) -> bool:
+        return self.found[name] != self.stored[name] or self.stored[name].is_float()
+
     def _retyped(self, name: str) -> pl.Expr:
         column, dtype = self.contract.columns[name], self.stored[name]
-        if self.found[name] == dtype:
+        if not self._changes(name):
             return pl.col(name)
+        if self.found[name] == dtype:
+            return pl.col(name).fill_nan(None)
 
         def converted(values: pl.Series) -> pl.Series:
             return pl.Series(name, convert(values.to_arrow(compat_level=pl.CompatLevel.oldest()), name, column)[0])
