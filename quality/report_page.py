@@ -39,14 +39,18 @@ def page(report: Report, *, data_docs: str = "") -> str:
     title = " ".join(part for part in (report.pipeline, report.partition) if part)
     stages = list(dict.fromkeys(section.stage for section in report.sections))
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>"
-        f"<h1>{escape(title)} {_badge(report.verdict)}</h1>"
-        f'<p class="note">registry {escape(report.registry)}{_link(data_docs)}</p>{_checks(report)}'
-        f"{''.join(_stage(report, stage) for stage in stages)}</html>\n"
-    )
+        (
+            f'<!doctype html><html lang="en"><meta charset="utf-8">'
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+            f'<meta name="viewport" content="width=device-width,initial-scale=1">'
+            f"<title>{escape(title)}</title><style>{_STYLE}</style>"
+            f"<h1>{escape(title)} {_badge(report.verdict)}</h1>"
+            f'<p class="note">registry {escape(report.registry)}{_link(data_docs)}</p>{_checks(report)}'
+            f"{''.join(_stage(report, stage) for stage in stages)}</html>\n"
+        )
+        .encode(errors="replace")
+        .decode()
+    )  # halves of characters, which JSON may hold and no file
 
 
 def _link(data_docs: str) -> str:
