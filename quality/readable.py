@@ -150,7 +150,7 @@ class _ErrorOutput:
             except (OSError, ValueError, AttributeError):
                 self._terminal = None
                 return
-            self._file = tempfile.TemporaryFile()
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `release`)
             os.dup2(self._file.fileno(), 2)
 
     def release(self, *, panicked: bool) -> str:

@@ -39,11 +39,12 @@ def page(report: Report, *, data_docs: str = "") -> str:
     """
     title = " ".join(part for part in (report.pipeline, report.partition) if part)
     stages = list(dict.fromkeys(section.stage for section in report.sections))
-    return (
+    text = (
         f"{_head(title)}<h1>{escape(title)} {_badge(report.verdict)}</h1>"
         f'<p class="note">registry {escape(report.registry)}{_link(data_docs)}</p>{_checks(report)}'
         f"{''.join(_stage(report, stage) for stage in stages)}</html>\n"
     )
+    return text.encode(errors="replace").decode()  # halves of characters, which JSON may hold and no file
 
 
 def links_page(title: str, note: str, links: Sequence[tuple[str, str]]) -> str:

@@ -5,7 +5,9 @@ Traits are numbers from 0 to 1, one set a partition, to be judged against the pi
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
 
 import polars as pl
 
@@ -17,6 +19,8 @@ FAR = 10.0
 """Values further from the median than this many interquartile ranges are far."""
 NULL_WORDS = ("none", "null", "nan", "n/a", "na", "nil", "-", "unknown")
 """Texts, in small letters, that mean a missing value."""
+_EXPRESSIONS = 500
+"""Most expressions of one query: planning takes longer than linearly."""
 _MISREAD = r"[\u00C2\u00C3][\u0080-\u00BF]"
 """UTF-8 read as Latin-1: every letter from U+0080 to U+00FF becomes one of these pairs (RFC 3629, section 3)."""
 
@@ -66,9 +70,18 @@ def traits(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> dict[st
     named = {f"{place} {key}": e for place, of in enumerate(wanted.values()) for key, e in of.items()}
     if frame.is_empty() or not named:
         return {name: {} for name in names}
-    row = frame.lazy().select(**named).collect().row(0, named=True)
+    row: dict[str, Any] = {}
+    for some in _batched(named, _EXPRESSIONS):
+        row |= frame.lazy().select(**{key: named[key] for key in some}).collect().row(0, named=True)
     found = {name: {key: row[f"{place} {key}"] for key in of} for place, (name, of) in enumerate(wanted.items())}
     return {name: _known(of) for name, of in found.items()}
+
+
+def _batched(names: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Yield names in lists of at most `size`."""
+    rest = iter(names)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def _known(found: Mapping[str, float | None]) -> dict[str, float]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["count", "share", "age", "number"]
 _LARGEST = 1e150
+_MOST_COUNTED = 2.0**64
 _HALF = 0.5
 """Added to a count, so that none has a logarithm."""
 
@@ -71,7 +72,7 @@ class Metric:
         lengths = np.array([span.length_s for span in spans], dtype=np.float64)
         match self.kind:
             case "count":
-                return np.log((known + _HALF) / lengths * 3600) / math.log1p(self.tolerance)
+                return _bounded(np.log((known + _HALF) / lengths * 3600), math.log1p(self.tolerance))
             case "age":
                 return _bounded(known / lengths, self.tolerance)
             case _:
@@ -114,6 +115,8 @@ class Metric:
             raise DeclarationError(f"{place_told}: give None where it is unknown")
         if self.kind in ("count", "age") and value < 0:
             raise DeclarationError(f"{place_told}: a {self.kind} is not negative; correct what measured it")
+        if self.kind == "count" and value > _MOST_COUNTED:
+            raise DeclarationError(f"{place_told}: no count is above {_MOST_COUNTED:.3g}; correct what measured it")
         if self.kind == "share" and not 0 <= value <= 1:
             raise DeclarationError(f"{place_told}: a share lies between 0 and 1; divide the count by the rows")
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from quality.bootstrap import Clusters, cluster_codes
 from quality.distributions import NORMAL, wilson_interval
+from quality.label_free.expectation import as_numbers
 from resources.errors import ContractError
 
 Floats = NDArray[np.float64]
@@ -79,7 +80,7 @@ def checked(labels: Sequence[float] | Floats, probabilities: Sequence[float] | F
     Raises:
         ContractError: Naming value and remedy: lengths differ, no rows, NaN, outside [0, 1], labels of another kind.
     """
-    label, probability = np.asarray(labels, np.float64), checked_probabilities(probabilities)
+    label, probability = as_numbers("labels", labels), checked_probabilities(probabilities)
     if label.shape != probability.shape:
         raise ContractError(f"{label.size} labels for {probability.size} probabilities: give one a row")
     if strange := sorted(set(label[~np.isin(label, (0.0, 1.0))][:5].tolist())):
@@ -93,7 +94,7 @@ def checked_probabilities(probabilities: Sequence[float] | Floats) -> Floats:
     Raises:
         ContractError: Naming row, value and remedy.
     """
-    found = np.asarray(probabilities, np.float64)
+    found = as_numbers("probabilities", probabilities)
     if found.ndim != 1 or not found.size:
         raise ContractError(f"probabilities have shape {found.shape}: give at least one row")
     wrong = np.flatnonzero(~((found >= 0) & (found <= 1)))

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from quality.measurements import Estimate
-from resources.errors import DeclarationError
+from resources.errors import ContractError, DeclarationError
 
 MIN_ROWS = 100
 """Fewer rows say too little, with labels or without."""
@@ -54,6 +57,18 @@ def check_share(name: str, value: float, *, ends: bool = False) -> None:
     """
     if not (0 <= value <= 1 if ends else 0 < value < 1):
         raise DeclarationError(f"{name} is {value}: it lies between 0 and 1, such as {0.5 if ends else 0.95}")
+
+
+def as_numbers(what: str, values: object) -> NDArray[np.float64]:
+    """Return `values` as an array of numbers.
+
+    Raises:
+        ContractError: If they are none.
+    """
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ContractError(f"{what} are no numbers ({error}): encode them as numbers") from error
 
 
 def rounded(value: Any) -> Any:  # Any: nested lists of numbers

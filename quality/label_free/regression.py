@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from quality import wording
 from quality.bootstrap import Clusters, cluster_codes
 from quality.distributions import NORMAL, student_quantile
-from quality.label_free.expectation import MIN_ROWS, Expectation, check_share, rounded
+from quality.label_free.expectation import MIN_ROWS, Expectation, as_numbers, check_share, rounded
 from quality.label_free.ranges import TOLERATED, Ranges, beside
 from quality.measurements import Estimate
 from resources.errors import ContractError
@@ -30,6 +30,9 @@ MOST_ROWS = 20_000
 """Labelled rows past this many are left out evenly: the loss of a batch is not known better for more of them."""
 RIDGE = 1.0
 _STEPS = 30
+_LARGEST = 1e100
+_NARROW = 1e-290
+"""Knots nearer to each other than this have no finite slope between them."""
 LOSSES = {"mae": 1, "rmse": 2}
 """Metric to the power of the absolute error of which it is a mean."""
 
@@ -105,13 +108,15 @@ def fit_regressor(
     Raises:
         ContractError: If there are fewer than 100 rows, lengths differ, or a label or prediction is not finite.
     """
-    label, prediction = np.asarray(labels, np.float64), _checked(predictions)
+    label, prediction = as_numbers("labels", labels), _checked(predictions)
     if label.shape != prediction.shape:
         raise ContractError(f"{label.size} labels for {prediction.size} predictions: give one a row")
     if not np.isfinite(label).all():
         raise ContractError(f"label {label[~np.isfinite(label)][0]} is no number: drop rows whose label is unknown")
     if len(label) < MIN_ROWS:
         raise ContractError(f"{len(label)} labelled rows tell nothing of the loss: {MIN_ROWS} are needed")
+    if max(abs(label).max(), abs(prediction).max()) > _LARGEST:
+        raise ContractError(f"labels or predictions beyond {_LARGEST:g} have errors without squares: scale them")
     codes = np.arange(len(label)) if clusters is None else cluster_codes(clusters, len(label))
     columns = _columns(prediction, features)
     kept = slice(None, None, max(1, len(label) // MOST_ROWS))
@@ -161,7 +166,7 @@ def expect_regressor(
 
 
 def _checked(predictions: Sequence[float] | Floats) -> Floats:
-    found = np.asarray(predictions, np.float64)
+    found = as_numbers("predictions", predictions)
     if found.ndim != 1 or not found.size:
         raise ContractError(f"predictions have shape {found.shape}: give at least one row")
     wrong = np.flatnonzero(~np.isfinite(found))
@@ -178,9 +183,9 @@ def _columns(prediction: Floats, features: Mapping[str, Floats] | None) -> dict[
 
 def _knots(values: Floats) -> tuple[float, ...]:
     known = np.unique(values[np.isfinite(values)])
-    if len(known) <= len(KNOTS):
-        return tuple(rounded(known.tolist()))
-    return tuple(rounded(np.unique(np.quantile(values[np.isfinite(values)], KNOTS)).tolist()))
+    chosen = known if len(known) <= len(KNOTS) else np.quantile(values[np.isfinite(values)], KNOTS)
+    knots = np.unique(rounded(chosen.tolist()))
+    return tuple(knots[np.diff(knots, prepend=-np.inf) > _NARROW].tolist())
 
 
 def _design(columns: Mapping[str, Floats], knots: Mapping[str, tuple[float, ...]]) -> Floats:

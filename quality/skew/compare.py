@@ -56,6 +56,7 @@ def _compared(training: Frame, serving: Frame, rule: SkewRule, pieces: int | Non
         pieces = 1 + sum(rows) * (len(aligned.columns) + len(aligned.keys)) * _CELL_BYTES // PIECE_BYTES
     if pieces < 1:
         raise DeclarationError(f"pieces is {pieces}: give at least 1")
+    pieces = min(pieces, max(rows))
     found = [
         look_at(left.filter(here).collect(), right.filter(here).collect(), aligned, rule)
         for here in _cuts(left, right, aligned, rule, pieces)

@@ -98,6 +98,11 @@ def configuration(place: int, entry: Mapping[str, Any]) -> Json:
     except ValueError as error:  # pydantic's: a header line, then name and message of each wrong argument in turn
         wrong = ": ".join(line.strip() for line in str(error).splitlines()[1:3])
         raise DeclarationError(f"expectation {place}, {entry['type']}: {wrong}") from error
+    except (KeyError, TypeError, AttributeError) as error:  # the library's own checks of nested arguments
+        told = f"{type(error).__name__} {error}"
+        raise DeclarationError(
+            f"expectation {place}, {entry['type']}: an argument has another form ({told})"
+        ) from error
     return config
 
 

@@ -22,7 +22,7 @@ class ExpectationRow:
         observed: What was observed, as text; empty where only failing rows are counted.
         unexpected_count: Rows that break it, or None where it is not about rows.
         unexpected_percent: Their percentage among the rows with a value, or None.
-        examples: Up to five of their values, as text.
+        examples: Up to five of their values, as text; of long ones the beginning.
     """
 
     type: str

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]  # Any: JSON values
 BATCH = "penstock-data"
+_MOST_CHARACTERS = 200
 _NO_EXCEPTION = {"raised_exception": False, "exception_traceback": None, "exception_message": None}
 
 
@@ -157,8 +158,14 @@ def _row(result: Json, entry: Mapping[str, Any]) -> ExpectationRow:
         column=", ".join(columns_of(entry)),
         severity=entry.get("severity") or "critical",
         success=bool(result["success"]),
-        observed="" if observed is None else str(observed),
+        observed="" if observed is None else _brief(observed),
         unexpected_count=found.get("unexpected_count"),
         unexpected_percent=found.get("unexpected_percent"),
-        examples=tuple(str(value) for value in (found.get("partial_unexpected_list") or [])[:MAX_EXAMPLES]),
+        examples=tuple(_brief(value) for value in (found.get("partial_unexpected_list") or [])[:MAX_EXAMPLES]),
     )
+
+
+def _brief(value: object) -> str:
+    """Return a value as text of at most about 200 characters; the library's own result holds it whole."""
+    text = str(value)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}… ({len(text):,} characters)"
