@@ -259,6 +259,7 @@ class TestFreshness:
 class TestDrift:
     """Profiles of earlier partitions come from the event log, or from a folder."""
 
+    @pytest.mark.slow
     def test_it_compares_with_the_partitions_before(self):
         project = Project(lambda asset: drift_check(asset, window=3, ignore=["order"]))
         assert project.found(0).description == "nothing to compare with: no earlier partition of orders was checked"
@@ -299,6 +300,7 @@ class TestDrift:
         assert project.found(0).passed
         assert not project.found(1, changed(amount=pl.col("amount") + 20)).passed
 
+    @pytest.mark.slow
     def test_a_declared_reference_may_change_with_the_partition_and_has_a_past_too(self):
         project = Project(
             lambda asset: drift_check(asset, reference=lambda _: orders_of(None), columns=["amount"], past=20)
@@ -338,6 +340,7 @@ class TestDrift:
 class TestMultivariateDrift:
     """A classifier sees columns that part while each stays as it was."""
 
+    @pytest.mark.slow
     def test_columns_that_part_are_seen(self):
         rows = orders_of(None, rows=2_000)
         project = Project(
@@ -350,14 +353,16 @@ class TestMultivariateDrift:
         assert (found.passed, found.metadata["auc"].value > 0.6) == (False, True)
         assert "| weight |" in found.metadata["by"].value
 
+    @pytest.mark.slow
     def test_what_is_usual_is_no_news(self):
         rows = orders_of(None, rows=500).select("amount")
-        project = Project(lambda asset: multivariate_drift_check(asset, reference=rows, columns=["amount"]))
-        project.checks = [multivariate_drift_check("orders", reference=rows, partitions_def=DAYS, severity=ERROR)]
-        shifted = {day: changed(amount=pl.col("amount") + 6 + 3 * (day % 2)) for day in range(10)}
-        found = [project.found(day, shifted[day]) for day in range(2)]
-        assert [one.passed for one in found] == [False, False]
-        assert found[0].severity is ERROR
+        project = Project(lambda asset: multivariate_drift_check(asset, reference=rows, severity=ERROR))
+        project.give = changed(amount=pl.col("amount") + 4)
+        first, last = project.days(1), project.days(8, start=1)
+        assert (first.passed, first.severity) == (False, ERROR)
+        assert (last.passed, last.metadata["past_pairs"].value) == (True, 8)
+        assert "past partitions reach up to" in last.description
+        assert not project.found(9, changed(amount=pl.col("amount") + 30)).passed
 
     def test_too_few_rows_are_not_judged_and_say_so(self):
         few = orders_of(None, rows=20)
@@ -368,6 +373,7 @@ class TestMultivariateDrift:
 class TestHistory:
     """A partition against the asset's own past, from the check's evaluations or the asset's metadata."""
 
+    @pytest.mark.slow
     def test_rows_and_nulls_are_watched(self):
         history = History(watch={"mean amount": Watched(expression="amount", tolerance=2)}, false_alarms_per_year=0.5)
         project = Project(lambda asset: history_check(asset, history=history, event_time="at", every="monthly"))
@@ -382,6 +388,7 @@ class TestHistory:
         odd = project.found(16, changed(amount=pl.when(pl.col("order") % 2 == 0).then(pl.col("amount"))))
         assert "nulls of amount: " in odd.description
 
+    @pytest.mark.slow
     def test_numbers_that_the_asset_recorded_itself_need_no_rows(self):
         metrics = {"dagster/row_count": Recorded(kind="count", tolerance=0.5)}
         project = Project()
@@ -392,12 +399,14 @@ class TestHistory:
         assert (calm.passed, calm.metadata["past"].value) == (True, 14)
         assert not project.found(15, lambda partition: orders_of(partition, rows=90)).passed
 
+    @pytest.mark.slow
     def test_traits_tell_of_rounded_values(self):
         project = Project(lambda asset: traits_check(asset, columns=["amount"], every="monthly"))
         assert project.days(14).passed
         found = project.found(14, changed(amount=pl.col("amount").round()))
         assert "whole of amount: 100 % in " in found.description
 
+    @pytest.mark.slow
     def test_without_partitions_materializations_are_the_past(self):
         rng = np.random.default_rng(1)
         project = Project(lambda asset: history_check(asset, every="monthly"), partitions=None)
@@ -426,6 +435,7 @@ class TestDetectors:
         twice = project.found(3, lambda partition: pl.concat([orders_of(partition)] * 2))
         assert twice.description.startswith("50.00% of ")
 
+    @pytest.mark.slow
     def test_a_shuffled_column_is_told_once_there_is_a_past(self):
         project = Project(lambda asset: dependence_check(asset, columns=["amount", "weight", "kind"]))
         assert project.found(0).description == "too little history: needs 5 more partitions"
