@@ -1,6 +1,8 @@
 """Checks in a plain Dagster project: own assets, own I/O manager, no pipeline, store or setting of Penstock's."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -591,3 +593,48 @@ def test_rows_of_arrow_readers_and_batches_are_read():
     assert frame_of(table.to_reader(), of="orders").height == table.num_rows
     assert frame_of(table.to_batches()[0], of="orders").height > 0
     assert frame_of(pa.table({"a": [1]}), of="orders").to_dict(as_series=False) == {"a": [1]}
+
+
+def test_the_example_of_the_page_runs():
+    page = (Path(__file__).parents[2] / "docs" / "checks.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    made = {}
+    exec(example, made)
+    job = made["defs"].resolve_implicit_global_asset_job_def()
+    instance = dg.DagsterInstance.ephemeral()
+    for day in range(2):
+        done = job.execute_in_process(partition_key=key(day), instance=instance)
+        found = {one.check_name: one for one in done.get_asset_check_evaluations()}
+        assert all(one.passed for one in found.values())
+    assert set(found) == {"expectations", "drift", "history"}
+    assert found["drift"].description == "no drift in 2 columns"
+
+
+def test_the_page_has_every_factory_and_every_common_argument():
+    import assets.checks as checks
+
+    page = (Path(__file__).parents[2] / "docs" / "checks.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?m)^\| `(\w+_check)\(", page))
+    assert named == {name for name in checks.__all__ if name.endswith("_check")}
+    for name in checks.CheckOptions.__annotations__:
+        assert re.search(rf"(?m)^\| .*`{name}`.* \|$", page), name
+
+
+def test_a_lazy_frame_that_cannot_be_read_is_told_with_its_asset(tmp_path):
+    lost = pl.scan_parquet(tmp_path / "lost.parquet")
+    for make in (
+        lambda asset: freshness_check(asset, column="at", max_age=timedelta(hours=1), rows=lambda _: lost),
+        lambda asset: history_check(asset, rows=lambda _: lost),
+        lambda asset: drift_check(asset, rows=lambda _: lost),
+    ):
+        assert told_failure(Project(make).run(key(0))).startswith("orders: the rows cannot be read: ")
+
+
+def test_an_empty_partition_is_judged_and_not_an_error():
+    project = Project(lambda asset: drift_check(asset, window=1, columns=["amount"]))
+    project.found(0)
+    assert project.found(1, lambda _: orders_of(None).clear()).description == "no rows to compare"
+    empty = Project(history_check, give=lambda _: pl.DataFrame()).found(0)
+    assert empty.passed
+    for make in (repeats_check, dependence_check, traits_check):
+        assert Project(make).found(0, lambda _: orders_of(None).clear()).passed
