@@ -248,8 +248,9 @@ def _predictions(seen: Seen, tolerance: float) -> Told:
         effects.setdefault(("prediction", name), []).append(effect)
     usual = Past(effects=effects, alpha=ALPHA)
     # What is usual knows how alike rows of a day are; until then they count as the day that they are.
-    alone = clock is None or usual.pairs >= MIN_PAIRS
-    clusters = None if alone else (days_of(sides[0], clock), days_of(sides[1], clock))
+    clusters = None
+    if clock is not None and usual.pairs < MIN_PAIRS:
+        clusters = (days_of(sides[0], clock), days_of(sides[1], clock))
     tests = drift(before, after, tolerance=tolerance, clusters=clusters, past=usual)
     told = of_drift(tests, columns=1, more={"past_pairs": usual.pairs, "champion": entry.model.digest})
     measured = {test.test: test.effect for test in tests}

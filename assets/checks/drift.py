@@ -5,6 +5,7 @@ How far healthy partitions lay from their own reference tells what is usual, sea
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 import dagster as dg
@@ -69,22 +70,25 @@ def drift_check(
             raise DeclarationError(f"drift: {name} is {share}, it lies between 0 and 1")
 
     def judge(look: Look) -> Told:
+        from quality.drift import MIN_PAIRS
         from quality.profile import Profile, profile
 
         current = profile(_chosen(look.frame(), columns, ignore))
-        before = [(one, Profile.from_json(look.measured(one))) for one in look.earlier(past + window)]
-        against = _declared(reference, look, columns, ignore) or _window([one for _, one in before], window)
+        earlier = [(one, look.measured(one)) for one in look.earlier(past + window)]
+        before = [Profile.from_json(value["profile"]) for _, value in earlier]
+        against = _declared(reference, look, columns, ignore) or _window(before, window)
         if against is None:
             reason = f"nothing to compare with: no earlier partition of {look.asset} was checked"
-            return Told(verdict="pass", reason=reason, measured=current.to_json())
+            return Told(verdict="pass", reason=reason, measured={"profile": current.to_json(), "judged": False})
         names = _names(against, columns)
-        healthy = [one for earlier, one in before if earlier.passed and one.types == current.types]
+        usable = [one.passed or not value["judged"] for one, value in earlier]
+        healthy = [one for one, use in zip(before, usable, strict=True) if use and one.types == current.types]
         usual = _usual(
             healthy, against if reference is not None else None, window, names, categorical=categorical, alpha=alpha
         )
         tests = _tests(against, current, names, categorical=categorical, tolerance=tolerance, past=usual)
         told = of_drift(tests, columns=len(names), more={"past_pairs": usual.pairs, "rows": current.rows})
-        return Told(verdict=told.verdict, reason=told.reason, shown=told.shown, measured=current.to_json())
+        return replace(told, measured={"profile": current.to_json(), "judged": usual.pairs >= MIN_PAIRS})
 
     defaults = Defaults(name="drift", description="No column is distributed otherwise than in its reference.")
     return build_check(asset, judge, defaults, options)
@@ -137,7 +141,8 @@ def multivariate_drift_check(
     def judge(look: Look) -> Told:
         given = reference(look.partition) if callable(reference) else reference
         sides = (frame_of(given, of=f"the reference of {look.asset}"), look.frame())
-        areas = [float(look.measured(one)["auc"]) for one in look.earlier(past) if one.passed]
+        earlier = [(one, look.measured(one)) for one in look.earlier(past)]
+        areas = [float(value["auc"]) for one, value in earlier if one.passed or not value["judged"]]
         return multivariate(
             sides, columns=columns, ignore=ignore, clusters=clusters, tolerance=tolerance, alpha=alpha, areas=areas
         )
@@ -207,7 +212,10 @@ def _of_multivariate(test: "MultivariateDrift", areas: Sequence[float], alpha: f
         rows = [(name, f"{drop:.3f}") for name, drop in test.columns]
         shown["by"] = dg.MetadataValue.md(table(("column", "area lost without it"), rows))
     return Told(
-        verdict="warn" if flagged else "pass", reason=test.reason + known, shown=shown, measured={"auc": test.auc}
+        verdict="warn" if flagged else "pass",
+        reason=test.reason + known,
+        shown=shown,
+        measured={"auc": test.auc, "judged": most is not None},
     )
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets.checks.building import Asset, CheckOptions, Defaults, Look, build_check
+from assets.checks.rows import collected
 from assets.told import Told, of_finding
 from quality.history import judge_freshness
 from resources.errors import ContractError, DeclarationError
@@ -70,15 +71,14 @@ def newest_of(look: Look, column: str) -> datetime | None:
     """
     given: Any = look.given()
     frame: pl.LazyFrame = given.lazy()
-    schema = frame.collect_schema()
+    schema = collected(frame.head(0), of=look.asset).schema
     if column not in schema:
         raise DeclarationError(unknown_name(f"column of {look.asset}", column, schema.names()))
     kind = schema[column]
     if not isinstance(kind, pl.Date | pl.Datetime):
         raise ContractError(f"{look.asset}: {column!r} is {kind}, its age needs dates or times: parse it")
-    newest = (
-        frame.select(pl.col(column).cast(pl.Datetime("us", getattr(kind, "time_zone", None))).max()).collect().item()
-    )
+    times = pl.col(column).cast(pl.Datetime("us", getattr(kind, "time_zone", None)))
+    newest = collected(frame.select(times.max()), of=look.asset).item()
     if newest is None:
         return None
     return newest.replace(tzinfo=UTC) if newest.tzinfo is None else newest.astimezone(UTC)

@@ -15,6 +15,7 @@ import polars as pl
 from assets.checks.building import Asset, CheckOptions, Defaults, Look, build_check
 from assets.checks.freshness import end_of, newest_of
 from assets.checks.past import order_before
+from assets.checks.rows import collected
 from assets.history import History, metrics_of, of_history
 from assets.told import Told
 from quality.anomalies.calendar import CADENCES, Cadence, Season, Span
@@ -206,16 +207,13 @@ def _measured(look: Look, history: History, event_time: str | None) -> "Measured
     newest = newest_of(look, event_time) if event_time is not None else None
     frame: Any = look.given()
     rows: pl.LazyFrame = frame.lazy()
-    counts = (
-        rows.select(pl.len().alias("rows"), pl.struct(pl.all().null_count()).alias("nulls"))
-        .collect()
-        .row(0, named=True)
-    )
+    counting = rows.select(pl.len().alias("rows"), pl.all().null_count().name.prefix("nulls "))
+    counts = collected(counting, of=look.asset).row(0, named=True)
     return Measured(
         dataset="",
         rows=counts["rows"],
         newest=None if newest is None else newest.isoformat(),
-        nulls=counts["nulls"],
+        nulls={name.removeprefix("nulls "): count for name, count in counts.items() if name != "rows"},
         means=means_of(rows, history.expressions) if counts["rows"] else dict.fromkeys(history.expressions),
     )
 

@@ -6,19 +6,21 @@ definition says: by time, else by its order; of several dimensions, those that a
 partitions each materialization that was checked is one, in the order of time.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.asset_check_execution_record import (
+    COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES as COMPLETED,
+)
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
 MEASURED = "measured"
 """Key of the metadata under which an evaluation carries what it measured."""
-_PAGE = 200
-_MOST = 20_000
-"""Evaluations that are looked through: of one partition there may be many."""
+_PAGE = 100
 
 PartitionsDefinition = dg.PartitionsDefinition[str]
 
@@ -55,43 +57,51 @@ def earlier_evaluations(
         partitions: Partitions of the check; None where it has none.
         limit: Most partitions.
     """
-    before = None if partition is None or partitions is None else order_before(instance, partitions, partition)
-    now = None if before is not None else _current(instance, check.asset_key)
-    found: dict[object, Earlier] = {}
+    storage = instance.event_log_storage
+    if partition is None or partitions is None:
+        return _earlier_materializations(instance, check, limit)
+    before = order_before(instance, partitions, partition)
+    known = {one.partition_key for one in storage.get_asset_check_partition_info([check])}
+    keys = sorted((key for key in known if key is not None and before(key) is not None), key=before)[-limit:]
+    found = [
+        storage.get_asset_check_execution_history(
+            check, limit=1, status=COMPLETED, partition_filter=PartitionKeyFilter(key=key)
+        )
+        for key in keys
+    ]
+    return [one for key, records in zip(keys, found, strict=True) for one in _carried(key, records)]
+
+
+def _carried(key: str, records: Sequence[AssetCheckExecutionRecord]) -> Iterator[Earlier]:
+    """Yield what evaluations carry; what failed to run carries nothing."""
+    for record in records:
+        evaluation = record.evaluation
+        value = evaluation.metadata.get(MEASURED) if evaluation else None
+        if evaluation is not None and isinstance(value, dg.JsonMetadataValue) and isinstance(value.data, dict):
+            yield Earlier(key=key, passed=evaluation.passed, packed=value.data)
+
+
+def _earlier_materializations(instance: dg.DagsterInstance, check: dg.AssetCheckKey, limit: int) -> list[Earlier]:
+    """Return the newest evaluation of each materialization but the current one, oldest first."""
+    current = instance.fetch_materializations(check.asset_key, limit=1).records
+    seen: set[object] = {current[0].storage_id} if current else set()
+    found: list[Earlier] = []
     cursor: int | None = None
-    for _ in range(_MOST // _PAGE):
+    while len(found) < limit:
         records = instance.event_log_storage.get_asset_check_execution_history(
-            check, limit=_PAGE, cursor=cursor, status=COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES
+            check, limit=_PAGE, cursor=cursor, status=COMPLETED
         )
         for record in records:
-            evaluation = record.evaluation
-            value = evaluation.metadata.get(MEASURED) if evaluation else None
-            if evaluation is None or not isinstance(value, dg.JsonMetadataValue) or not isinstance(value.data, dict):
-                continue
-            key, name = _identity(record, now) if before is None else (record.partition, record.partition)
-            if key is None or key in found or (before is not None and before(str(key)) is None):
-                continue
-            found[key] = Earlier(key=str(name), passed=evaluation.passed, packed=value.data)
-        if len(records) < _PAGE or (before is None and len(found) >= limit):
+            target = record.evaluation.target_materialization_data if record.evaluation else None
+            identity = target.storage_id if target is not None else record.run_id
+            if identity not in seen:
+                seen.add(identity)
+                at = datetime.fromtimestamp(record.create_timestamp, UTC).isoformat(timespec="milliseconds")
+                found += _carried(at, [record])
+        if len(records) < _PAGE:
             break
         cursor = records[-1].id
-    kept = list(reversed(found.values()))
-    if before is not None:
-        kept.sort(key=lambda one: before(one.key))
-    return kept[-limit:]
-
-
-def _identity(record: Any, now: int | None) -> tuple[object, str]:  # Any: Dagster's record
-    """Return which materialization an evaluation without partition was of, and its time; None for the current one."""
-    target = record.evaluation.target_materialization_data
-    identity = target.storage_id if target is not None else f"run {record.run_id}"
-    at = datetime.fromtimestamp(record.create_timestamp, UTC).isoformat(timespec="milliseconds")
-    return (None if identity == now else identity), at
-
-
-def _current(instance: dg.DagsterInstance, asset: dg.AssetKey) -> int | None:
-    records = instance.fetch_materializations(asset, limit=1).records
-    return records[0].storage_id if records else None
+    return list(reversed(found[:limit]))
 
 
 def order_before(

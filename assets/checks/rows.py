@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 
-from resources.errors import DeclarationError
+from resources.errors import DeclarationError, SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,11 +26,12 @@ def frame_of(value: object, *, of: str) -> pl.DataFrame:
 
     Raises:
         DeclarationError: If it is none of these.
+        SourceError: If a lazy frame cannot be read.
     """
     if isinstance(value, pl.DataFrame):
         return value
     if isinstance(value, pl.LazyFrame):
-        return value.collect()
+        return collected(value, of=of)
     if type(value).__module__.partition(".")[0] == "pandas" and type(value).__name__ == "DataFrame":
         return pl.from_pandas(value)  # pyright: ignore[reportArgumentType,reportCallIssue] # a DataFrame by its name
     if hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__"):
@@ -39,6 +40,21 @@ def frame_of(value: object, *, of: str) -> pl.DataFrame:
         f"{of}: {type(value).__name__} is no table; a check reads frames of Polars or pandas and Arrow tables. "
         f"Give rows=..., a function of the partition key, such as rows_at('data/{{partition}}.parquet')"
     )
+
+
+def collected(frame: pl.LazyFrame, *, of: str) -> pl.DataFrame:
+    """Return the rows of a lazy frame.
+
+    Raises:
+        SourceError: If they cannot be read.
+    """
+    try:
+        return frame.collect(engine="streaming")
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        told = str(error).strip().splitlines()
+        raise SourceError(
+            f"{of}: the rows cannot be read: {told[0] if told else type(error).__name__}; mend the files or the query"
+        ) from error
 
 
 def table_of(frame: pl.DataFrame) -> "pa.Table":

@@ -1,6 +1,8 @@
 """Checks in a plain Dagster project: own assets, own I/O manager, no pipeline, store or setting of Penstock's."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -259,6 +261,7 @@ class TestFreshness:
 class TestDrift:
     """Profiles of earlier partitions come from the event log, or from a folder."""
 
+    @pytest.mark.slow
     def test_it_compares_with_the_partitions_before(self):
         project = Project(lambda asset: drift_check(asset, window=3, ignore=["order"]))
         assert project.found(0).description == "nothing to compare with: no earlier partition of orders was checked"
@@ -299,6 +302,7 @@ class TestDrift:
         assert project.found(0).passed
         assert not project.found(1, changed(amount=pl.col("amount") + 20)).passed
 
+    @pytest.mark.slow
     def test_a_declared_reference_may_change_with_the_partition_and_has_a_past_too(self):
         project = Project(
             lambda asset: drift_check(asset, reference=lambda _: orders_of(None), columns=["amount"], past=20)
@@ -338,6 +342,7 @@ class TestDrift:
 class TestMultivariateDrift:
     """A classifier sees columns that part while each stays as it was."""
 
+    @pytest.mark.slow
     def test_columns_that_part_are_seen(self):
         rows = orders_of(None, rows=2_000)
         project = Project(
@@ -350,14 +355,16 @@ class TestMultivariateDrift:
         assert (found.passed, found.metadata["auc"].value > 0.6) == (False, True)
         assert "| weight |" in found.metadata["by"].value
 
+    @pytest.mark.slow
     def test_what_is_usual_is_no_news(self):
         rows = orders_of(None, rows=500).select("amount")
-        project = Project(lambda asset: multivariate_drift_check(asset, reference=rows, columns=["amount"]))
-        project.checks = [multivariate_drift_check("orders", reference=rows, partitions_def=DAYS, severity=ERROR)]
-        shifted = {day: changed(amount=pl.col("amount") + 6 + 3 * (day % 2)) for day in range(10)}
-        found = [project.found(day, shifted[day]) for day in range(2)]
-        assert [one.passed for one in found] == [False, False]
-        assert found[0].severity is ERROR
+        project = Project(lambda asset: multivariate_drift_check(asset, reference=rows, severity=ERROR))
+        project.give = changed(amount=pl.col("amount") + 4)
+        first, last = project.days(1), project.days(8, start=1)
+        assert (first.passed, first.severity) == (False, ERROR)
+        assert (last.passed, last.metadata["past_pairs"].value) == (True, 8)
+        assert "past partitions reach up to" in last.description
+        assert not project.found(9, changed(amount=pl.col("amount") + 30)).passed
 
     def test_too_few_rows_are_not_judged_and_say_so(self):
         few = orders_of(None, rows=20)
@@ -368,6 +375,7 @@ class TestMultivariateDrift:
 class TestHistory:
     """A partition against the asset's own past, from the check's evaluations or the asset's metadata."""
 
+    @pytest.mark.slow
     def test_rows_and_nulls_are_watched(self):
         history = History(watch={"mean amount": Watched(expression="amount", tolerance=2)}, false_alarms_per_year=0.5)
         project = Project(lambda asset: history_check(asset, history=history, event_time="at", every="monthly"))
@@ -382,6 +390,7 @@ class TestHistory:
         odd = project.found(16, changed(amount=pl.when(pl.col("order") % 2 == 0).then(pl.col("amount"))))
         assert "nulls of amount: " in odd.description
 
+    @pytest.mark.slow
     def test_numbers_that_the_asset_recorded_itself_need_no_rows(self):
         metrics = {"dagster/row_count": Recorded(kind="count", tolerance=0.5)}
         project = Project()
@@ -392,12 +401,14 @@ class TestHistory:
         assert (calm.passed, calm.metadata["past"].value) == (True, 14)
         assert not project.found(15, lambda partition: orders_of(partition, rows=90)).passed
 
+    @pytest.mark.slow
     def test_traits_tell_of_rounded_values(self):
         project = Project(lambda asset: traits_check(asset, columns=["amount"], every="monthly"))
         assert project.days(14).passed
         found = project.found(14, changed(amount=pl.col("amount").round()))
         assert "whole of amount: 100 % in " in found.description
 
+    @pytest.mark.slow
     def test_without_partitions_materializations_are_the_past(self):
         rng = np.random.default_rng(1)
         project = Project(lambda asset: history_check(asset, every="monthly"), partitions=None)
@@ -426,6 +437,7 @@ class TestDetectors:
         twice = project.found(3, lambda partition: pl.concat([orders_of(partition)] * 2))
         assert twice.description.startswith("50.00% of ")
 
+    @pytest.mark.slow
     def test_a_shuffled_column_is_told_once_there_is_a_past(self):
         project = Project(lambda asset: dependence_check(asset, columns=["amount", "weight", "kind"]))
         assert project.found(0).description == "too little history: needs 5 more partitions"
@@ -581,3 +593,48 @@ def test_rows_of_arrow_readers_and_batches_are_read():
     assert frame_of(table.to_reader(), of="orders").height == table.num_rows
     assert frame_of(table.to_batches()[0], of="orders").height > 0
     assert frame_of(pa.table({"a": [1]}), of="orders").to_dict(as_series=False) == {"a": [1]}
+
+
+def test_the_example_of_the_page_runs():
+    page = (Path(__file__).parents[2] / "docs" / "checks.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    made = {}
+    exec(example, made)
+    job = made["defs"].resolve_implicit_global_asset_job_def()
+    instance = dg.DagsterInstance.ephemeral()
+    for day in range(2):
+        done = job.execute_in_process(partition_key=key(day), instance=instance)
+        found = {one.check_name: one for one in done.get_asset_check_evaluations()}
+        assert all(one.passed for one in found.values())
+    assert set(found) == {"expectations", "drift", "history"}
+    assert found["drift"].description == "no drift in 2 columns"
+
+
+def test_the_page_has_every_factory_and_every_common_argument():
+    import assets.checks as checks
+
+    page = (Path(__file__).parents[2] / "docs" / "checks.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?m)^\| `(\w+_check)\(", page))
+    assert named == {name for name in checks.__all__ if name.endswith("_check")}
+    for name in checks.CheckOptions.__annotations__:
+        assert re.search(rf"(?m)^\| .*`{name}`.* \|$", page), name
+
+
+def test_a_lazy_frame_that_cannot_be_read_is_told_with_its_asset(tmp_path):
+    lost = pl.scan_parquet(tmp_path / "lost.parquet")
+    for make in (
+        lambda asset: freshness_check(asset, column="at", max_age=timedelta(hours=1), rows=lambda _: lost),
+        lambda asset: history_check(asset, rows=lambda _: lost),
+        lambda asset: drift_check(asset, rows=lambda _: lost),
+    ):
+        assert told_failure(Project(make).run(key(0))).startswith("orders: the rows cannot be read: ")
+
+
+def test_an_empty_partition_is_judged_and_not_an_error():
+    project = Project(lambda asset: drift_check(asset, window=1, columns=["amount"]))
+    project.found(0)
+    assert project.found(1, lambda _: orders_of(None).clear()).description == "no rows to compare"
+    empty = Project(history_check, give=lambda _: pl.DataFrame()).found(0)
+    assert empty.passed
+    for make in (repeats_check, dependence_check, traits_check):
+        assert Project(make).found(0, lambda _: orders_of(None).clear()).passed
