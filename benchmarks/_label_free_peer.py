@@ -1,4 +1,4 @@
-"""Owns what nannyml says of the batches of label_free.py; it runs in nannyml's own environment: FOLDER TASK REPEATS."""
+"""Owns what nannyml says of the batches of label_free.py; it runs in nannyml's own environment: FOLDER REPEATS."""
 
 import json
 import os
@@ -14,11 +14,15 @@ NAMES = {"roc_auc": "auc", "accuracy": "accuracy", "precision": "precision", "re
 
 
 def main() -> None:
-    """Print value, lower and upper end of each metric of each batch, as one line of JSON."""
+    """Print value, lower and upper end of each metric of each batch of each case, as one line of JSON."""
+    folders = sorted(Path(sys.argv[1]).iterdir(), key=lambda folder: int(folder.name.split("-")[0]))
+    print(json.dumps([_case(folder, folder.name.split("-")[1], int(sys.argv[2])) for folder in folders]))
+
+
+def _case(folder, task, repeats):  # untyped: nannyml's environment has no stubs
     import nannyml
     import pandas as pd
 
-    folder, task, repeats = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     found = []
     for seed in range(repeats):
         reference, batch = (pd.read_parquet(folder / f"{seed}-{kind}.parquet") for kind in (0, 1))
@@ -42,7 +46,7 @@ def main() -> None:
         result = estimator.estimate(batch.drop(columns="label")).filter(period="analysis").to_df()
         ends = ("value", "lower_confidence_boundary", "upper_confidence_boundary")
         found.append({NAMES[name]: [float(result[(name, end)].iloc[0]) for end in ends] for name in metrics})
-    print(json.dumps(found))
+    return found
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def _moved(name: str, estimate: Estimate, errors: Sequence[float], confidence: f
 
 def _scale(name: str) -> Scale:
     """Return the scale on which errors of a metric are alike, and the way back."""
-    if name in ("mae", "rmse", "brier", "log_loss"):
+    if name in ("mae", "rmse", "log_loss"):
         return lambda value: math.log(max(value, _EDGE)), math.exp
     if name == "bias":
         return float, float

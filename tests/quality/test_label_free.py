@@ -12,8 +12,11 @@ from quality.evaluation import evaluate
 from quality.label_free.calibration import calibration
 from quality.label_free.calibration_drift import FALSE_ALARM, calibration_drift
 from quality.label_free.classification import METRICS, ClassifierModel, expect_classifier, fit_classifier
+from quality.label_free.expectation import Expectation
+from quality.label_free.experience import Foretold, with_experience
 from quality.label_free.recalibration import fit_recalibration
 from quality.label_free.regression import RegressorModel, expect_regressor, fit_regressor
+from quality.measurements import Estimate
 from resources.errors import ContractError
 
 
@@ -229,8 +232,8 @@ def test_calibration_drift_is_found_where_a_model_becomes_overconfident_and_says
 
 
 def test_a_certain_but_small_change_of_calibration_is_no_finding():
-    label, probability = clicks(0, 400_000)
-    models = [fit_classifier(label, probability), fit_classifier(*clicks(1, 400_000, sharp=1.05))]
+    label, probability = clicks(0, 120_000)
+    models = [fit_classifier(label, probability), fit_classifier(*clicks(1, 120_000, sharp=1.06))]
     found = calibration_drift(models[:1], models[1])
     assert found.p < FALSE_ALARM
     assert not found.found
@@ -253,3 +256,54 @@ def test_every_metric_lies_between_its_ends_for_any_probabilities(probability, s
     for estimate in found.metrics.values():
         assert estimate.value is None or estimate.low <= estimate.high
     assert all(0 <= found.metrics[name].value <= 1 for name in ("accuracy", "brier") if name in found.metrics)
+
+
+def estimate(value, low, high, *, metric="mae", outside=0.0):
+    metrics = {metric: Estimate(value=value, low=low, high=high)}
+    return Expectation(rows=500, metrics=metrics, confidence=0.95, outside=outside, leaving="'x' most")
+
+
+def missed(factors, *, outside=0.1, metric="mae"):
+    return [Foretold(outside=outside, expected={metric: 10.0}, real={metric: 10.0 * factor}) for factor in factors]
+
+
+def test_past_errors_widen_an_interval_and_move_its_middle_but_never_narrow_it():
+    wild = with_experience(estimate(20.0, 19.0, 21.0), missed([1.5, 0.9, 2.0, 1.1, 1.6, 1.2])).metrics["mae"]
+    assert wild.low < 19.0 < 30.0 < wild.high
+    assert 20.0 < wild.value < 30.0
+    tame = with_experience(estimate(20.0, 19.0, 21.0), missed([1.0, 1.001] * 3))
+    assert (tame.metrics["mae"].low, tame.metrics["mae"].high, tame.past) == (19.0, 21.0, 6)
+
+
+def test_a_widened_interval_is_student_s_prediction_interval_of_the_log_errors():
+    factors = [1.5, 0.9, 2.0, 1.1, 1.6, 1.2, 0.8]
+    found = with_experience(estimate(20.0, 20.0, 20.0), missed(factors)).metrics["mae"]
+    logs = np.log(factors)
+    half = 2.4469118511 * logs.std(ddof=1) * math.sqrt(1 + 1 / 7)  # t of 6 degrees, 0.975
+    assert found.low == pytest.approx(20 * math.exp(logs.mean() - half))
+    assert found.high == pytest.approx(20 * math.exp(logs.mean() + half))
+
+
+def test_rows_may_leave_the_range_as_far_as_they_ever_did_and_no_further():
+    past = missed([1.1, 0.9, 1.0, 1.2, 1.1, 1.0], outside=0.3)
+    assert with_experience(estimate(20.0, 19.0, 21.0, outside=0.3), past).metrics
+    far = with_experience(estimate(20.0, 19.0, 21.0, outside=0.31), past)
+    assert far.abstains.startswith("31.0% of the rows leave the range of the labelled ones, at most 30.0% on 6 earlier")
+    young = with_experience(estimate(20.0, 19.0, 21.0, outside=0.3), past[:5])
+    assert young.abstains.startswith("30.0% of the rows leave the range of the labelled ones ('x' most)")
+    unknown = with_experience(estimate(0.8, 0.7, 0.9, metric="recall", outside=0.3), past)
+    assert not unknown.metrics  # nothing tells how far its estimates miss out there
+
+
+@given(st.floats(0, 1), st.lists(st.floats(0, 1), min_size=6, max_size=9), st.sampled_from(["auc", "brier", "bias"]))
+def test_widened_intervals_hold_the_one_they_widen(value, real, metric):
+    past = [Foretold(outside=0.0, expected={metric: 0.5}, real={metric: one}) for one in real]
+    found = with_experience(estimate(value, value, value, metric=metric), past).metrics[metric]
+    assert found.low - 1e-8 <= value <= found.high + 1e-8
+    assert math.isfinite(found.low)
+    assert math.isfinite(found.high)
+
+
+def test_an_expectation_outlives_json():
+    found = estimate(20.0, 19.0, 21.0, outside=0.3)
+    assert Expectation.from_json(json.loads(json.dumps(found.to_json()))) == found
