@@ -24,7 +24,7 @@ FULL_SIZE, MOST_RATIO = 1_000_000, 2.0
 FEATURES = [*(f"x{i}" for i in range(10)), *(f"n{i}" for i in range(4)), *(f"c{i}" for i in range(4)), "flag", "seen"]
 """Ten floats, four whole numbers, four texts, a boolean and a time."""
 WIDE, WIDE_COLUMNS, WIDE_TEXTS = 10, 500, 100
-"""Of wide tables: the share of the rows, one in so many; the features of a point-in-time join; texts of 200 for skew."""
+"""Of wide tables: one row in so many; the features of a point-in-time join; texts among the 200 of skew."""
 _WORDS = pl.Series(["alpha", "beta", "gamma", "delta of some length", "epsilon"])
 
 

@@ -8,7 +8,6 @@ from quality import wording
 from quality.distributions import wilson_interval
 from quality.verdicts import Finding, Verdict, worst
 
-
 Side = Literal["training", "serving"]
 
 
