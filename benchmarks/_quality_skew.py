@@ -23,6 +23,8 @@ FULL_SIZE, MOST_RATIO = 1_000_000, 2.0
 """The limit holds from so many rows on; with few, what Polars takes per query counts for more than rows."""
 FEATURES = [*(f"x{i}" for i in range(10)), *(f"n{i}" for i in range(4)), *(f"c{i}" for i in range(4)), "flag", "seen"]
 """Ten floats, four whole numbers, four texts, a boolean and a time."""
+WIDE, WIDE_COLUMNS, WIDE_TEXTS = 10, 500, 100
+"""Of wide tables: one row in so many; the features of a point-in-time join; texts among the 200 of skew."""
 _WORDS = pl.Series(["alpha", "beta", "gamma", "delta of some length", "epsilon"])
 
 
@@ -114,6 +116,43 @@ def _point_in_time(rule: AsOf) -> Callable[[Path], Callable[[], object]]:
     return work
 
 
+def _wide_entities(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    asking, features = (side[::WIDE] for side in _entities(folder))
+    rng = np.random.default_rng(6)
+    more = [pl.Series(f"w{i}", rng.normal(size=features.height)) for i in range(WIDE_COLUMNS - 10)]
+    return asking, features.with_columns(more)
+
+
+def _wide_asof(folder: Path) -> Callable[[], object]:
+    asking, features = _wide_entities(folder)
+    known = features.drop("arrived")
+    return lambda: asking.join_asof(known, on="at", by="user", check_sortedness=False)
+
+
+def _wide_point_in_time(folder: Path) -> Callable[[], object]:
+    asking, features = _wide_entities(folder)
+    return lambda: point_in_time(asking, features, AS_OF)
+
+
+def _wide_sides(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    one = pl.read_parquet(folder / "training.parquet", columns=["user", "at"])[::WIDE]
+    rng = np.random.default_rng(7)
+    texts = [_WORDS.gather(rng.integers(0, len(_WORDS), one.height)).alias(f"t{i}") for i in range(WIDE_TEXTS)]
+    floats = [pl.Series(f"w{i}", rng.normal(size=one.height)) for i in range(200 - WIDE_TEXTS)]
+    one = one.with_columns(*texts, *floats)
+    return one, one.sample(fraction=1, shuffle=True, seed=1)
+
+
+def _wide_join(folder: Path) -> Callable[[], object]:
+    one, two = _wide_sides(folder)
+    return lambda: one.join(two, on=["user", "at"], how="inner")
+
+
+def _wide_skew(folder: Path) -> Callable[[], object]:
+    one, two = _wide_sides(folder)
+    return lambda: skew(one, two, RULE, pieces=1)
+
+
 WORKS: dict[str, Callable[[Path], Callable[[], object]]] = {
     "join": _join,
     "skew": _skew,
@@ -124,6 +163,10 @@ WORKS: dict[str, Callable[[Path], Callable[[], object]]] = {
     "asof": _asof,
     "one time": _point_in_time(AsOf(keys=("user",), at="at", happened="at")),
     "two times": _point_in_time(AS_OF),
+    "wide asof": _wide_asof,
+    "wide two times": _wide_point_in_time,
+    "wide join": _wide_join,
+    "wide skew": _wide_skew,
 }
 
 
@@ -147,15 +190,17 @@ def rows(folder: Path, size: int, repeats: int) -> Iterator[Row]:
     """Yield the measurements of skew and point-in-time joins over `size` rows."""
     write(folder, size)
     found = {name: ask(name, folder, repeats) for name in WORKS}
-    place = f"{size:,} rows x 20 features"
+    place, wide = f"{size:,} rows x 20 features", f"{size // WIDE:,} rows"
     limit = MOST_RATIO if size >= FULL_SIZE else None
     cases = (
         ("skew", "join", f"skew of {place}, none found", "bare join", limit),
         ("skewed", "join", f"skew of {place}, 3 columns explained", "bare join", limit),
         ("scanned 1", "scanned join", f"skew of {place}, from Parquet", "bare join from Parquet", limit),
         ("scanned 8", "scanned join", "the same in 8 pieces", "bare join from Parquet", None),
+        ("wide skew", "wide join", f"skew of {wide} x 200 features, half of them texts", "bare join", limit),
         ("one time", "asof", f"point-in-time join of {size:,} rows, event time", "bare join_asof", limit),
         ("two times", "asof", "the same with arrival, 10 % late", "bare join_asof of one time", None),
+        ("wide two times", "wide asof", f"the same of {wide} x {WIDE_COLUMNS}", "bare join_asof of one time", None),
     )
     for ours, theirs, work, peer, most in cases:
         for key, unit in (("wall_s", "s"), ("cpu_s", "CPU s")):

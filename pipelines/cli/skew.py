@@ -139,13 +139,14 @@ def _pairs(texts: list[str]) -> dict[str, str]:
 
 def _tell(report: "SkewReport", drift: "tuple[ColumnDrift, ...] | None") -> None:
     from pipelines.cli.console import print_pairs
+    from quality.wording import count
 
     late = {"late": f"{report.late.count:,} rows ({report.late.share:.3%})"} if report.late else {}
     print_pairs(
         {
             "training": f"{report.training.rows:,} rows",
             "serving": f"{report.serving.rows:,} rows",
-            "compared": f"{report.paired:,} rows in {len(report.columns)} columns",
+            "compared": f"{report.paired:,} rows in {count(len(report.columns), 'column')}",
             **late,
         }
     )
@@ -161,6 +162,8 @@ def _tell(report: "SkewReport", drift: "tuple[ColumnDrift, ...] | None") -> None
             print(f"{finding.verdict}: {finding.reason}")
     if report.verdict == "pass":
         print(f"pass: {report.reason}")
+    if renamed := [found for found in report.counterparts if found.how == "renamed"]:
+        print("compare renamed columns, too, by:", *(f"--rename {found.training}={found.serving}" for found in renamed))
 
 
 def _tell_columns(columns: "list[ColumnSkew]") -> None:

@@ -60,16 +60,19 @@ def _repeated(name: str, side: SideSkew, rule: SkewRule, named: str) -> Finding:
     verdict = _verdict(side.duplicated, rule.duplicates)
     if side.duplicated_examples and verdict != "pass":
         reason += f", such as {_key(side.duplicated_examples[0])}"
-        if side.duplicated.share > 0.5:
-            reason += ": name more columns as keys"
+        reason += ": if they are rows of their own, name more columns as keys"
     return Finding(check=f"duplicates in {name}", verdict=verdict, reason=reason, numbers=asdict(side.duplicated))
 
 
 def _schema(report: SkewReport) -> Iterator[Finding]:
     was = {found.serving: found for found in report.counterparts}
     for found in report.counterparts:
-        same = "has the same values" if found.how == "renamed" else "tells what it will be"
-        reason = f"{found.serving}: serving alone has it; training's {found.training} {same}"
+        same = (
+            f"it has the values of training's {found.training}"
+            if found.how == "renamed"
+            else f"it follows from training's {found.training}"
+        )
+        reason = f"{found.serving}: serving alone has it; {same}"
         yield Finding(check=f"column {found.serving}", verdict="warn", reason=reason, numbers=asdict(found))
     told = {found.training for found in report.counterparts}
     for name in report.training.columns:

@@ -18,6 +18,8 @@ from quality.skew.report import Kind, rate
 EXPLAINED = 0.9
 """Share of the differing cells that a kind must explain."""
 _CATEGORIES = 100
+_CELLS_EACH = 20
+"""Cells for each value, on average, from which on more values than that may be categories: zones, shops."""
 _FEW = 5
 """Distinct values below which a law or a past value is met by chance."""
 _MINUTE_US = 60_000_000
@@ -53,7 +55,9 @@ def _first(both: pl.DataFrame) -> Kind:
             found = _enough(recognise(both))
         if found is not None:
             return found
-    return Kind(name="other values", reason="the values follow no law that is known here", share=1.0)
+    return Kind(
+        name="other values", reason="what serving has follows from training's value by no rule that is tried", share=1.0
+    )
 
 
 def _enough(kind: Kind | None) -> Kind | None:
@@ -172,7 +176,8 @@ def _mapping(cells: pl.DataFrame) -> tuple[dict[object, object], float] | None:
     """Return to which value each one turned for the most part, and how many cells follow that."""
     counted = cells.group_by(TRAINING, SERVING).len().sort("len", TRAINING, SERVING, descending=[True, False, False])
     best = counted.unique(TRAINING, keep="first", maintain_order=True)
-    if best.height > _CATEGORIES or 2 * best.height > cells.height:  # values that come once follow any mapping
+    # Values that come once follow any mapping.
+    if best.height > max(_CATEGORIES, cells.height // _CELLS_EACH) or 2 * best.height > cells.height:
         return None
     return dict(zip(best[TRAINING], best[SERVING], strict=True)), float(best["len"].sum()) / cells.height
 
@@ -186,11 +191,16 @@ def _swapped(cells: pl.DataFrame) -> Kind | None:
 
 
 def _recoded(cells: pl.DataFrame) -> Kind | None:
-    """Return a renaming: each value became one other."""
+    """Return a renaming: each value became one other. Of many a few may have become the same, as zones of one name."""
     found = _mapping(cells)
-    if found is None or len(set(found[0].values())) < len(found[0]):
+    if found is None:
         return None
-    return Kind(name="recoding", reason=f"each value is another one: {_told(found[0])}", share=found[1])
+    values = len(found[0])
+    merged = values - len(set(found[0].values()))
+    if merged > (1 - EXPLAINED) * values:
+        return None
+    also = f"; {values} values became {values - merged}" if merged else ""
+    return Kind(name="recoding", reason=f"each value is another one: {_told(found[0])}{also}", share=found[1])
 
 
 def _told(mapping: dict[object, object]) -> str:

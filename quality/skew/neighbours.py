@@ -71,20 +71,37 @@ def beside(sample: pl.DataFrame, values: pl.Series, line: Timeline) -> pl.DataFr
     )
 
 
-def shifted(values: pl.Series, serving: pl.Series, rows: Rows, line: Timeline) -> Shifted:
-    """Return in how many rows serving has the value of training one row before, of how many; and one row after.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbours:
+    """Rows of training beside paired ones, the same for every column; of many pairs, some at equal distances.
 
-    Of many rows, some at equal distances are looked at.
+    Attributes:
+        step: Distance of the pairs looked at.
+        before: The row before each of them, or -1.
+        after: The row after, or -1.
+    """
+
+    step: int
+    before: Rows
+    after: Rows
+
+
+def neighbours(rows: Rows, line: Timeline) -> Neighbours:
+    """Return the neighbours of paired `rows` of training."""
+    step = max(1, -(-len(rows) // _ROWS))
+    return Neighbours(step=step, before=line.row(rows[::step], -1), after=line.row(rows[::step], 1))
+
+
+def shifted(values: pl.Series, serving: pl.Series, near: Neighbours) -> Shifted:
+    """Return in how many rows serving has the value of training one row before, of how many; and one row after.
 
     Args:
         values: The column in training, as it is compared.
         serving: The column in serving, of the paired rows.
-        rows: Row of training of each pair.
-        line: Rows of training by entity and time.
+        near: The neighbours of these rows.
     """
-    step = max(1, -(-len(rows) // _ROWS))
-    some, theirs = rows[::step], serving.gather_every(step)
-    return _met(values, theirs, line.row(some, -1)), _met(values, theirs, line.row(some, 1))
+    theirs = serving.gather_every(near.step)
+    return _met(values, theirs, near.before), _met(values, theirs, near.after)
 
 
 def _met(values: pl.Series, serving: pl.Series, there: Rows) -> tuple[int, int]:

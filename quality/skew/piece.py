@@ -140,13 +140,14 @@ def _explained(both: _Both, cells: Mapping[str, Cells]) -> dict[str, Cells]:
     if both.rule.time is None or not differing:
         return dict(cells)
     line, made = neighbours.timeline(both.training, both.rule.keys, both.rule.time), dict(cells)
+    near, partners = neighbours.neighbours(both.rows, line), both.partners
     for name, kind in differing.items():
         values = taken(both.training, {name: kind}, None)[name]
-        served = taken(both.serving, {name: kind}, both.partners)[name]
+        served = taken(both.serving, {name: kind}, partners)[name]
         made[name] = replace(
             cells[name],
             sample=neighbours.beside(cells[name].sample, values, line),
-            shifted=neighbours.shifted(values, served, both.rows, line),
+            shifted=neighbours.shifted(values, served, near),
         )
     return made
 

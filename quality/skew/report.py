@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from quality import wording
 from quality.distributions import wilson_interval
 from quality.verdicts import Finding, Verdict, worst
 
@@ -213,7 +214,7 @@ class SkewReport:
     def reason(self) -> str:
         """Every finding that does not pass, in plain words."""
         told = [finding.reason for finding in self.findings if finding.verdict != "pass"]
-        return "; ".join(told) or f"{self.paired:,} rows are the same in {len(self.columns)} columns"
+        return "; ".join(told) or f"{self.paired:,} rows are the same in {wording.count(len(self.columns), 'column')}"
 
     def column(self, name: str) -> ColumnSkew:
         """Return the column `name`."""

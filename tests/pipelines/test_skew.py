@@ -87,7 +87,7 @@ def test_columns_are_renamed_and_chosen(penstock: Terminal):
     two = penstock.write("two.parquet", rows().with_columns(plan=pl.lit("x")))
     chosen = penstock(one, two, "-k", "id", "-t", "at", "--rename", "salary=income", "--column", "income")
     assert chosen.exit_code == 0, chosen.stdout
-    assert "200 rows in 1 columns" in chosen.stdout
+    assert "200 rows in 1 column\n" in chosen.stdout
 
 
 def test_tolerances_are_those_that_are_given(penstock: Terminal):
@@ -164,8 +164,9 @@ def test_the_cleaning_of_the_taxis_is_told_by_the_command(penstock: Terminal, sh
     for text in (
         "recoding: each value is another one: 1 is credit card, 2 is cash",
         "serving lacks 67 of 6,500",
-        "fare: serving alone has it; training's fare_amount has the same values",
-        "pickup_zone: serving alone has it; training's PULocationID tells what it will be",
+        "fare: serving alone has it; it has the values of training's fare_amount",
+        "pickup_zone: serving alone has it; it follows from training's PULocationID",
         "RatecodeID: serving lacks this column of training",
+        "compare renamed columns, too, by: --rename passenger_count=passengers --rename trip_distance=distance",
     ):
         assert text in done.stdout

@@ -241,6 +241,20 @@ def test_the_kind_of_skew_is_told(one, two, told):
     assert told in skew(frame(one), frame(two), BY_ID).reason
 
 
+def test_many_categories_that_became_others_are_a_recoding_although_two_became_one():
+    zones = [number % 300 for number in range(9000)]
+    names = [f"zone {min(zone, 298)}" for zone in zones]
+    reason = skew(frame(zones), frame(names), BY_ID).reason
+    assert "recoding: each value is another one: 0 is zone 0, 1 is zone 1" in reason
+    assert "; 300 values became 299" in reason
+
+
+def test_values_that_hardly_come_twice_are_no_categories():
+    numbers = list(range(1000)) * 2
+    made = [str(7919 * number % 1009) for number in numbers]
+    assert "other values" in skew(frame(numbers), frame(made), BY_ID).reason
+
+
 # Bad input
 
 
