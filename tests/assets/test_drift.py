@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.stage_checks import features_checks
 from assets.drift import drift_against_the_past
 from assets.partitions import Partitions, Window
 from assets.preprocess import Features
 from assets.stage import Stage
+from assets.stage_checks import features_checks
 from quality.drift import MIN_PAIRS
 from quality.profile import profile
 from quality.report import Section
