@@ -215,12 +215,12 @@ def _iso(value: pl.Series) -> str:
 
 def _discrete(plain: ColumnProfile, listed: Frequent, hashes: Hashes) -> ColumnProfile:
     """Return `plain` with its frequent and distinct values."""
-    return replace(plain, **discrete_fields(listed, registers(hashes) if listed.error else None))
+    return replace(plain, **discrete_fields(listed, registers(hashes) if listed.error else None, plain.count))
 
 
-def discrete_fields(listed: Frequent, found: Registers | None) -> dict[str, Any]:  # Any: values of fields
-    """Return the fields of a profile that tell of its frequent and distinct values."""
-    guess = estimate(found) if listed.distinct is None and found is not None else None
+def discrete_fields(listed: Frequent, found: Registers | None, count: int) -> dict[str, Any]:  # Any: values of fields
+    """Return the fields of a profile that tell of the frequent and distinct ones of `count` values."""
+    guess = min(count, estimate(found)) if listed.distinct is None and found is not None else None
     return {
         "top": listed.items,
         "top_error": listed.error,

@@ -47,7 +47,7 @@ def _merged_values(parts: Sequence[ColumnProfile]) -> dict[str, Any]:  # Any: va
     fractions = parts[0].type.startswith(("Float", "Decimal"))
     listed = merge_frequent([part.frequent for part in parts], listed=FREQUENT_FLOATS if fractions else LISTED)
     seen = merge_registers(_registers(part) for part in parts) if listed.error else None
-    return discrete_fields(listed, seen)
+    return discrete_fields(listed, seen, sum(part.count for part in parts))
 
 
 def _registers(part: ColumnProfile) -> Registers:

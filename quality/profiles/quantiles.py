@@ -102,12 +102,15 @@ def sketch(found: Counted | Binned, *, points: int = POINTS) -> Quantiles:
     if isinstance(found, Counted) and len(found.values) <= points:
         return _made(found.floats, np.zeros(len(found.values), np.int64), found.counts)
     ranks = cut_ranks(found.rows, points)
+    if isinstance(found, Binned):
+        found.expect(ranks, np.empty(0))
     values, below, upto = found.at_ranks(ranks)
-    new = np.concatenate([[True], values[1:] != values[:-1]])
-    chosen, below, upto = values[new].astype(np.float64), below[new], upto[new]
     if points <= POINTS:
-        chosen = _shortened(chosen, upto - below == 1)
-        below, upto = found.below(chosen), found.upto(chosen)
+        new = np.concatenate([[True], values[1:] != values[:-1]])
+        chosen = _shortened(values[new].astype(np.float64), (upto - below)[new] == 1)
+    else:
+        chosen = np.unique(values.astype(np.float64))
+    below, upto = found.below(chosen), found.upto(chosen)
     return _made(chosen, np.diff(upto, prepend=0) - (upto - below), upto - below)
 
 

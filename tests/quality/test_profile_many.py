@@ -201,3 +201,10 @@ def test_batches_are_let_go_once_they_are_profiled():
 
     assert profile_batches(batches()).rows == 30 * rows
     assert 1 < most <= ROWS // rows + 2
+
+
+def test_whole_numbers_that_doubles_do_not_tell_apart_are_one_point_of_a_sketch():
+    numbers = 2**60 + np.arange(20_000)
+    found = sketch(count_values(numbers), points=1_000)
+    assert list(found.points) == sorted(set(found.points))
+    assert found.rows == 20_000
