@@ -40,7 +40,7 @@ FACTORIES = {
 """Stage to what makes its asset."""
 STAGES = tuple(FACTORIES)
 CODE = {
-    "raw": ("resources.source", "quality.contract"),
+    "raw": ("resources.source", "quality.contract", "quality.profile", "quality.profiles", "quality.histogram"),
     "features": (
         "resources.transform",
         "resources.loader.packing",
