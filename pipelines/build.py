@@ -39,7 +39,7 @@ _ASSETS = (raw_asset, features_asset, model_asset, evaluation_asset, deployment_
 FACTORIES: Mapping[str, Callable[..., dg.AssetsDefinition]] = dict(zip(STAGES, _ASSETS, strict=True))
 """Stage to what makes its asset."""
 CODE = {
-    "raw": ("resources.source", "quality.contract"),
+    "raw": ("resources.source", "quality.contract", "quality.profile", "quality.profiles", "quality.histogram"),
     "features": (
         "resources.transform",
         "resources.loader.packing",

@@ -15,10 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quality.contract import Column, Contract
-from resources.canonical import digest_file
+from quality.profile import Profile, profile
+from quality.suites.run import run_suite
+from resources.canonical import digest_file, parse_json
 from resources.errors import ContractError, DeclarationError, SourceError, StoreError
+from resources.expectations import suite_result
 from resources.source import EventTime
 from resources.source.ingest import IngestReport, read_table
+from resources.storage.datasets import read_frame
 from resources.storage.manifest import read_manifest
 from resources.storage.objects import get_object
 from tests.resources.disks import tiny_disk
@@ -295,6 +299,32 @@ def test_nothing_is_left_behind_by_an_ingest_that_fails(workplace: Workplace):
         workplace.ingest(workplace.file("bad.csv", "at,zone\n1,2\n"))
     assert list(workplace.scratch.iterdir()) == []
     assert read_manifest(workplace.store, good.ref.digest).rows == 10
+
+
+FOUND = (
+    {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "rides", "min_value": 0}},
+    {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "rides"}},
+)
+
+
+def test_an_ingest_that_fails_midway_leaves_no_shard_no_profile_and_no_result(workplace: Workplace):
+    file = workplace.file("rides.csv", csv_text(hours(3_000)).encode() + b"2011-06-04T00:00:00Z,north,\xff\n")
+    with pytest.raises(SourceError, match="encoding"):
+        workplace.ingest(file, suite=FOUND, profiled=True, block_bytes=4_096)
+    assert list(workplace.scratch.iterdir()) == []
+    assert [path for path in (workplace.folder / "store").rglob("*") if path.is_file()] == []
+
+
+def test_what_is_found_in_passing_does_not_depend_on_blocks_and_is_what_the_snapshot_says(workplace: Workplace):
+    file = workplace.file("rides.csv", csv_text([*hours(500), ["2011-03-01T00:00:00Z", "east", 1]]))
+    whole = workplace.ingest(file, suite=FOUND, profiled=True)
+    remembered = suite_result(workplace.store, FOUND, whole.ref.digest)
+    pieces = workplace.ingest(file, suite=FOUND, profiled=True, block_bytes=1_000, threads=3)
+    assert pieces.ref == whole.ref
+    rows = read_frame(workplace.store, whole.ref.digest)
+    stored = Profile.from_json(parse_json(get_object(workplace.store, str(whole.ref.profile_digest))))
+    assert stored == profile(rows)
+    assert remembered.rows == run_suite(list(FOUND), rows).rows
 
 
 def test_most_rows_being_wrong_ends_the_ingest_early(workplace: Workplace, monkeypatch: pytest.MonkeyPatch):
