@@ -43,6 +43,9 @@ def judged_by_pandas(
             found = batch.validate(suite, result_format=result_format).results
         except gx.exceptions.GreatExpectationsError as error:  # such as a parameter that has no value
             raise DeclarationError(f"the suite cannot be evaluated: {error}") from error
+        except (KeyError, TypeError, AttributeError) as error:  # nested arguments that it does not check itself
+            told = f"{type(error).__name__} {error}"
+            raise DeclarationError(f"the suite cannot be evaluated: an argument has another form ({told})") from error
         results = {int(item.expectation_config.id): _json(item) for item in found}
     for place, result in results.items():
         _refuse_exception(place, entries[place], result.get("exception_info") or {})

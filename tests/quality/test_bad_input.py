@@ -9,7 +9,7 @@ import pytest
 
 from quality.anomalies.metrics import Metric
 from quality.contract import Contract
-from quality.contract.columns import check_columns
+from quality.contract.columns import check_columns, check_schema
 from quality.contract.rows import split
 from quality.dependence import cuts, dependence
 from quality.drift import drift, multivariate_drift
@@ -25,6 +25,7 @@ from quality.report import Entry, Report, Section
 from quality.report_page import page
 from quality.skew import SkewRule, skew
 from quality.suggestions import as_yaml, suggest
+from quality.suites.declared import check_suite
 from quality.suites.run import run_suite
 from quality.suites.source import Source
 from quality.traits import traits
@@ -100,12 +101,21 @@ def measure_contract(frame):
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     for kind in ("int8", "uint64", "float32", "string", "bool", "date32", "timestamp[us, tz=UTC]", "time64[us]",
                  "duration[us]", "decimal128(10, 2)", "binary"):  # fmt: skip
-        try:
-            parts = split(table, Contract(columns={"x": kind}))
-        except ContractError as error:
-            assert "'x' is" in str(error)
-        else:
-            assert parts.kept.num_rows + parts.rejected.num_rows == frame.height
+        contract = Contract(columns={"x": kind})
+        if told := refusal(table.schema, contract):
+            assert "'x' is" in told
+            continue
+        parts = split(table, contract)
+        assert parts.kept.num_rows + parts.rejected.num_rows == frame.height
+
+
+def refusal(schema, contract):
+    """Return why a contract refuses a schema, or None."""
+    try:
+        check_schema(schema, contract)
+    except ContractError as error:
+        return str(error)
+    return None
 
 
 def measure_suggestions(frame):
@@ -113,8 +123,9 @@ def measure_suggestions(frame):
     made = profile(many)
     found = suggest({"a": made, "b": made, "c": made}, frame.to_arrow().schema)
     assert as_yaml(found)
-    judged = [rule for rule in found.suite() if "between" not in rule["type"] or "decimal" not in str(many.schema)]
-    assert run_suite(judged, many).success
+    check_suite(found.suite())
+    if not isinstance(frame.schema["x"], (pl.Decimal, pl.Duration)):  # those the pandas engine judges
+        assert run_suite(found.suite(), many).success
 
 
 MEASURES = {
@@ -136,11 +147,13 @@ _NO_ARROW = {("contract", "int128"), ("suggestions", "int128")}
 def test_a_bad_column_gives_a_result_or_an_error_that_names_it(measure, bad):
     if (measure, bad) in _NO_ARROW:
         return
+    told = "x: a result"
     try:
         MEASURES[measure](COLUMNS[bad])
     except PenstockError as error:
-        assert "x" in str(error) or "no rows" in str(error) or "column type" in str(error)
-        assert ":" in str(error)
+        told = str(error)
+    assert any(part in told for part in ("x", "no rows", "column type"))
+    assert ":" in told
 
 
 @pytest.mark.parametrize("bad", FAR)
@@ -185,7 +198,7 @@ def test_names_that_stand_for_other_columns_are_refused_everywhere(name):
 def test_any_other_name_is_of_no_harm():
     values = {"int": [1, 2, 3, 2], "float": [1.5, 2, 3, None], "text": ["a", "b", None, "a"]}
     for given in values.values():
-        frame = pl.DataFrame({name: given for name in bad_tables.NAMES})
+        frame = pl.DataFrame(dict.fromkeys(bad_tables.NAMES, given))
         table = keyed(frame)
         assert not any(test.flagged for test in drift(frame, frame))
         assert list(traits(frame)) == list(profile(frame).columns) == bad_tables.NAMES
