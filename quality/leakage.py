@@ -45,7 +45,10 @@ def single_feature_auc(frame: pl.DataFrame, label: str, columns: Sequence[str] |
     known = frame.filter((pl.col(label).fill_nan(None) if kind.is_float() else pl.col(label)).is_not_null())
     values = known.get_column(label).unique().sort().to_list()
     if len(values) > 2:
-        raise ContractError(f"label {label!r} has {len(values)} values or more, such as {values[:3]}; expected two")
+        some = ", ".join(f"{value!r:.40}" for value in values[:3])
+        raise ContractError(
+            f"label {label!r} has {len(values)} values or more, such as {some}; expected two: name another"
+        )
     if len(values) < 2:
         return {}
     positive = (known.get_column(label) == values[1]).cast(pl.Float64)

@@ -16,7 +16,7 @@ from polars.io.plugins import register_io_source
 from resources.errors import SourceError
 from resources.source.location import local_path, plain_errors, redacted
 from resources.source.parquet_file import copied, damage_errors
-from resources.source.spec import COMPRESSIONS, guess_delimiter, guess_format
+from resources.source.spec import COMPRESSIONS, check_option, guess_delimiter, guess_format
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,6 +41,8 @@ def opened_table(
     Raises:
         SourceError: If the file is missing, empty, of an unknown format or malformed, now or while it is collected.
     """
+    if delimiter is not None:
+        check_option("delimiter", delimiter)
     form = guess_format(url)
     if form is None:
         raise SourceError(f"{redacted(url)} does not tell its format: end its name in .parquet, .arrow, .csv or .jsonl")

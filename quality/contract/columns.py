@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MOST_TOLD = 12
-"""Columns of one fault that are named: the nearest name of each is looked for among all others."""
+"""Columns of one fault that are named."""
+_MOST_SPARE = 200
+"""Columns among which the nearest name is looked for."""
 
 
 def check_columns(names: Iterable[str], contract: Contract, *, source: str = "the source") -> None:
@@ -80,7 +82,7 @@ def _gained(names: list[str], contract: Contract) -> list[str]:
 
 
 def _hint(name: str, spare: list[str]) -> str:
-    near = get_close_matches(name, spare, n=1, cutoff=0.6)
+    near = get_close_matches(name, spare, n=1, cutoff=0.6) if len(spare) <= _MOST_SPARE else []
     return f" (the source has {near[0]!r}: renamed?)" if near else " (restore it, or remove it from the contract)"
 
 

@@ -116,7 +116,7 @@ def _summed(counts: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 def taken(frame: pl.DataFrame, columns: Mapping[str, pl.DataType], rows: Rows | None) -> pl.DataFrame:
     """Return columns as the types by which they are compared, of some rows or of all in their order."""
-    kept = pl.DataFrame([frame.get_column(name) for name in columns])  # a plan looks at all columns to take one
+    kept = frame[list(columns)] if columns else pl.DataFrame()  # a plan would look at all columns to take one
     cast = {name: kind for (name, kind), column in zip(columns.items(), kept, strict=True) if column.dtype != kind}
     with plain_casts("features"):
         made = kept.with_columns(cast_to(kind, name) for name, kind in cast.items()) if cast else kept

@@ -81,5 +81,8 @@ def _counterpart(columns: Mapping[str, pl.Series], serving: str, text: pl.Series
 def _texts(frame: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
     for values in frame:
         if not (values.dtype.is_nested() or isinstance(values.dtype, pl.Object | pl.Binary)):
-            number = values.dtype.is_integer()
-            yield values.name, values.cast(pl.Float64).cast(pl.String) if number else values.cast(pl.String)
+            number = values.dtype.is_integer() or isinstance(values.dtype, pl.Duration)
+            yield (
+                values.name,
+                values.to_physical().cast(pl.Float64).cast(pl.String) if number else values.cast(pl.String),
+            )

@@ -19,7 +19,7 @@ from quality.suites.passes import modes, repeated, smallest, spread_widely
 from quality.suites.ranks import Bracket, bracket, ordered
 from quality.suites.source import Source
 
-POSITION = "position of the row"
+POSITION = "penstock: position of the row"
 _BUNDLE_BYTES = 12 * 2**20
 _EXPRESSIONS = 1_000
 """Most expressions of one query: planning takes longer than linearly."""

@@ -31,6 +31,7 @@ def judged_by_pandas(
     with warnings.catch_warnings():  # the library uses modules that Python and pandas deprecate
         warnings.simplefilter("ignore")
         import great_expectations as gx
+        from great_expectations.exceptions.exceptions import GreatExpectationsError
 
         context: Any = gx.get_context(mode="ephemeral")  # Any: its own annotations are wrong
         context.variables.progress_bars = {"globally": False}
@@ -41,8 +42,11 @@ def judged_by_pandas(
         suite = gx.ExpectationSuite(name="suite", expectations=configs)
         try:
             found = batch.validate(suite, result_format=result_format).results
-        except gx.exceptions.GreatExpectationsError as error:  # such as a parameter that has no value
+        except GreatExpectationsError as error:  # such as a parameter that has no value
             raise DeclarationError(f"the suite cannot be evaluated: {error}") from error
+        except (KeyError, TypeError, AttributeError) as error:  # nested arguments that it does not check itself
+            told = f"{type(error).__name__} {error}"
+            raise DeclarationError(f"the suite cannot be evaluated: an argument has another form ({told})") from error
         results = {int(item.expectation_config.id): _json(item) for item in found}
     for place, result in results.items():
         _refuse_exception(place, entries[place], result.get("exception_info") or {})

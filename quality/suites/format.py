@@ -39,7 +39,7 @@ class Format:
         Raises:
             DeclarationError: If it is none.
         """
-        if not isinstance(given, (str, Mapping)):
+        if not isinstance(given, (str, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance] (given by the user)
             raise DeclarationError(f"result_format is {given!r}: expected one of {', '.join(FORMATS)}, or an object")
         if isinstance(given, str):
             return cls(name=choose("result_format", given, FORMATS))

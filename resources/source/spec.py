@@ -98,7 +98,7 @@ class Source(Declaration):
         allowed = OPTIONS[form] if form else OPTIONS["csv"]
         for name, value in self.options.items():
             choose("options", name, allowed)
-            _check_option(name, value)
+            check_option(name, value)
         return self
 
     @property
@@ -148,9 +148,14 @@ def guess_delimiter(url: str) -> str:
     return "\t" if ".tsv" in url.split("::", maxsplit=1)[0].lower() else ","
 
 
-def _check_option(name: str, value: object) -> None:
+def check_option(name: str, value: object) -> None:
+    """Refuse an option of a CSV file that cannot be meant.
+
+    Raises:
+        DeclarationError: Naming the option, its value and what it may be.
+    """
     if name in ("delimiter", "quote"):
-        if not (isinstance(value, str) and len(value) == 1 and value.isascii()):
+        if not (isinstance(value, str) and len(value) == 1 and value.isascii() and value not in "\r\n"):
             raise DeclarationError(f"options.{name} must be one ASCII character, got {value!r}")
     elif name == "encoding":
         _check_encoding(value)
