@@ -74,21 +74,23 @@ def drift_check(
         from quality.profile import Profile, profile
 
         current = profile(_chosen(look.frame(), columns, ignore))
-        earlier = [(one, look.measured(one)) for one in look.earlier(past + window)]
-        before = [Profile.from_json(value["profile"]) for _, value in earlier]
+        earlier = [look.measured(one) for one in look.earlier(past + window)]
+        before = [Profile.from_json(value["profile"]) for value in earlier]
         against = _declared(reference, look, columns, ignore) or _window(before, window)
         if against is None:
             reason = f"nothing to compare with: no earlier partition of {look.asset} was checked"
-            return Told(verdict="pass", reason=reason, measured={"profile": current.to_json(), "judged": False})
+            return Told(verdict="pass", reason=reason, measured={"profile": current.to_json(), "alarm": False})
         names = _names(against, columns)
-        usable = [one.passed or not value["judged"] for one, value in earlier]
-        healthy = [one for one, use in zip(before, usable, strict=True) if use and one.types == current.types]
+        alarms = [value["alarm"] for value in earlier]
+        healthy = [one for one, alarm in zip(before, alarms, strict=True) if not alarm and one.types == current.types]
         usual = _usual(
             healthy, against if reference is not None else None, window, names, categorical=categorical, alpha=alpha
         )
         tests = _tests(against, current, names, categorical=categorical, tolerance=tolerance, past=usual)
         told = of_drift(tests, columns=len(names), more={"past_pairs": usual.pairs, "rows": current.rows})
-        return replace(told, measured={"profile": current.to_json(), "judged": usual.pairs >= MIN_PAIRS})
+        # An alarm raised before anything is known of what is usual may be the season's: it teaches it.
+        alarm = told.verdict != "pass" and usual.pairs >= MIN_PAIRS
+        return replace(told, measured={"profile": current.to_json(), "alarm": alarm})
 
     defaults = Defaults(name="drift", description="No column is distributed otherwise than in its reference.")
     return build_check(asset, judge, defaults, options)
@@ -141,8 +143,8 @@ def multivariate_drift_check(
     def judge(look: Look) -> Told:
         given = reference(look.partition) if callable(reference) else reference
         sides = (frame_of(given, of=f"the reference of {look.asset}"), look.frame())
-        earlier = [(one, look.measured(one)) for one in look.earlier(past)]
-        areas = [float(value["auc"]) for one, value in earlier if one.passed or not value["judged"]]
+        earlier = [look.measured(one) for one in look.earlier(past)]
+        areas = [float(value["auc"]) for value in earlier if not value["alarm"]]
         return multivariate(
             sides, columns=columns, ignore=ignore, clusters=clusters, tolerance=tolerance, alpha=alpha, areas=areas
         )
@@ -215,7 +217,7 @@ def _of_multivariate(test: "MultivariateDrift", areas: Sequence[float], alpha: f
         verdict="warn" if flagged else "pass",
         reason=test.reason + known,
         shown=shown,
-        measured={"auc": test.auc, "judged": most is not None},
+        measured={"auc": test.auc, "alarm": flagged and most is not None},
     )
 
 
