@@ -81,11 +81,9 @@ def drift_check(
             reason = f"nothing to compare with: no earlier partition of {look.asset} was checked"
             return Told(verdict="pass", reason=reason, measured={"profile": current.to_json(), "alarm": False})
         names = _names(against, columns)
-        alarms = [value["alarm"] for value in earlier]
-        healthy = [one for one, alarm in zip(before, alarms, strict=True) if not alarm and one.types == current.types]
-        usual = _usual(
-            healthy, against if reference is not None else None, window, names, categorical=categorical, alpha=alpha
-        )
+        seen = [(one, bool(value["alarm"])) for one, value in zip(before, earlier, strict=True)]
+        declared = None if reference is None else against
+        usual = _usual(seen, declared, window, current, names, categorical=categorical, alpha=alpha)
         tests = _tests(against, current, names, categorical=categorical, tolerance=tolerance, past=usual)
         told = of_drift(tests, columns=len(names), more={"past_pairs": usual.pairs, "rows": current.rows})
         # An alarm raised before anything is known of what is usual may be the season's: it teaches it.
@@ -268,24 +266,38 @@ def _names(reference: "Profile", columns: Sequence[str] | None) -> list[str]:
 
 
 def _usual(
-    healthy: "Sequence[Profile]",
+    before: "Sequence[tuple[Profile, bool]]",
     reference: "Profile | None",
     window: int,
+    current: "Profile",
     names: Sequence[str],
     *,
     categorical: Sequence[str],
     alpha: float,
 ) -> "Past":
-    from quality.drift import Past, past_effects
+    """Return how far earlier partitions lay from their own references, those that raised an alarm left out.
 
-    known = [name for name in names if healthy and name in healthy[-1].columns]
-    if not known:
-        return Past(effects={}, alpha=alpha)
-    if reference is None:
-        return past_effects(healthy, window, columns=known, categorical=categorical, alpha=alpha)
+    Args:
+        before: Profiles of earlier partitions with whether they raised an alarm, oldest first.
+        reference: The declared reference, which is theirs too; None takes the window before each.
+        window: Partitions of that.
+        current: The partition: those of other types say nothing of it.
+        names: Columns that are compared.
+        categorical: As in `drift_check`.
+        alpha: As in `drift_check`.
+    """
+    from quality.drift import Past
+    from quality.profile import merge
+
+    known = [name for name in names if name in current.columns]
     effects: dict[tuple[str, str], list[float]] = {}
-    for one in healthy:
-        for test in _tests(reference, one, known, categorical=categorical, tolerance=0.0, past=None):
+    for place, (one, alarm) in enumerate(before):
+        own = [part for part, _ in before[max(0, place - window) : place]] if reference is None else []
+        complete = reference is not None or len(own) == window
+        if alarm or not complete or any(part.types != current.types for part in (one, *own)):
+            continue
+        against = merge(own) if reference is None else reference
+        for test in _tests(against, one, known, categorical=categorical, tolerance=0.0, past=None):
             effects.setdefault((test.column, test.test), []).append(test.effect)
     return Past(effects=effects, alpha=alpha)
 
