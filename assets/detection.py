@@ -25,7 +25,9 @@ from assets.stage import Stage, partition_of, plain_failures
 from assets.told import Told, of_findings, result_of
 from quality import wording
 from quality.anomalies.calendar import CADENCES, Span
+from quality.verdicts import Finding
 from resources.canonical import digest_value
+from resources.names import choose
 from resources.refs import DatasetRef
 from resources.storage import refs
 from resources.storage.datasets import read_frame
@@ -86,16 +88,16 @@ class Seen:
     def past(self, detector: str, limit: int) -> dict[str, Any]:  # Any: JSON values
         """Return what the detector measured of the last `limit` partitions, where it did."""
         chosen = list(self.earlier.items())[-limit:]
-        found = {
-            key: recall(self.workspace.store, _recipe(detector, ref, self.workspace.registry_name))
-            for key, ref in chosen
-        }
+        found = {key: recall(self.workspace.store, self._recipe(detector, ref)) for key, ref in chosen}
         return {key: value["measured"] for key, value in found.items() if value is not None}
 
     def keep(self, detector: str, measured: object) -> None:
         """Remember what the detector measured."""
         value = {"measured": measured, REQUIRES: [self.ref.digest]}
-        remember(self.workspace.store, _recipe(detector, self.ref, self.workspace.registry_name), value)
+        remember(self.workspace.store, self._recipe(detector, self.ref), value)
+
+    def _recipe(self, detector: str, ref: DatasetRef) -> str:
+        return digest_value({"detected": detector, "dataset": ref.digest, "registry": self.workspace.registry_name})
 
 
 Detector = Callable[[Seen], Told]
@@ -129,10 +131,11 @@ def features_detectors(stage: Stage, spec: Features, window: Window | None) -> l
         "multivariate_drift": lambda seen: _multivariate(seen, columns, window.partitions if window else 1),
         "prediction_drift": lambda seen: _predictions(seen, spec.drift_tolerance),
     }
-    return _checks(stage, {name: known[name] for name in spec.detect})
+    most = max(PAST, window.partitions if window else 0)
+    return _checks(stage, {name: known[name] for name in spec.detect}, most)
 
 
-def _checks(stage: Stage, detectors: Mapping[str, Detector]) -> list[dg.AssetChecksDefinition]:
+def _checks(stage: Stage, detectors: Mapping[str, Detector], most: int = PAST) -> list[dg.AssetChecksDefinition]:
     if not detectors:
         return []
 
@@ -152,17 +155,18 @@ def _checks(stage: Stage, detectors: Mapping[str, Detector]) -> list[dg.AssetChe
         context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, ref: DatasetRef
     ) -> Generator[dg.AssetCheckResult]:
         with plain_failures():
-            seen = _seen(workspace.open(), stage, ref, partition_of(context))
             chosen = {key.name for key in context.selected_asset_check_keys}
+            every = stage.partitions.every if stage.partitions and "traits" in chosen else None
+            looked_back = most if every is None else CADENCES[every].window
+            seen = _seen(workspace.open(), stage, ref, partition_of(context), looked_back)
             made = (_result(seen, name, detect) for name, detect in detectors.items() if name in chosen)
             yield from reported_checks(stage, seen.workspace, context, ref.digest, made)
 
     return [check_detectors]
 
 
-def _seen(workspace: Workspace, stage: Stage, ref: DatasetRef, partition: str | None) -> Seen:
+def _seen(workspace: Workspace, stage: Stage, ref: DatasetRef, partition: str | None, most: int) -> Seen:
     place = (workspace.store, workspace.registry_name, stage.key.path)
-    most = CADENCES[stage.partitions.every].window if stage.partitions else 0
     keys = [key for key in refs.partitions(*place) if partition is not None and key < partition][-most:]
     earlier = {key: item for key in keys if isinstance(item := refs.load(*place, key), DatasetRef)}
     return Seen(workspace=workspace, stage=stage, ref=ref, partition=partition, earlier=earlier)
@@ -173,10 +177,6 @@ def _result(seen: Seen, name: str, detect: Detector) -> dg.AssetCheckResult:
     if told.measured is not None:
         seen.keep(name, told.measured)
     return result_of(told, seen.stage.key, name)
-
-
-def _recipe(detector: str, ref: DatasetRef, registry: str) -> str:
-    return digest_value({"detected": detector, "dataset": ref.digest, "registry": registry})
 
 
 def _traits(seen: Seen, per_year: float) -> Told:
@@ -196,13 +196,11 @@ def _traits(seen: Seen, per_year: float) -> Told:
 def _references(seen: Seen, spec: Ingest) -> Told:
     from quality.references import judge_references
 
-    found = [
-        judge_references(
-            seen.frame[column], rows_at(one.url)(seen.partition)[one.column or column],
-            table=one.url, tolerance=one.tolerance,
-        )
-        for column, one in spec.references.items()
-    ]  # fmt: skip
+    found: list[Finding] = []
+    for column, one in spec.references.items():
+        table, key = rows_at(one.url)(seen.partition), one.column or column
+        choose(f"ingest.references.{column}.column", key, table.columns)
+        found.append(judge_references(seen.frame[column], table[key], table=one.url, tolerance=one.tolerance))
     return of_findings(found, calm="; ".join(one.reason for one in found))
 
 
@@ -213,7 +211,7 @@ def _multivariate(seen: Seen, columns: Sequence[str], window: int) -> Told:
     reference = [ref.digest for ref in list(seen.earlier.values())[-window:]]
     if not reference:
         return Told(verdict="pass", reason="nothing to compare with: no earlier features")
-    areas = [one["auc"] for one in seen.past("multivariate_drift", PAST).values()]
+    areas = [one["auc"] for one in seen.past("multivariate_drift", PAST).values() if not one["alarm"]]
     told = multivariate(
         (_together(seen, reference), seen.frame), columns=columns, tolerance=MULTIVARIATE_TOLERANCE, alpha=ALPHA,
         areas=areas,
@@ -242,10 +240,10 @@ def _predictions(seen: Seen, tolerance: float) -> Told:
         return Told(verdict="pass", reason="no rows to compare")
     before, after = (pl.DataFrame({"prediction": bundle.predict_rows(side.lazy())}) for side in sides)
     clock = _clock(seen.frame)
-    past = [(name, effect) for one in seen.past("prediction_drift", PAST).values() for name, effect in one.items()]
     effects: dict[tuple[str, str], list[float]] = {}
-    for name, effect in past:
-        effects.setdefault(("prediction", name), []).append(effect)
+    for one in seen.past("prediction_drift", PAST).values():
+        for name, effect in one["effects"].items() if not one["alarm"] else ():
+            effects.setdefault(("prediction", name), []).append(effect)
     usual = Past(effects=effects, alpha=ALPHA)
     # What is usual knows how alike rows of a day are; until then they count as the day that they are.
     clusters = None
@@ -253,8 +251,8 @@ def _predictions(seen: Seen, tolerance: float) -> Told:
         clusters = (days_of(sides[0], clock), days_of(sides[1], clock))
     tests = drift(before, after, tolerance=tolerance, clusters=clusters, past=usual)
     told = of_drift(tests, columns=1, more={"past_pairs": usual.pairs, "champion": entry.model.digest})
-    measured = {test.test: test.effect for test in tests}
-    return Told(verdict=told.verdict, reason=told.reason, shown=told.shown, measured=measured)
+    alarm = told.verdict != "pass" and usual.pairs >= MIN_PAIRS
+    return replace(told, measured={"effects": {test.test: test.effect for test in tests}, "alarm": alarm})
 
 
 def _together(seen: Seen, digests: Sequence[str]) -> "pl.DataFrame":

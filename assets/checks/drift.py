@@ -74,21 +74,21 @@ def drift_check(
         from quality.profile import Profile, profile
 
         current = profile(_chosen(look.frame(), columns, ignore))
-        earlier = [(one, look.measured(one)) for one in look.earlier(past + window)]
-        before = [Profile.from_json(value["profile"]) for _, value in earlier]
+        earlier = [look.measured(one) for one in look.earlier(past + window)]
+        before = [Profile.from_json(value["profile"]) for value in earlier]
         against = _declared(reference, look, columns, ignore) or _window(before, window)
         if against is None:
             reason = f"nothing to compare with: no earlier partition of {look.asset} was checked"
-            return Told(verdict="pass", reason=reason, measured={"profile": current.to_json(), "judged": False})
+            return Told(verdict="pass", reason=reason, measured={"profile": current.to_json(), "alarm": False})
         names = _names(against, columns)
-        usable = [one.passed or not value["judged"] for one, value in earlier]
-        healthy = [one for one, use in zip(before, usable, strict=True) if use and one.types == current.types]
-        usual = _usual(
-            healthy, against if reference is not None else None, window, names, categorical=categorical, alpha=alpha
-        )
+        seen = [(one, bool(value["alarm"])) for one, value in zip(before, earlier, strict=True)]
+        declared = None if reference is None else against
+        usual = _usual(seen, declared, window, current, names, categorical=categorical, alpha=alpha)
         tests = _tests(against, current, names, categorical=categorical, tolerance=tolerance, past=usual)
         told = of_drift(tests, columns=len(names), more={"past_pairs": usual.pairs, "rows": current.rows})
-        return replace(told, measured={"profile": current.to_json(), "judged": usual.pairs >= MIN_PAIRS})
+        # An alarm raised before anything is known of what is usual may be the season's: it teaches it.
+        alarm = told.verdict != "pass" and usual.pairs >= MIN_PAIRS
+        return replace(told, measured={"profile": current.to_json(), "alarm": alarm})
 
     defaults = Defaults(name="drift", description="No column is distributed otherwise than in its reference.")
     return build_check(asset, judge, defaults, options)
@@ -141,8 +141,8 @@ def multivariate_drift_check(
     def judge(look: Look) -> Told:
         given = reference(look.partition) if callable(reference) else reference
         sides = (frame_of(given, of=f"the reference of {look.asset}"), look.frame())
-        earlier = [(one, look.measured(one)) for one in look.earlier(past)]
-        areas = [float(value["auc"]) for one, value in earlier if one.passed or not value["judged"]]
+        earlier = [look.measured(one) for one in look.earlier(past)]
+        areas = [float(value["auc"]) for value in earlier if not value["alarm"]]
         return multivariate(
             sides, columns=columns, ignore=ignore, clusters=clusters, tolerance=tolerance, alpha=alpha, areas=areas
         )
@@ -215,7 +215,7 @@ def _of_multivariate(test: "MultivariateDrift", areas: Sequence[float], alpha: f
         verdict="warn" if flagged else "pass",
         reason=test.reason + known,
         shown=shown,
-        measured={"auc": test.auc, "judged": most is not None},
+        measured={"auc": test.auc, "alarm": flagged and most is not None},
     )
 
 
@@ -266,24 +266,38 @@ def _names(reference: "Profile", columns: Sequence[str] | None) -> list[str]:
 
 
 def _usual(
-    healthy: "Sequence[Profile]",
+    before: "Sequence[tuple[Profile, bool]]",
     reference: "Profile | None",
     window: int,
+    current: "Profile",
     names: Sequence[str],
     *,
     categorical: Sequence[str],
     alpha: float,
 ) -> "Past":
-    from quality.drift import Past, past_effects
+    """Return how far earlier partitions lay from their own references, those that raised an alarm left out.
 
-    known = [name for name in names if healthy and name in healthy[-1].columns]
-    if not known:
-        return Past(effects={}, alpha=alpha)
-    if reference is None:
-        return past_effects(healthy, window, columns=known, categorical=categorical, alpha=alpha)
+    Args:
+        before: Profiles of earlier partitions with whether they raised an alarm, oldest first.
+        reference: The declared reference, which is theirs too; None takes the window before each.
+        window: Partitions of that.
+        current: The partition: those of other types say nothing of it.
+        names: Columns that are compared.
+        categorical: As in `drift_check`.
+        alpha: As in `drift_check`.
+    """
+    from quality.drift import Past
+    from quality.profile import merge
+
+    known = [name for name in names if name in current.columns]
     effects: dict[tuple[str, str], list[float]] = {}
-    for one in healthy:
-        for test in _tests(reference, one, known, categorical=categorical, tolerance=0.0, past=None):
+    for place, (one, alarm) in enumerate(before):
+        own = [part for part, _ in before[max(0, place - window) : place]] if reference is None else []
+        complete = reference is not None or len(own) == window
+        if alarm or not complete or any(part.types != current.types for part in (one, *own)):
+            continue
+        against = merge(own) if reference is None else reference
+        for test in _tests(against, one, known, categorical=categorical, tolerance=0.0, past=None):
             effects.setdefault((test.column, test.test), []).append(test.effect)
     return Past(effects=effects, alpha=alpha)
 

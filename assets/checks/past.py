@@ -31,12 +31,10 @@ class Earlier:
 
     Attributes:
         key: Partition key; without partitions the time of the evaluation, ISO 8601 UTC.
-        passed: Whether the check passed.
         packed: What `resources.kept` holds of what was measured.
     """
 
     key: str
-    passed: bool
     packed: Mapping[str, str]
 
 
@@ -77,8 +75,8 @@ def _carried(key: str, records: Sequence[AssetCheckExecutionRecord]) -> Iterator
     for record in records:
         evaluation = record.evaluation
         value = evaluation.metadata.get(MEASURED) if evaluation else None
-        if evaluation is not None and isinstance(value, dg.JsonMetadataValue) and isinstance(value.data, dict):
-            yield Earlier(key=key, passed=evaluation.passed, packed=value.data)
+        if isinstance(value, dg.JsonMetadataValue) and isinstance(value.data, dict):
+            yield Earlier(key=key, packed=value.data)
 
 
 def _earlier_materializations(instance: dg.DagsterInstance, check: dg.AssetCheckKey, limit: int) -> list[Earlier]:

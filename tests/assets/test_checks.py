@@ -272,6 +272,14 @@ class TestDrift:
         assert found.description.startswith("amount: distribution moved by ")
         assert "past partitions differ by up to" in found.description
 
+    @pytest.mark.slow
+    def test_a_lasting_change_is_news_once_and_teaches_nothing_of_what_is_usual(self):
+        project = Project(lambda asset: drift_check(asset, window=1, columns=["amount"]))
+        project.days(10)
+        doubled = changed(amount=pl.col("amount") * 2)
+        assert [project.found(10, doubled).passed, project.found(11, doubled).passed] == [False, True]
+        assert not project.found(12, orders_of).passed
+
     def test_a_column_that_is_gone_or_of_another_type_is_told(self):
         project = Project(lambda asset: drift_check(asset, window=3, columns=["amount", "kind"]))
         project.days(2)
