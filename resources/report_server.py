@@ -33,13 +33,13 @@ _HEADERS = {
 
 
 def local_port(url: str | None) -> int | None:
-    """Return the port of a URL of this machine, or None for none and for other machines.
+    """Return the port of a URL that leads to `HOST`, or None for none and for other machines.
 
     >>> local_port("http://localhost:3001"), local_port("https://reports.example.org"), local_port(None)
     (3001, None, None)
     """
     parts = urlsplit(url or "")
-    return (parts.port or 80) if parts.scheme == "http" and is_loopback(parts.hostname or "") else None
+    return (parts.port or 80) if parts.scheme == "http" and parts.hostname in (HOST, "localhost") else None
 
 
 @contextmanager

@@ -55,7 +55,9 @@ def _reports(port: int) -> Generator[str | None]:
     if chosen is None:
         yield None
         return
-    remedy = "end that, give another --port, or set PENSTOCK_REPORTS_URL to another port of this machine"
+    remedy = (
+        "end that, give another --port (make dev PORT=...), or set PENSTOCK_REPORTS_URL to another port of this machine"
+    )
     with serving(opened, chosen, remedy=remedy) as url:
         if given is None:
             os.environ["PENSTOCK_REPORTS_URL"] = url
