@@ -84,8 +84,10 @@ class Memory(dg.IOManager):
 class Project:
     """A Dagster project with one asset, whose rows each test changes as it likes."""
 
+    folder = ""
+
     def __init__(self, *checks, partitions=DAYS, give=orders_of, downstream=False):
-        self.instance = dg.DagsterInstance.ephemeral()
+        self.instance = dg.DagsterInstance.ephemeral(tempdir=self.folder)
         self.io = Memory()
         self.give = give
         self.partitions = partitions
@@ -135,6 +137,11 @@ class Project:
         evaluations = result.get_asset_check_evaluations()
         assert len(evaluations) == 1, failures
         return evaluations[0]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path_factory, monkeypatch):
+    monkeypatch.setattr(Project, "folder", str(tmp_path_factory.mktemp("instance")))
 
 
 def told_failure(result) -> str:
@@ -603,13 +610,13 @@ def test_rows_of_arrow_readers_and_batches_are_read():
     assert frame_of(pa.table({"a": [1]}), of="orders").to_dict(as_series=False) == {"a": [1]}
 
 
-def test_the_example_of_the_page_runs():
+def test_the_example_of_the_page_runs(tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "checks.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     made = {}
     exec(example, made)
     job = made["defs"].resolve_implicit_global_asset_job_def()
-    instance = dg.DagsterInstance.ephemeral()
+    instance = dg.DagsterInstance.ephemeral(tempdir=str(tmp_path))
     for day in range(2):
         done = job.execute_in_process(partition_key=key(day), instance=instance)
         found = {one.check_name: one for one in done.get_asset_check_evaluations()}
