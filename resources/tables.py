@@ -162,7 +162,9 @@ def _text_frame(path: Path, url: str, form: str, times: Collection[str], delimit
         schema = frame.collect_schema()
         texts = [name for name in times if schema.get(name) == pl.String]
         yield frame.with_columns(_parsed(frame, name) for name in texts)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, UnicodeDecodeError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, UnicodeDecodeError, SourceError) as error:
+        if isinstance(error, SourceError) and not isinstance(error.__cause__, pl.exceptions.PolarsError):
+            raise  # else it is Polars' own, told by whoever collected the frame
         brief = str(error).strip().partition("\n")[0][:200]
         raise SourceError(
             f"{redacted(url)} is no {form} that can be read ({brief}): mend it, or give --delimiter"
