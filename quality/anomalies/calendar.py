@@ -43,8 +43,7 @@ class Cadence:
 CADENCES: Mapping[str, Cadence] = {
     "hourly": Cadence(seasons=("hour", "hour_of_week"), levels=(1, 6, 48), warm_up=336, minimum=504, patience=24,
                       window=1_344, phrase="hour"),
-    # Weekdays that were met twice are known so badly that their errors would teach heavy tails for months.
-    "daily": Cadence(seasons=("weekday",), levels=(1, 7, 28), warm_up=28, minimum=28, patience=7, window=400,
+    "daily": Cadence(seasons=("weekday",), levels=(1, 7, 28), warm_up=14, minimum=28, patience=7, window=400,
                      phrase="day"),
     "weekly": Cadence(seasons=(), levels=(1, 4, 13), warm_up=4, minimum=13, patience=4, window=208, phrase="week"),
     # A season of months is met after a year and more only: fewer are judged by their level.
