@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from assets.checks import raw_checks
 from assets.ingest import Ingest, raw_asset
 from assets.stage import Stage
+from assets.stage_checks import raw_checks
 from pipelines import suggesting
 from quality.contract import Column, Contract
 from quality.profile import Profile, profile
