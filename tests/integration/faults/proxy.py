@@ -45,6 +45,7 @@ class NetworkFault:
             asked but before the first byte of its answer; or in the body of the answer.
         request: Number of the first request that is hit, from 0.
         times: How many requests in a row are hit.
+        every: Of these, which are: each, each second, and so on.
         each_once: Whether of these only the first one for each object is.
         share: Where in the body, from 0 to below 1.
         relabelled: Whether a short answer is announced with its short length.
@@ -55,6 +56,7 @@ class NetworkFault:
     moment: Moment
     request: int = 0
     times: int = 1
+    every: int = 1
     each_once: bool = False
     share: float = 0.5
     relabelled: bool = False
@@ -124,7 +126,8 @@ class FaultProxy:
                 return None
             seen = path in self._seen
             self._seen.add(path)
-        return None if fault.each_once and seen else fault
+        passes = (number - fault.request) % fault.every or (fault.each_once and seen)
+        return None if passes else fault
 
     def note(self, exchange: Exchange) -> None:
         """Append to the log."""
