@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from quality.distributions import NORMAL
 from quality.drift import ColumnDrift, Past, drift, statistics
+from quality.drift.compare import FALSE_DISCOVERY_RATE, POINTS
 from quality.drift.pairs import counted_pair, ordered_pair
 from quality.profile import Profile, merge, profile
 
@@ -20,7 +21,6 @@ SHARES = np.array([0.30, 0.20, 0.12, 0.10, 0.08, 0.06, 0.05, 0.04, 0.03, 0.02])
 TOLERANCE = 0.01
 """Declared for every verdict here: the KS distance of a shift of 0.1 sd is .04, of a five-point move .05."""
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
-POINTS = 8_192
 PERIODS, WINDOW, SEASON = 36, 3, 12
 """Partitions of the past, partitions of the reference, and partitions a year."""
 
@@ -150,7 +150,7 @@ def _verdict(
     changed = drift(reference, shifted, tolerance=TOLERANCE, past=known)
     return (
         any(test.flagged for test in found),
-        any(test.q <= 0.01 and test.low > TOLERANCE for test in found),
+        any(test.q <= FALSE_DISCOVERY_RATE and test.low > TOLERANCE for test in found),
         any(test.flagged for test in changed if test.column == "x1"),
     )
 

@@ -21,6 +21,8 @@ from quality.readable import require_plain
 from resources.errors import ContractError, DeclarationError
 from resources.names import unknown_name
 
+FALSE_DISCOVERY_RATE = 0.005
+"""Half of the 1 % of clean batches that may be flagged: at 1 % itself, every other measurement would exceed it."""
 POINTS = 4_096
 """Cut points of the sketches that rows are compared by: up to so many distinct values the ranks are exact."""
 
@@ -32,7 +34,7 @@ def drift(
     columns: Sequence[str] | None = None,
     categorical: Collection[str] = (),
     tolerance: float = 0.1,
-    q: float = 0.01,
+    q: float = FALSE_DISCOVERY_RATE,
     confidence: float = 0.95,
     clusters: tuple[Clusters, Clusters] | None = None,
     past: Past | None = None,
