@@ -5,16 +5,20 @@ does not exist there (look-around, back-references, possessive quantifiers) is r
 """
 
 import re
+import unicodedata
 import warnings
 from re import _constants as codes  # pyright: ignore[reportAttributeAccessIssue]
 from re import _parser as parser  # pyright: ignore[reportAttributeAccessIssue]
 from typing import Any
 
+_NEWEST_AGE = 16
+"""Newest version of Unicode that Rust's `regex` knows the ages of."""
+_UNICODE = unicodedata.unidata_version.rpartition(".")[0]
+_KNOWN = rf"&&\p{{Age={_UNICODE}}}" if float(_UNICODE) <= _NEWEST_AGE else ""  # Rust knows characters that came later
 _CATEGORIES = {
-    codes.CATEGORY_DIGIT: r"\p{Nd}",
-    codes.CATEGORY_NOT_DIGIT: r"\P{Nd}",
+    codes.CATEGORY_DIGIT: rf"[\p{{Nd}}{_KNOWN}]",
     codes.CATEGORY_SPACE: r"\s\x1c-\x1f",
-    codes.CATEGORY_WORD: r"\p{L}\p{N}_",
+    codes.CATEGORY_WORD: rf"[[\p{{L}}\p{{N}}_]{_KNOWN}]",
 }
 _NEGATED = {
     codes.CATEGORY_NOT_SPACE: codes.CATEGORY_SPACE,
@@ -35,8 +39,8 @@ def translate(pattern: str) -> str:
     Raises:
         Untranslatable: If it uses what Rust lacks, or is no regular expression.
 
-    >>> translate(r"^\d+$")
-    '\\A[\\p{Nd}]+(?:\\n?\\z)'
+    >>> translate(r"^\s+$")
+    '\\A[\\s\\x1c-\\x1f]+(?:\\n?\\z)'
     """
     if "{," in pattern:
         raise Untranslatable("a repeat without a lower limit")
