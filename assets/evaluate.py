@@ -133,7 +133,7 @@ def evaluation_asset(
                 partition=partition,
                 parents=(*parents("raw", raw), *_model_parents(features, model, champion)),
                 parameters=rules.to_json(),
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 force=forced(context),
             )
             done = work.perform(GateReport, lambda: (judge_challenger(opened, rules, case), {}))

@@ -105,7 +105,7 @@ def features_asset(stage: Stage, spec: Features, *, event_time: str | None) -> d
                 partition=partition,
                 parents=parents("raw", raw),
                 parameters=recipe.to_json(),
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 force=forced(context),
             )
             done = work.perform(

@@ -78,7 +78,7 @@ def model_asset(stage: Stage, spec: Train, *, recipe: TrainingRecipe) -> dg.Asse
                 partition=partition,
                 parents=parents("features", window),
                 parameters=recipe.to_json(),
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 force=forced(context),
             )
             done = work.perform(ModelRef, lambda: train(opened, recipe, window))
