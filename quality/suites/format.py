@@ -135,7 +135,21 @@ def _counts(values: Sequence[Any], few: int) -> list[dict[str, Any]] | None:
     return [{"value": value, "count": count} for value, count in most]
 
 
+class _NoTime:
+    """A time that is missing, as pandas compares and writes it: in no order with any other value."""
+
+    def __lt__(self, _: object) -> bool:
+        return False
+
+    def __gt__(self, _: object) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return "NaT"
+
+
 _MISSING = float("nan")
+_NO_TIME = _NoTime()
 
 
 def to_show(column: Column) -> pl.Expr:
@@ -156,7 +170,8 @@ def shown(column: Column, value: Any, *, raw: bool = False) -> Any:
     if column.kind == "time" and raw:
         return np.datetime64("NaT") if value is None else np.datetime64(value, unit)
     if value is None:
-        return float("nan") if column.kind == "float" else _MISSING if column.kind == "str" else None
+        missing = {"float": float("nan"), "str": _MISSING, "time": _NO_TIME}  # the first is another one each time
+        return missing.get(column.kind)
     return clock(value, column.polars) if column.kind in ("time", "date") else value
 
 

@@ -82,6 +82,13 @@ def test_every_compiled_type_is_compared_on_ordinary_rows():
 
 
 @pytest.mark.slow
+def test_times_that_are_missing_are_counted_beside_others_as_often_as_they_are():
+    rows = [(-1, 3.0, "", 0), (-1, 3.0, "", 0), (-11, 0.0, "", 100), (-11, 0.0, "", 53)]
+    unique = {"column_list": ["t", "d"], "ignore_row_if": "never"}
+    assert differences(rows, [{"type": "expect_compound_columns_to_be_unique", "kwargs": unique}])[0] == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("few", [0, 2, {"result_format": "BASIC", "partial_unexpected_count": 1}])
 def test_fewer_examples_may_be_asked_for(few):
     rows = [(number, 1.0, "a", 0) for number in (1, 2, 2, 3, 3, 3)]
