@@ -94,7 +94,7 @@ def _by_past(workspace: Workspace, spec: Features, ref: DatasetRef, known: _Know
 
     How far a flagged partition lay from its window is no example of what is usual, even where it is part of it by now.
     """
-    from quality.drift import MIN_PAIRS, Past, drift, past_effects
+    from quality.drift import MIN_PAIRS, drift, past_effects
     from quality.profile import merge
 
     if len(known.usual) < window + MIN_PAIRS:
@@ -107,11 +107,8 @@ def _by_past(workspace: Workspace, spec: Features, ref: DatasetRef, known: _Know
     columns = _compared(spec, {name: column.kind for name, column in current.columns.items()})
     alike = [(key, part) for key, part in zip(known.usual, before, strict=True) if part.types == current.types]
     parts = [part for _, part in alike]
-    effects: dict[tuple[str, str], list[float]] = {}
-    for place in (at for at, (key, _) in enumerate(alike) if at >= window and key not in known.flagged):
-        for test, seen in past_effects(parts[place - window : place + 1], window, columns=columns).effects.items():
-            effects.setdefault(test, []).extend(seen)
-    past = Past(effects=effects)
+    healthy = [key not in known.flagged for key, _ in alike]
+    past = past_effects(parts, window, columns=columns, taught=healthy)
     if past.pairs < MIN_PAIRS:
         return None
     tests = drift(merge(parts[-window:]), current, columns=columns, tolerance=spec.drift_tolerance, past=past)

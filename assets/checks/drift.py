@@ -70,7 +70,7 @@ def drift_check(
             raise DeclarationError(f"drift: {name} is {share}, it lies between 0 and 1")
 
     def judge(look: Look) -> Told:
-        from quality.drift import MIN_PAIRS
+        from quality.drift import MIN_PAIRS, past_effects
         from quality.profile import Profile, profile
 
         current = profile(_chosen(look.frame(), columns, ignore))
@@ -81,9 +81,13 @@ def drift_check(
             reason = f"nothing to compare with: no earlier partition of {look.asset} was checked"
             return Told(verdict="pass", reason=reason, measured={"profile": current.to_json(), "alarm": False})
         names = _names(against, columns)
-        seen = [(one, bool(value["alarm"])) for one, value in zip(before, earlier, strict=True)]
-        declared = None if reference is None else against
-        usual = _usual(seen, declared, window, current, names, categorical=categorical, alpha=alpha)
+        known = [name for name in names if name in current.columns]
+        # Those that raised an alarm, or have other types, say nothing of what is usual.
+        taught = [not value["alarm"] and one.types == current.types for one, value in zip(before, earlier, strict=True)]
+        usual = past_effects(
+            before, window, columns=known, categorical=_codes(categorical, known), alpha=alpha,
+            reference=None if reference is None else against, taught=taught,
+        )  # fmt: skip
         tests = _tests(against, current, names, categorical=categorical, tolerance=tolerance, past=usual)
         told = of_drift(tests, columns=len(names), more={"past_pairs": usual.pairs, "rows": current.rows})
         # An alarm raised before anything is known of what is usual may be the season's: it teaches it.
@@ -265,43 +269,6 @@ def _names(reference: "Profile", columns: Sequence[str] | None) -> list[str]:
     return [name for name, one in reference.columns.items() if one.kind not in left_out]
 
 
-def _usual(
-    before: "Sequence[tuple[Profile, bool]]",
-    reference: "Profile | None",
-    window: int,
-    current: "Profile",
-    names: Sequence[str],
-    *,
-    categorical: Sequence[str],
-    alpha: float,
-) -> "Past":
-    """Return how far earlier partitions lay from their own references, those that raised an alarm left out.
-
-    Args:
-        before: Profiles of earlier partitions with whether they raised an alarm, oldest first.
-        reference: The declared reference, which is theirs too; None takes the window before each.
-        window: Partitions of that.
-        current: The partition: those of other types say nothing of it.
-        names: Columns that are compared.
-        categorical: As in `drift_check`.
-        alpha: As in `drift_check`.
-    """
-    from quality.drift import Past
-    from quality.profile import merge
-
-    known = [name for name in names if name in current.columns]
-    effects: dict[tuple[str, str], list[float]] = {}
-    for place, (one, alarm) in enumerate(before):
-        own = [part for part, _ in before[max(0, place - window) : place]] if reference is None else []
-        complete = reference is not None or len(own) == window
-        if alarm or not complete or any(part.types != current.types for part in (one, *own)):
-            continue
-        against = merge(own) if reference is None else reference
-        for test in _tests(against, one, known, categorical=categorical, tolerance=0.0, past=None):
-            effects.setdefault((test.column, test.test), []).append(test.effect)
-    return Past(effects=effects, alpha=alpha)
-
-
 def _tests(
     reference: "Profile",
     current: "Profile",
@@ -316,7 +283,7 @@ def _tests(
     from quality.profile import Profile
 
     present = [name for name in names if name in current.columns]
-    codes = [name for name in categorical if name in present]
+    codes = _codes(categorical, present)
     found = drift(reference, current, columns=present, categorical=codes, tolerance=tolerance, past=past)
     gone = {
         name: reference.columns[name]
@@ -324,3 +291,7 @@ def _tests(
         if name not in present and reference.columns[name].kind != "time"
     }
     return found + (drift(Profile(rows=reference.rows, columns=gone), current, tolerance=tolerance) if gone else ())
+
+
+def _codes(categorical: Sequence[str], names: Sequence[str]) -> list[str]:
+    return [name for name in categorical if name in names]

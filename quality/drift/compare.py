@@ -83,8 +83,10 @@ def past_effects(
     columns: Sequence[str] | None = None,
     categorical: Collection[str] = (),
     alpha: float = 0.01,
+    reference: Profile | None = None,
+    taught: Sequence[bool] | None = None,
 ) -> Past:
-    """Return how far each of these healthy partitions lay from the `window` partitions before it.
+    """Return how far each of these partitions lay from the `window` partitions before it, or from a reference.
 
     Args:
         profiles: Profiles of past partitions, oldest first, of one schema; those that differ from the newest in the
@@ -93,13 +95,18 @@ def past_effects(
         columns: As for `drift`.
         categorical: As for `drift`.
         alpha: Probability at which a healthy batch may pass any threshold.
+        reference: What each is compared with; None takes the window before it.
+        taught: Which of them tell what is usual; None takes all for healthy. The others are in windows all the same.
     """
     effects: dict[tuple[str, str], list[float]] = {}
-    for place in range(window, len(profiles)):
-        before = profiles[place - window : place]
-        if any(part.types != profiles[place].types for part in before):
+    for place, current in enumerate(profiles):
+        before = profiles[max(0, place - window) : place] if reference is None else [reference]
+        complete = reference is not None or (
+            len(before) == window and all(part.types == current.types for part in before)
+        )
+        if not complete or not (taught is None or taught[place]):
             continue
-        tests = drift(merge(before), profiles[place], columns=columns, categorical=categorical)
+        tests = drift(merge(before), current, columns=columns, categorical=categorical)
         for test in tests:
             effects.setdefault((test.column, test.test), []).append(test.effect)
     return Past(effects=effects, alpha=alpha)
