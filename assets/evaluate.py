@@ -154,8 +154,7 @@ def earlier_reports(workspace: Workspace, stage: Stage, partition: str | None) -
     if partition is None:
         return []
     place = (workspace.store, workspace.registry_name, stage.key.path)
-    earlier = [key for key in refs.partitions(*place) if key < partition][-SHOWN_PARTITIONS:]
-    return [report for key in earlier if isinstance(report := refs.load(*place, key), GateReport)]
+    return list(refs.earlier(*place, GateReport, before=partition, most=SHOWN_PARTITIONS).values())
 
 
 def _model_parents(features: DatasetRef, challenger: ModelRef, champion: ModelRef | None) -> tuple[Parent, ...]:

@@ -108,8 +108,8 @@ def lessons(store: Store, registry: str, pipeline: str, model: str, *, before: s
         before: Only reports of earlier partitions count.
     """
     asset = (pipeline, "evaluation")
-    keys = [key for key in refs.partitions(store, registry, asset) if before is None or key < before]
-    for key in [*reversed(keys[-LATEST:])] if keys else [None]:
+    keys = refs.partitions(store, registry, asset, before=before, most=LATEST)
+    for key in [*reversed(keys)] if keys else [None]:
         found = _report(store, registry, asset, key)
         learned = None if found is None else learned_in(found, model)
         if learned is not None:
@@ -201,7 +201,7 @@ def foretold(
         keep: Whether estimates are remembered.
     """
     place, asset = (workspace.store, workspace.registry_name), (pipeline, "evaluation")
-    keys = [key for key in refs.partitions(*place, asset) if before is None or key < before][-LATEST:]
+    keys = refs.partitions(*place, asset, before=before, most=LATEST)
     reports = [report for key in keys if (report := _report(*place, asset, key)) is not None]
     found: list[Foretold] = []
     for at, report in enumerate(reports):

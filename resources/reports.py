@@ -8,7 +8,7 @@ found in datasets, refs and signed reports.
 
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from quality.report import Report, Section, in_order
 from quality.report_page import page
@@ -16,6 +16,7 @@ from resources.durable import write_text
 from resources.errors import ObjectMissing, StoreError
 from resources.settings import Settings
 from resources.stages import STAGES
+from resources.storage import refs
 from resources.storage.cache.locks import locked
 from resources.storage.garbage.roots import read_all
 from resources.storage.store import Store
@@ -78,7 +79,7 @@ def reported_pipelines(store: Store) -> list[tuple[str, str]]:
 def reported_partitions(store: Store, registry: str, pipeline: str) -> list[str | None]:
     """Return the partitions that have a report, the newest first; None where there are no partitions."""
     places = {key.split("/")[3] for key in store.list(f"{FOLDER}/{registry}/{pipeline}")}
-    return [None if place == "_" else unquote(place[1:]) for place in sorted(places, reverse=True)]
+    return [refs.partition_of(place) for place in sorted(places, reverse=True)]
 
 
 def page_name(partition: str | None) -> str:
@@ -151,5 +152,4 @@ def _place(registry: str, pipeline: str, partition: str | None, stage: str, chec
 
 
 def _folder(registry: str, pipeline: str, partition: str | None) -> str:
-    place = f"p{quote(partition, safe='')}" if partition else "_"  # as refs name it
-    return f"{FOLDER}/{registry}/{pipeline}/{place}"
+    return f"{FOLDER}/{registry}/{pipeline}/{refs.name_of(partition)}"

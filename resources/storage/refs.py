@@ -6,6 +6,7 @@ does not name their content, so they carry a digest of their own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from resources.errors import ConflictError, IntegrityError, ObjectMissing
@@ -14,6 +15,7 @@ from resources.storage.garbage.guard import keeping
 from resources.storage.store import Store
 from resources.storage.values import read_verified, seal, unseal
 
+R = TypeVar("R", bound=Ref)
 CANDIDATES = "candidates"
 """Registry of the values that others offer by `penstock data push`."""
 _WHOLE = "_"  # an unpartitioned asset
@@ -63,11 +65,44 @@ def load(store: Store, registry: str, asset: Sequence[str], partition: str | Non
         raise IntegrityError(f"{key} in store {store.url} is damaged: {error}; materialize the asset again") from error
 
 
-def partitions(store: Store, registry: str, asset: Sequence[str]) -> list[str]:
-    """Return the sorted partition keys for which `asset` has a value; none for an unpartitioned asset."""
+def partitions(
+    store: Store, registry: str, asset: Sequence[str], *, before: str | None = None, most: int | None = None
+) -> list[str]:
+    """Return the sorted partition keys for which `asset` has a value; none for an unpartitioned asset.
+
+    Args:
+        store: Where the refs lie.
+        registry: Name of the registry.
+        asset: Key of the asset.
+        before: Only the partitions before this one; None is all.
+        most: Only the last so many of these; None is all.
+    """
     folder = _folder(registry, asset)
     names = [key[len(folder) + 1 :] for key in store.list(folder)]
-    return sorted(unquote(name.removesuffix(".json")[1:]) for name in names if name.startswith("p") and "/" not in name)
+    keys = sorted(unquote(name.removesuffix(".json")[1:]) for name in names if name.startswith("p") and "/" not in name)
+    found = keys if before is None else [key for key in keys if key < before]
+    return found if most is None else found[max(0, len(found) - most) :]
+
+
+def earlier(
+    store: Store, registry: str, asset: Sequence[str], kind: type[R], *, before: str, most: int
+) -> dict[str, R]:
+    """Return partition to value of the last `most` partitions before one, of those whose value is of `kind`."""
+    keys = partitions(store, registry, asset, before=before, most=most)
+    return {key: found for key in keys if isinstance(found := load(store, registry, asset, key), kind)}
+
+
+def name_of(partition: str | None) -> str:
+    """Return what stands for a partition in keys of the store, and for what has none.
+
+    The letter keeps any partition key apart from the whole asset, and from a leading dot.
+    """
+    return f"p{quote(partition, safe='')}" if partition else _WHOLE
+
+
+def partition_of(name: str) -> str | None:
+    """Return the partition that `name_of` stands for, None for the whole asset."""
+    return None if name == _WHOLE else unquote(name[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +135,4 @@ def _folder(registry: str, asset: Sequence[str]) -> str:
 
 
 def _key(registry: str, asset: Sequence[str], partition: str | None) -> str:
-    # The letter keeps any partition key apart from the whole asset, and from a leading dot.
-    name = f"p{quote(partition, safe='')}" if partition else _WHOLE
-    return f"{_folder(registry, asset)}/{name}.json"
+    return f"{_folder(registry, asset)}/{name_of(partition)}.json"
