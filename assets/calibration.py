@@ -3,18 +3,18 @@
 It warns and never blocks. The statistics are `quality.label_free`'s, from what the gate reports learned.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from assets.judging import Declared, Look, build_checks
 from assets.metadata import SHORT, Metadata, table
-from assets.report import reported_checks
-from assets.stage import Stage, partition_of, plain_failures
+from assets.stage import Stage
+from assets.told import Told, of_finding
 from quality.verdicts import Finding
 from resources.label_free import Learned, learned_in, lessons
 from resources.refs import GateReport
-from resources.wiring import WorkspaceResource
 
 if TYPE_CHECKING:
     from quality.label_free.calibration_drift import CalibrationDrift
@@ -29,32 +29,14 @@ def calibration_check(stage: Stage) -> dg.AssetChecksDefinition:
         stage: The stage `evaluation` of a pipeline with time partitions whose models are classifiers.
     """
 
-    @dg.multi_asset_check(
-        name=f"{stage.pipeline}_calibration_check",
-        specs=[
-            dg.AssetCheckSpec(
-                CHECK, asset=stage.key, blocking=False, partitions_def=stage.partitions_definition(),
-                description="The champion's probabilities mean what they meant on earlier partitions.",
-            )
-        ],
-        ins={"report": dg.AssetIn(key=stage.key)},
-    )  # fmt: skip
-    def check_calibration(
-        context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, report: GateReport
-    ) -> Generator[dg.AssetCheckResult]:
-        with plain_failures():
-            opened, partition = workspace.open(), partition_of(context) or ""
-            place = (opened.store, opened.registry_name, stage.pipeline)
-            past = list(lessons(*place, report.champion, before=partition)) if report.champion else []
-            finding, shown = judge_calibration(report, past)
-            made = dg.AssetCheckResult(
-                check_name=CHECK, asset_key=stage.key, passed=finding.verdict == "pass",
-                severity=dg.AssetCheckSeverity.WARN, description=finding.reason,
-                metadata={"verdict": finding.verdict, **shown},
-            )  # fmt: skip
-            yield from reported_checks(stage, opened, context, report.digest, [made])
+    def judge(look: Look, report: GateReport) -> Callable[[str], Told]:
+        place = (look.workspace.store, look.workspace.registry_name, stage.pipeline)
+        before = look.partition or ""
+        past = list(lessons(*place, report.champion, before=before)) if report.champion else []
+        return lambda _: of_finding(*judge_calibration(report, past))
 
-    return check_calibration
+    checks = {CHECK: Declared(description="The champion's probabilities mean what they meant on earlier partitions.")}
+    return build_checks(stage, f"{stage.pipeline}_calibration_check", checks, GateReport, judge)
 
 
 def judge_calibration(report: GateReport, past: Sequence[Learned]) -> tuple[Finding, Metadata]:

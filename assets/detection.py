@@ -5,7 +5,7 @@ remembered under its digest, so that later partitions are compared with it witho
 told by the functions of `assets.checks`.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,15 +16,15 @@ from assets.checks.detectors import PAST, dependences, leakage, repeats
 from assets.checks.drift import days_of, multivariate, of_drift
 from assets.checks.history import trait_metrics
 from assets.checks.rows import rows_at
-from assets.history import of_history
+from assets.history import of_history, span_of
 from assets.ingest import Ingest
+from assets.judging import Declared, Look, build_checks
 from assets.partitions import Window
 from assets.preprocess import Features
-from assets.report import reported_checks
-from assets.stage import Stage, partition_of, plain_failures
-from assets.told import Told, of_findings, result_of
+from assets.stage import Stage
+from assets.told import Told, of_findings
 from quality import wording
-from quality.anomalies.calendar import CADENCES, Span
+from quality.anomalies.calendar import CADENCES
 from quality.verdicts import Finding
 from resources.canonical import digest_value
 from resources.names import choose
@@ -34,7 +34,6 @@ from resources.storage.datasets import read_frame
 from resources.storage.memo import REQUIRES, recall, remember
 from resources.training.bundle import read_bundle
 from resources.transform.preprocess import BUCKET, LABEL
-from resources.wiring import WorkspaceResource
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -139,44 +138,26 @@ def _checks(stage: Stage, detectors: Mapping[str, Detector], most: int = PAST) -
     if not detectors:
         return []
 
-    @dg.multi_asset_check(
-        name=f"{stage.pipeline}_{stage.name}_detectors",
-        specs=[
-            dg.AssetCheckSpec(
-                name, asset=stage.key, blocking=name == "references", description=DESCRIPTIONS[name],
-                partitions_def=stage.partitions_definition(),
-            )
-            for name in detectors
-        ],
-        ins={"ref": dg.AssetIn(key=stage.key)},
-        can_subset=True,
-    )  # fmt: skip
-    def check_detectors(
-        context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, ref: DatasetRef
-    ) -> Generator[dg.AssetCheckResult]:
-        with plain_failures():
-            chosen = {key.name for key in context.selected_asset_check_keys}
-            every = stage.partitions.every if stage.partitions and "traits" in chosen else None
-            looked_back = most if every is None else CADENCES[every].window
-            seen = _seen(workspace.open(), stage, ref, partition_of(context), looked_back)
-            made = (_result(seen, name, detect) for name, detect in detectors.items() if name in chosen)
-            yield from reported_checks(stage, seen.workspace, context, ref.digest, made)
+    def judge(look: Look, ref: DatasetRef) -> Callable[[str], Told]:
+        every = stage.partitions.every if stage.partitions and "traits" in look.chosen else None
+        seen = _seen(look, stage, ref, most if every is None else CADENCES[every].window)
+        return lambda name: _told(seen, name, detectors[name])
 
-    return [check_detectors]
+    checks = {name: Declared(description=DESCRIPTIONS[name], blocking=name == "references") for name in detectors}
+    return [build_checks(stage, f"{stage.pipeline}_{stage.name}_detectors", checks, DatasetRef, judge)]
 
 
-def _seen(workspace: Workspace, stage: Stage, ref: DatasetRef, partition: str | None, most: int) -> Seen:
-    place = (workspace.store, workspace.registry_name, stage.key.path)
-    keys = [key for key in refs.partitions(*place) if partition is not None and key < partition][-most:]
-    earlier = {key: item for key in keys if isinstance(item := refs.load(*place, key), DatasetRef)}
-    return Seen(workspace=workspace, stage=stage, ref=ref, partition=partition, earlier=earlier)
+def _seen(look: Look, stage: Stage, ref: DatasetRef, most: int) -> Seen:
+    place = (look.workspace.store, look.workspace.registry_name, stage.key.path)
+    earlier = {} if look.partition is None else refs.earlier(*place, DatasetRef, before=look.partition, most=most)
+    return Seen(workspace=look.workspace, stage=stage, ref=ref, partition=look.partition, earlier=earlier)
 
 
-def _result(seen: Seen, name: str, detect: Detector) -> dg.AssetCheckResult:
+def _told(seen: Seen, name: str, detect: Detector) -> Told:
     told = detect(seen)
     if told.measured is not None:
         seen.keep(name, told.measured)
-    return result_of(told, seen.stage.key, name)
+    return told
 
 
 def _traits(seen: Seen, per_year: float) -> Told:
@@ -188,7 +169,7 @@ def _traits(seen: Seen, per_year: float) -> Told:
         return Told(verdict="pass", reason="the pipeline has no time partitions, and so no past to compare with")
     cadence = CADENCES[partitions.every]
     past = {**seen.past("traits", cadence.window), seen.partition: found}
-    spans = [Span(key=key, start=start, end=end) for key in past for start, end in (partitions.bounds(key),)]
+    spans = [span_of(partitions, key) for key in past]
     metrics = trait_metrics(list(past.values()), tolerance=TRAIT_TOLERANCE)
     return of_history(judge_past(metrics, spans, cadence, per_year=per_year), measured=found)
 

@@ -5,17 +5,17 @@ healthy partitions lay from the window before them tells what is usual, seasons 
 days counting as the days they are.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from assets.checks.drift import of_drift
+from assets.checks.drift import days_of, of_drift
 from assets.partitions import Window
 from assets.preprocess import Features
 from assets.stage import Stage
+from assets.told import Told
 from quality.anomalies.calendar import CADENCES
 from quality.healthy import left_out
-from quality.verdicts import Finding
 from resources.canonical import parse_json
 from resources.health import flagged_features
 from resources.refs import DatasetRef
@@ -26,23 +26,10 @@ from resources.transform.preprocess import BUCKET
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    import numpy as np
-    import polars as pl
-    from numpy.typing import NDArray
-
-    from quality.drift import ColumnDrift
     from quality.profile import Profile
 
 PAST_PARTITIONS = 36
 """Earlier partitions whose distances from their own windows tell what is usual."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """The verdict of the check, and what to show beside it."""
-
-    finding: Finding
-    shown: dict[str, Any] = field(default_factory=dict[str, Any])  # Any: Dagster metadata values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +47,7 @@ class _Known:
 
 def drift_against_the_past(
     workspace: Workspace, stage: Stage, spec: Features, ref: DatasetRef, *, window: Window | None, partition: str | None
-) -> Compared:
+) -> Told:
     """Compare features and label with the training window before them, partitions that were flagged left out.
 
     Without time partitions the reference is the features that the champion was trained on.
@@ -69,8 +56,7 @@ def drift_against_the_past(
         champion = workspace.registry(stage.pipeline).champion()
         return _by_rows(workspace, spec, ref, dict(champion.model.training_digests) if champion else {})
     place = (workspace.store, workspace.registry_name, stage.key.path)
-    keys = [key for key in refs.partitions(*place) if key < partition][-PAST_PARTITIONS - window.partitions :]
-    earlier = {key: item for key in keys if isinstance(item := refs.load(*place, key), DatasetRef)}
+    earlier = refs.earlier(*place, DatasetRef, before=partition, most=PAST_PARTITIONS + window.partitions)
     known = _known(workspace, stage, spec, earlier)
     compared = _by_past(workspace, spec, ref, known, window.partitions)
     if compared is None:
@@ -89,7 +75,7 @@ def _known(workspace: Workspace, stage: Stage, spec: Features, earlier: Mapping[
     return _Known(usual=usual, flagged=flagged)
 
 
-def _by_past(workspace: Workspace, spec: Features, ref: DatasetRef, known: _Known, window: int) -> Compared | None:
+def _by_past(workspace: Workspace, spec: Features, ref: DatasetRef, known: _Known, window: int) -> Told | None:
     """Compare stored profiles; None where too few earlier partitions have one that tells enough.
 
     How far a flagged partition lay from its window is no example of what is usual, even where it is part of it by now.
@@ -112,13 +98,13 @@ def _by_past(workspace: Workspace, spec: Features, ref: DatasetRef, known: _Know
     if past.pairs < MIN_PAIRS:
         return None
     tests = drift(merge(parts[-window:]), current, columns=columns, tolerance=spec.drift_tolerance, past=past)
-    return _told(tests, columns, {"past_pairs": past.pairs})
+    return of_drift(tests, columns=len(columns), more={"past_pairs": past.pairs})
 
 
-def _by_rows(workspace: Workspace, spec: Features, ref: DatasetRef, reference: dict[str, str]) -> Compared:
+def _by_rows(workspace: Workspace, spec: Features, ref: DatasetRef, reference: dict[str, str]) -> Told:
     if not reference:
         reason = "nothing to compare with: no earlier features"
-        return Compared(finding=Finding(check="drift", verdict="pass", reason=reason))
+        return Told(verdict="pass", reason=reason)
 
     import polars as pl
 
@@ -130,14 +116,9 @@ def _by_rows(workspace: Workspace, spec: Features, ref: DatasetRef, reference: d
     columns, times = _compared(spec, kinds), [name for name, kind in kinds.items() if kind == "time"]
     before = pl.concat([read_frame(workspace.store, reference[key], [*columns, *times]) for key in sorted(reference)])
     # Hours of a day are alike: they count as the days they are, not as independent rows.
-    days = (_days(before, times), _days(current, times)) if times else None
+    days = (days_of(before, times[0]), days_of(current, times[0])) if times else None
     tests = drift(before, current, columns=columns, tolerance=spec.drift_tolerance, clusters=days)
-    return _told(tests, columns, {})
-
-
-def _told(tests: "Sequence[ColumnDrift]", columns: Sequence[str], more: dict[str, Any]) -> Compared:
-    told = of_drift(tests, columns=len(columns), more=more)
-    return Compared(finding=Finding(check="drift", verdict=told.verdict, reason=told.reason), shown=told.shown)
+    return of_drift(tests, columns=len(columns))
 
 
 def _compared(spec: Features, kinds: dict[str, Any]) -> list[str]:
@@ -151,7 +132,3 @@ def _profile(workspace: Workspace, item: DatasetRef) -> "Profile | None":
     if item.profile_digest is None:
         return None
     return Profile.from_json(parse_json(get_object(workspace.store, item.profile_digest)))
-
-
-def _days(frame: "pl.DataFrame", times: list[str]) -> "NDArray[np.integer[Any]]":
-    return frame[times[0]].dt.epoch("d").to_numpy()

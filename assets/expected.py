@@ -3,22 +3,22 @@
 It warns and never blocks. The estimate is `quality.label_free`'s, from what the last report on the champion learned.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from assets.calibration import calibration_metadata
+from assets.judging import Declared, Look, build_checks
 from assets.metadata import SHORT
-from assets.report import reported_checks
-from assets.stage import Stage, partition_of, plain_failures
+from assets.stage import Stage
+from assets.told import Told, of_finding
 from quality import wording
 from quality.gate import Gate
 from quality.metrics import metric_named
 from quality.verdicts import Finding
 from resources.label_free import Learned, expected_of, foretold, learned_of
 from resources.refs import DatasetRef
-from resources.wiring import WorkspaceResource
 
 if TYPE_CHECKING:
     from quality.label_free.expectation import Expectation
@@ -35,30 +35,12 @@ def expected_check(stage: Stage, gate: Gate) -> dg.AssetChecksDefinition:
         gate: Its metric, margin and confidence decide when the check warns.
     """
 
-    @dg.multi_asset_check(
-        name=f"{stage.pipeline}_expected_check",
-        specs=[
-            dg.AssetCheckSpec(
-                CHECK, asset=stage.key, blocking=False, partitions_def=stage.partitions_definition(),
-                description="The champion is expected to be as good on these rows as on labelled ones.",
-            )
-        ],
-        ins={"ref": dg.AssetIn(key=stage.key)},
-    )  # fmt: skip
-    def check_expected(
-        context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, ref: DatasetRef
-    ) -> Generator[dg.AssetCheckResult]:
-        with plain_failures():
-            opened = workspace.open()
-            finding, shown = _judged(opened, stage, gate, ref, partition_of(context) or "")
-            made = dg.AssetCheckResult(
-                check_name=CHECK, asset_key=stage.key, passed=finding.verdict == "pass",
-                severity=dg.AssetCheckSeverity.WARN, description=finding.reason,
-                metadata={"verdict": finding.verdict, **shown},
-            )  # fmt: skip
-            yield from reported_checks(stage, opened, context, ref.digest, [made])
+    def judge(look: Look, ref: DatasetRef) -> Callable[[str], Told]:
+        return lambda _: of_finding(*_judged(look.workspace, stage, gate, ref, look.partition or ""))
 
-    return check_expected
+    told = "The champion is expected to be as good on these rows as on labelled ones."
+    checks = {CHECK: Declared(description=told)}
+    return build_checks(stage, f"{stage.pipeline}_expected_check", checks, DatasetRef, judge)
 
 
 def _judged(

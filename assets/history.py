@@ -3,17 +3,18 @@
 Both warn and never block. The statistics are `quality.anomalies`'; the numbers come from `resources.past`.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field, field_validator
 
+from assets.judging import Declared, Look, build_checks
 from assets.metadata import table
 from assets.partitions import Partitions
-from assets.report import reported_checks
-from assets.stage import Stage, partition_of, plain_failures
-from assets.told import Told, result_of
+from assets.stage import Stage
+from assets.told import Told
 from quality.anomalies.calendar import CADENCES, Season, Span
 from quality.anomalies.metrics import Metric
 from quality.healthy import left_out
@@ -25,7 +26,6 @@ from resources.refs import DatasetRef
 from resources.storage import refs
 from resources.storage.memo import REQUIRES, recall, remember
 from resources.transform.expressions import check_types
-from resources.wiring import WorkspaceResource
 
 if TYPE_CHECKING:
     from quality.anomalies.judging import Judged
@@ -115,36 +115,18 @@ def history_checks(stage: Stage, history: History, *, volume_tolerance: float) -
         history: What is compared.
         volume_tolerance: Tolerated relative change of the rows per hour, either way.
     """
-    names = {
-        "volume": "Rows per hour are in the range that the pipeline's past predicts.",
-        "history": "Age, nulls and watched numbers are in the range that the pipeline's past predicts.",
+    checks = {
+        "volume": Declared(description="Rows per hour are in the range that the pipeline's past predicts."),
+        "history": Declared(
+            description="Age, nulls and watched numbers are in the range that the pipeline's past predicts."
+        ),
     }
 
-    @dg.multi_asset_check(
-        name=f"{stage.pipeline}_history_checks",
-        specs=[
-            dg.AssetCheckSpec(name, asset=stage.key, blocking=False, description=told,
-                              partitions_def=stage.partitions_definition())
-            for name, told in names.items()
-        ],
-        ins={"ref": dg.AssetIn(key=stage.key)},
-        can_subset=True,
-    )  # fmt: skip
-    def check_history(
-        context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, ref: DatasetRef
-    ) -> Generator[dg.AssetCheckResult]:
-        with plain_failures():
-            opened, partition = workspace.open(), partition_of(context)
-            chosen = {key.name for key in context.selected_asset_check_keys}
-            past = _past(opened, stage, history, ref, partition)
-            made = (
-                _result(opened, stage, history, name, past, volume_tolerance=volume_tolerance)
-                for name in names
-                if name in chosen
-            )
-            yield from reported_checks(stage, opened, context, ref.digest, made)
+    def judge(look: Look, ref: DatasetRef) -> Callable[[str], Told]:
+        past = _past(look.workspace, stage, history, ref, look.partition)
+        return lambda name: _told(look.workspace, stage, history, name, past, volume_tolerance=volume_tolerance)
 
-    return check_history
+    return build_checks(stage, f"{stage.pipeline}_history_checks", checks, DatasetRef, judge)
 
 
 def _past(
@@ -160,17 +142,18 @@ def _past(
         return []
     place = (workspace.store, workspace.registry_name, stage.key.path)
     cadence = CADENCES[stage.partitions.every]
-    earlier = [key for key in refs.partitions(*place) if key < partition][-cadence.window :]
+    earlier = refs.partitions(*place, before=partition, most=cadence.window)
     measured = measured_partitions(*place, earlier, history.expressions)
     digests = {key: numbers.dataset for key, numbers in measured.items()}
     broken = flagged(*place[:2], stage.pipeline, {"raw": digests}, BROKEN)
     gone = left_out([key in broken for key in measured], patience=cadence.patience)
     found = {key: numbers for (key, numbers), out in zip(measured.items(), gone, strict=True) if not out}
     found[partition] = measure(workspace.store, ref, history.expressions)
-    return [(_span(stage.partitions, key), numbers) for key, numbers in found.items()]
+    return [(span_of(stage.partitions, key), numbers) for key, numbers in found.items()]
 
 
-def _span(partitions: Partitions, key: str) -> Span:
+def span_of(partitions: Partitions, key: str) -> Span:
+    """Return a partition with its bounds."""
     start, end = partitions.bounds(key)
     return Span(key=key, start=start, end=end)
 
@@ -200,7 +183,7 @@ def metrics_of(
     return {"volume": [rows], "history": others}
 
 
-def _result(
+def _told(
     workspace: "Workspace",
     stage: Stage,
     history: History,
@@ -208,28 +191,22 @@ def _result(
     past: "list[tuple[Span, Measured]]",
     *,
     volume_tolerance: float,
-) -> dg.AssetCheckResult:
+) -> Told:
     from quality.anomalies.judging import judge_past
 
     if stage.partitions is None or not past:
-        return _nothing(stage, name, "the pipeline has no time partitions, and so no past to compare with")
+        return Told(verdict="pass", reason="the pipeline has no time partitions, and so no past to compare with")
     part = VOLUME_PART if name == "volume" else 1 - VOLUME_PART
     metrics = metrics_of(history, past, volume_tolerance=volume_tolerance)[name]
     if not metrics:
-        return _nothing(stage, name, "nothing is watched: no clock, no columns, no numbers of one's own")
+        return Told(verdict="pass", reason="nothing is watched: no clock, no columns, no numbers of one's own")
     spans = [span for span, _ in past]
     judged = judge_past(
         metrics, spans, CADENCES[stage.partitions.every],
         per_year=history.false_alarms_per_year * part, seasons=history.seasons,
     )  # fmt: skip
-    record = _record(workspace, stage, name, past, judged)
-    return result_of(of_history(judged), stage.key, name, more={"record": record})
-
-
-def _nothing(stage: Stage, name: str, reason: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=name, asset_key=stage.key, passed=True, severity=dg.AssetCheckSeverity.WARN, description=reason
-    )
+    told = of_history(judged)
+    return replace(told, shown={**told.shown, "record": _record(workspace, stage, name, past, judged)})
 
 
 def of_history(judged: "Sequence[Judged]", *, measured: object = None) -> Told:

@@ -1,6 +1,6 @@
 """Owns the checks of every stage: what blocks, what warns, with the numbers and pictures in their metadata."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import datetime
 
 import dagster as dg
@@ -10,12 +10,13 @@ from assets.checks.freshness import of_freshness
 from assets.checks.suite import of_suite
 from assets.drift import drift_against_the_past
 from assets.ingest import Ingest
+from assets.judging import Declared, Look, build_checks, spec_of
 from assets.metadata import gate_metadata
 from assets.partitions import Window
 from assets.preprocess import Features
 from assets.report import reported_checks
-from assets.stage import Stage, partition_of, plain_failures
-from assets.told import Told, of_finding, result_of
+from assets.stage import Stage, plain_failures
+from assets.told import Told
 from resources.canonical import parse_json
 from resources.expectations import suite_result
 from resources.refs import DatasetRef, GateReport
@@ -28,49 +29,34 @@ Results = Generator[dg.AssetCheckResult]
 
 def raw_checks(stage: Stage, spec: Ingest) -> dg.AssetChecksDefinition:
     """Build the checks of `raw`: contract and expectations block, freshness warns."""
-    names = {"contract": True}
-    names |= {"expectations": True} if spec.expectations else {}
-    names |= {"freshness": False} if spec.max_age_s is not None and stage.partitions else {}
+    names = ["contract"]
+    names += ["expectations"] if spec.expectations else []
+    names += ["freshness"] if spec.max_age_s is not None and stage.partitions else []
 
-    @dg.multi_asset_check(
-        name=f"{stage.pipeline}_raw_checks",
-        specs=[_spec(stage, name, blocking=blocking) for name, blocking in names.items()],
-        ins={"ref": dg.AssetIn(key=stage.key)},
-        can_subset=True,
-    )
-    def check_raw(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, ref: DatasetRef) -> Results:
-        with plain_failures():
-            opened, partition = workspace.open(), partition_of(context)
-            report = IngestReport.from_json(parse_json(get_object(opened.store, str(ref.report_digest))))
-            makers = {
-                "contract": lambda: _contract(report),
-                "expectations": lambda: of_suite(suite_result(opened.store, spec.expectations, ref.digest)),
-                "freshness": lambda: _freshness(stage, spec, report, partition),
-            }
-            made = (result_of(makers[name](), stage.key, name) for name in _selected(context, names))
-            yield from reported_checks(stage, opened, context, ref.digest, made)
+    def judge(look: Look, ref: DatasetRef) -> Callable[[str], Told]:
+        store = look.workspace.store
+        report = IngestReport.from_json(parse_json(get_object(store, str(ref.report_digest))))
+        tellers = {
+            "contract": lambda: _contract(report),
+            "expectations": lambda: of_suite(suite_result(store, spec.expectations, ref.digest)),
+            "freshness": lambda: _freshness(stage, spec, report, look.partition),
+        }
+        return lambda name: tellers[name]()
 
-    return check_raw
+    checks = {name: _CHECKS[name] for name in names}
+    return build_checks(stage, f"{stage.pipeline}_raw_checks", checks, DatasetRef, judge)
 
 
 def features_checks(stage: Stage, spec: Features, window: Window | None) -> dg.AssetChecksDefinition:
     """Build the check of `features`: drift against the training window before it warns; see `assets.drift`."""
 
-    @dg.multi_asset_check(
-        name=f"{stage.pipeline}_features_checks",
-        specs=[_spec(stage, "drift", blocking=False)],
-        ins={"ref": dg.AssetIn(key=stage.key)},
-    )
-    def check_features(
-        context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, ref: DatasetRef
-    ) -> Results:
-        with plain_failures():
-            opened, partition = workspace.open(), partition_of(context)
-            compared = drift_against_the_past(opened, stage, spec, ref, window=window, partition=partition)
-            made = [result_of(of_finding(compared.finding, compared.shown), stage.key, "drift")]
-            yield from reported_checks(stage, opened, context, ref.digest, made)
+    def judge(look: Look, ref: DatasetRef) -> Callable[[str], Told]:
+        return lambda _: drift_against_the_past(
+            look.workspace, stage, spec, ref, window=window, partition=look.partition
+        )
 
-    return check_features
+    name = f"{stage.pipeline}_features_checks"
+    return build_checks(stage, name, {"drift": _CHECKS["drift"]}, DatasetRef, judge)
 
 
 def gate_check(stage: Stage) -> dg.AssetChecksDefinition:
@@ -78,7 +64,7 @@ def gate_check(stage: Stage) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(
         name=f"{stage.pipeline}_gate",
-        specs=[_spec(stage, "gate", blocking=True)],
+        specs=[spec_of(stage, "gate", _CHECKS["gate"])],
         ins={"report": dg.AssetIn(key=stage.key)},
     )
     def check_gate(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource, report: GateReport) -> Results:
@@ -100,28 +86,17 @@ def gate_check(stage: Stage) -> dg.AssetChecksDefinition:
     return check_gate
 
 
-def _spec(stage: Stage, name: str, *, blocking: bool) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(
-        name,
-        asset=stage.key,
-        blocking=blocking,
-        description=_DESCRIPTIONS[name],
-        partitions_def=stage.partitions_definition(),
-    )
-
-
-_DESCRIPTIONS = {
-    "contract": "Share of rows that break the contract is within the declared limit.",
-    "expectations": "The Great Expectations suite holds.",
-    "freshness": "The newest row is near the end of its partition.",
-    "drift": "No feature, and not the label, is distributed otherwise than in the training window.",
-    "gate": "The challenger may replace the champion.",
+_CHECKS = {
+    "contract": Declared(
+        description="Share of rows that break the contract is within the declared limit.", blocking=True
+    ),
+    "expectations": Declared(description="The Great Expectations suite holds.", blocking=True),
+    "freshness": Declared(description="The newest row is near the end of its partition."),
+    "drift": Declared(
+        description="No feature, and not the label, is distributed otherwise than in the training window."
+    ),
+    "gate": Declared(description="The challenger may replace the champion.", blocking=True),
 }
-
-
-def _selected(context: dg.AssetCheckExecutionContext, names: dict[str, bool]) -> list[str]:
-    chosen = {key.name for key in context.selected_asset_check_keys}
-    return [name for name in names if name in chosen]
 
 
 def _contract(report: IngestReport) -> Told:

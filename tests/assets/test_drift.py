@@ -72,7 +72,7 @@ def remember(workspace, count):
 
 
 def test_the_first_partition_has_nothing_to_be_compared_with(workspace):
-    assert judged(workspace, 0).finding.reason == "nothing to compare with: no earlier features"
+    assert judged(workspace, 0).reason == "nothing to compare with: no earlier features"
 
 
 def test_few_partitions_are_compared_row_by_row(workspace):
@@ -86,7 +86,7 @@ def test_many_partitions_are_compared_by_their_profiles_and_a_season_is_no_news(
     remember(workspace, 30)
     compared = judged(workspace, 30)
     assert compared.shown["past_pairs"] == 27 > MIN_PAIRS
-    assert (compared.finding.verdict, compared.shown["flagged"]) == ("pass", 0)
+    assert (compared.verdict, compared.shown["flagged"]) == ("pass", 0)
 
 
 def test_what_no_season_did_before_is_flagged(workspace):
@@ -96,7 +96,7 @@ def test_what_no_season_did_before_is_flagged(workspace):
     described = put_object(workspace.store, canonical_json(profile(frame).to_json()))
     stuck = write_table(workspace.store, frame, scratch=workspace.scratch, profile_digest=described)
     assert stuck.digest != ref.digest
-    found = drift_against_the_past(workspace, STAGE, SPEC, stuck, window=WINDOW, partition="2022-07").finding
+    found = drift_against_the_past(workspace, STAGE, SPEC, stuck, window=WINDOW, partition="2022-07")
     assert found.verdict == "warn"
     assert found.reason.startswith("kind: ")
 
