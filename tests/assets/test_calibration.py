@@ -9,13 +9,10 @@ from assets.partitions import Partitions
 from assets.stage import Stage
 from quality.label_free.classification import fit_classifier
 from quality.label_free.regression import fit_regressor
-from resources import wiring
 from resources.label_free import learned_in
 from resources.refs import GateReport
-from resources.settings import load_settings
 from resources.storage import refs
 from resources.wiring import RefIOManager, WorkspaceResource
-from resources.workspace import open_workspace
 
 STAGE = Stage(
     pipeline="clicks", name="evaluation", code_version="1", partitions=Partitions(every="monthly", start="2020-01")
@@ -23,14 +20,6 @@ STAGE = Stage(
 pytestmark = pytest.mark.filterwarnings(
     "ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning", "ignore:InitResourceContext.dagster_run"
 )
-
-
-@pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
-    wiring._opened.cache_clear()
-    yield open_workspace(load_settings())
-    wiring._opened.cache_clear()
 
 
 def taught(seed, *, sharp=1.0):

@@ -15,15 +15,12 @@ from assets.stage_checks import features_checks
 from quality.drift import MIN_PAIRS
 from quality.profile import profile
 from quality.report import Section
-from resources import wiring
 from resources.canonical import canonical_json
 from resources.reports import keep_section
-from resources.settings import load_settings
 from resources.storage import refs
 from resources.storage.datasets import write_table
 from resources.storage.objects import put_object
 from resources.wiring import RefIOManager, WorkspaceResource
-from resources.workspace import open_workspace
 
 WINDOW = Window(partitions=3)
 STAGE = Stage(
@@ -33,11 +30,6 @@ SPEC = Features(columns={"temperature": "t", "kind": "k"}, label="y")
 pytestmark = pytest.mark.filterwarnings(
     "ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning", "ignore:InitResourceContext.dagster_run"
 )
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    return open_workspace(load_settings({"PENSTOCK_HOME": str(tmp_path)}))
 
 
 def month(number, *, shift=0.0, rows=400):
@@ -137,37 +129,29 @@ def run(workspace, number, ref, spec=SPEC):
     return found
 
 
-@pytest.fixture
-def shared(workspace, tmp_path, monkeypatch):
-    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
-    wiring._opened.cache_clear()
-    yield workspace
-    wiring._opened.cache_clear()
-
-
-def test_a_broken_month_does_not_blunt_the_alarm_on_the_next_one_unless_it_is_accepted(shared):
-    remember(shared, 24)
-    assert not run(shared, 24, changed(shared, 24)).passed
-    assert run(shared, 25, stored(shared, 25)).passed
+def test_a_broken_month_does_not_blunt_the_alarm_on_the_next_one_unless_it_is_accepted(workspace):
+    remember(workspace, 24)
+    assert not run(workspace, 24, changed(workspace, 24)).passed
+    assert run(workspace, 25, stored(workspace, 25)).passed
     accepting = SPEC.model_copy(update={"drift_accepted": ("2022-01",)})
-    assert run(shared, 26, changed(shared, 26), accepting).passed
-    again = run(shared, 26, changed(shared, 26))
+    assert run(workspace, 26, changed(workspace, 26), accepting).passed
+    again = run(workspace, 26, changed(workspace, 26))
     assert not again.passed
     assert again.description.startswith("kind: ")
     assert again.metadata["left_out"].value == 1
 
 
-def test_a_change_that_lasts_is_usual_after_three_months_and_its_end_is_news(shared):
-    remember(shared, 24)
-    said = [run(shared, number, changed(shared, number)).passed for number in range(24, 30)]
+def test_a_change_that_lasts_is_usual_after_three_months_and_its_end_is_news(workspace):
+    remember(workspace, 24)
+    said = [run(workspace, number, changed(workspace, number)).passed for number in range(24, 30)]
     assert said == [False, False, False, True, True, True]
-    assert not run(shared, 30, stored(shared, 30)).passed
+    assert not run(workspace, 30, stored(workspace, 30)).passed
 
 
-def test_patience_is_declared(shared):
-    remember(shared, 24)
+def test_patience_is_declared(workspace):
+    remember(workspace, 24)
     impatient = SPEC.model_copy(update={"drift_patience": 1})
-    said = [run(shared, number, changed(shared, number), impatient).passed for number in range(24, 29)]
+    said = [run(workspace, number, changed(workspace, number), impatient).passed for number in range(24, 29)]
     assert said[0] is False
     assert said[-1] is True
     assert sum(said) >= 2

@@ -11,28 +11,17 @@ from assets.history import History, Watched, history_checks
 from assets.partitions import Partitions
 from assets.stage import Stage
 from quality.report import Section
-from resources import wiring
 from resources.errors import DeclarationError
 from resources.reports import keep_section
-from resources.settings import load_settings
 from resources.storage import refs
 from resources.storage.datasets import write_table
 from resources.wiring import RefIOManager, WorkspaceResource
-from resources.workspace import open_workspace
 
 FIRST = datetime(2025, 1, 6, tzinfo=UTC)
 TYPES = {"fare": "float64", "city": "string"}
 pytestmark = pytest.mark.filterwarnings(
     "ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning", "ignore:InitResourceContext.dagster_run"
 )
-
-
-@pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
-    wiring._opened.cache_clear()
-    yield open_workspace(load_settings())
-    wiring._opened.cache_clear()
 
 
 def key(day):

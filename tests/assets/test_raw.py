@@ -12,16 +12,14 @@ from pipelines import suggesting
 from quality.contract import Column, Contract
 from quality.profile import Profile, profile
 from quality.suites.run import run_suite
-from resources import expectations, wiring
+from resources import expectations
 from resources.canonical import parse_json
 from resources.expectations import suite_result
-from resources.settings import load_settings
 from resources.source import Source
 from resources.storage import refs
 from resources.storage.datasets import read_frame
 from resources.storage.objects import get_object
 from resources.wiring import RefIOManager, WorkspaceResource
-from resources.workspace import open_workspace
 
 FIRST = datetime(2025, 1, 6, tzinfo=UTC)
 CONTRACT = Contract(
@@ -40,14 +38,6 @@ SUITE = (
 pytestmark = pytest.mark.filterwarnings(
     "ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning", "ignore:InitResourceContext.dagster_run"
 )
-
-
-@pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path))
-    wiring._opened.cache_clear()
-    yield open_workspace(load_settings())
-    wiring._opened.cache_clear()
 
 
 @pytest.fixture
