@@ -4,7 +4,7 @@ The statistics are `quality.anomalies`'. What each partition measured is kept fo
 read from the metadata of the asset's materializations.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
@@ -14,7 +14,7 @@ import polars as pl
 
 from assets.checks.building import Asset, CheckOptions, Defaults, Look, build_check
 from assets.checks.freshness import end_of, newest_of
-from assets.checks.past import order_before
+from assets.checks.past import order_before, time_window_of
 from assets.checks.rows import collected
 from assets.history import History, metrics_of, of_history
 from assets.told import Told
@@ -233,48 +233,28 @@ def _past(look: Look, own: Any, every: str | None) -> tuple[list[Span], list[Any
 
 def _spans(look: Look, earlier: Sequence[str]) -> list[Span]:
     """Return the spans of the earlier partitions and of this one; what is not of time counts as days in a row."""
-    bounds = _bounds(look)
     keys = [*earlier, look.partition or look.where]
-    if bounds is None:
+    if _window(look) is None:
         return [
             Span(key=key, start=_ANY_DAY + timedelta(days=place), end=_ANY_DAY + timedelta(days=place + 1))
             for place, key in enumerate(keys)
         ]
-    return [Span(key=key, start=start, end=end) for key in keys for start, end in (bounds(key),)]
-
-
-def _bounds(look: Look) -> Callable[[str], tuple[datetime, datetime]] | None:
-    partitions, part = look.partitions, (lambda key: key)
-    if isinstance(partitions, dg.MultiPartitionsDefinition):
-        timed = [
-            one
-            for one in partitions.partitions_defs
-            if isinstance(one.partitions_def, dg.TimeWindowPartitionsDefinition)
-        ]
-        names = sorted(one.name for one in partitions.partitions_defs)
-        if timed:
-            place, partitions = names.index(timed[0].name), timed[0].partitions_def
-            part = lambda key: key.split("|")[place]  # noqa: E731
-    if look.partition is None or not isinstance(partitions, dg.TimeWindowPartitionsDefinition):
-        return None
-    found = partitions
-
-    def bounds(key: str) -> tuple[datetime, datetime]:
-        window = found.time_window_for_partition_key(part(key))
-        return window.start, window.end
-
-    return bounds
+    windows = ((key, time_window_of(look.partitions, key)) for key in keys)
+    return [Span(key=key, start=window.start, end=window.end) for key, window in windows if window is not None]
 
 
 def _every(look: Look, every: str | None) -> str:
     if every is not None:
         return every
-    bounds = _bounds(look)
-    if bounds is None or look.partition is None:
+    window = _window(look)
+    if window is None:
         return "daily"
-    start, end = bounds(look.partition)
-    hours = (end - start).total_seconds() / 3600
+    hours = (window.end - window.start).total_seconds() / 3600
     return next((name for name, most in _LONGEST if hours <= most), "monthly")
+
+
+def _window(look: Look) -> dg.TimeWindow | None:
+    return None if look.partition is None else time_window_of(look.partitions, look.partition)
 
 
 def _judged(
@@ -292,7 +272,7 @@ def _judged(
     if not metrics:
         return Told(verdict="pass", reason="nothing is watched: there are no columns", measured=measured)
     cadence: Cadence = CADENCES[_every(look, every)]
-    chosen = () if _bounds(look) is None else seasons
+    chosen = () if _window(look) is None else seasons
     return of_history(judge_past(metrics, spans, cadence, per_year=per_year, seasons=chosen), measured=measured)
 
 

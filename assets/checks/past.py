@@ -115,6 +115,16 @@ def order_before(
     return _before(places.get, partition)
 
 
+def time_window_of(partitions: PartitionsDefinition | None, key: str) -> dg.TimeWindow | None:
+    """Return the window of a key, of several dimensions by the one of time; None where none is of time."""
+    if isinstance(partitions, dg.MultiPartitionsDefinition):
+        along = _time_dimension(partitions)
+        return None if along is None else time_window_of(along[1], _dimensions(partitions, key)[along[0]])
+    if isinstance(partitions, dg.TimeWindowPartitionsDefinition):
+        return partitions.time_window_for_partition_key(key)
+    return None
+
+
 def _before(place: Callable[[str], Any], partition: str) -> Callable[[str], Any]:  # Any: as above
     own = place(partition)
 
@@ -135,11 +145,10 @@ def _start(partitions: dg.TimeWindowPartitionsDefinition, key: str) -> datetime 
 def _before_in_time(
     instance: dg.DagsterInstance, partitions: dg.MultiPartitionsDefinition, partition: str
 ) -> Callable[[str], Any]:  # Any: as above
-    definitions = {one.name: one.partitions_def for one in partitions.partitions_defs}
-    timed = [name for name, one in definitions.items() if isinstance(one, dg.TimeWindowPartitionsDefinition)]
-    along = timed[0] if timed else next(iter(definitions))
+    first = partitions.partitions_defs[0]
+    along, definition = _time_dimension(partitions) or (first.name, first.partitions_def)
     own = _dimensions(partitions, partition)
-    inner = order_before(instance, definitions[along], own[along])
+    inner = order_before(instance, definition, own[along])
 
     def before(key: str) -> Any:  # Any: as above
         parts = _dimensions(partitions, key)
@@ -147,6 +156,11 @@ def _before_in_time(
         return inner(parts[along]) if same else None
 
     return before
+
+
+def _time_dimension(partitions: dg.MultiPartitionsDefinition) -> tuple[str, PartitionsDefinition] | None:
+    named = ((one.name, one.partitions_def) for one in partitions.partitions_defs)
+    return next((one for one in named if isinstance(one[1], dg.TimeWindowPartitionsDefinition)), None)
 
 
 def _dimensions(partitions: dg.MultiPartitionsDefinition, key: str) -> Mapping[str, str]:
