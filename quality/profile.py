@@ -5,8 +5,8 @@ a function of the rows alone: neither threads nor the pieces that a frame lies i
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ import polars as pl
 from quality.profiles.columns import QUANTILES, ColumnProfile, column_profile
 from quality.profiles.merging import merge_columns
 from quality.profiles.quantiles import POINTS
+from quality.profiles.running import Running, running
+from quality.profiles.sample import Sample
 from quality.profiles.stored import FORMAT, read_column
 from quality.readable import damage_told, require_plain
 from resources.errors import ContractError
@@ -26,7 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["QUANTILES", "ColumnProfile", "Profile", "merge", "profile", "profile_batches"]
 
 ROWS = 1 << 20
-"""Rows profiled at once: the profile of more is the merge of those of such stretches, in bounded memory."""
+"""Rows that are held and profiled together; of more, columns of many distinct values are sampled."""
+_CELLS, _LEAST = 1 << 27, 1 << 14
+"""Fewer rows are held where there are more columns, but never fewer than these."""
+_PIECE = 1 << 15
+"""Rows that are worth the handing on."""
+_TASKS = 64
+"""Parts that the columns are handed on in at most."""
 _HELD = 64
 """Profiles of stretches that are merged at once: a merge of merges adds up their errors."""
 
@@ -77,14 +85,10 @@ def profile(frame: pl.DataFrame | pl.LazyFrame, *, points: int = POINTS) -> Prof
         SourceError: If a lazy frame cannot be read.
     """
     if isinstance(frame, pl.DataFrame):
-        return merge(_stretches([frame], points), points=points)
+        return _profiled([frame], points)
     with damage_told(frame):
-        batches = frame.collect_batches(maintain_order=True, chunk_size=ROWS // 8)
-        parts = _stretches(batches, points)
-        first = next(parts, None)
-        if first is None:
-            return profile(pl.DataFrame(schema=frame.collect_schema()))
-        return merge(chain([first], parts), points=points)
+        batches = iter(frame.collect_batches(maintain_order=True, chunk_size=1 << 17, lazy=True))
+        return _profiled(chain([pl.DataFrame(schema=frame.collect_schema())], batches), points)
 
 
 def profile_batches(batches: "Iterable[pa.RecordBatch | pa.Table | pl.DataFrame]") -> Profile:
@@ -93,7 +97,7 @@ def profile_batches(batches: "Iterable[pa.RecordBatch | pa.Table | pl.DataFrame]
     Raises:
         ContractError: If there is no batch: its columns are unknown.
     """
-    return merge(_stretches((_frame(batch) for batch in batches), POINTS))
+    return _profiled((_frame(batch) for batch in batches), POINTS)
 
 
 def merge(profiles: Iterable[Profile], *, points: int = POINTS) -> Profile:
@@ -119,38 +123,87 @@ def merge(profiles: Iterable[Profile], *, points: int = POINTS) -> Profile:
     return _merged(held, points)
 
 
-def _stretches(frames: Iterable[pl.DataFrame], points: int) -> Iterator[Profile]:
-    """Yield the profiles of stretches of `ROWS` rows, however the frames are cut; of an empty one if that is all."""
+def _profiled(frames: Iterable[pl.DataFrame], points: int) -> Profile:
     workers = len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(workers, thread_name_prefix="profile") as pool:
-        for rows in _pieces(frames):
-            columns = pool.map(lambda values: column_profile(values, points=points), rows.get_columns())
-            found = Profile(rows=rows.height, columns=dict(zip(rows.columns, columns, strict=True)))
-            del rows, columns  # or they would be held while the next rows are read
-            yield found
+        passing: _Passing | None = None
+        for frame in frames:
+            require_plain("the table", frame.schema, objects=True)
+            passing = passing or _Passing(frame.clear(), pool)
+            passing.add(frame)
+            del frame
+        if passing is None:
+            raise ContractError("no batches to profile: give at least one, it may be empty")
+        return passing.profile(points)
 
 
-def _pieces(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    held: list[pl.DataFrame] = []
-    empty: pl.DataFrame | None = None
-    count, yielded = 0, False
-    for frame in frames:
-        require_plain("the table", frame.schema, objects=True)
-        empty = frame.clear() if empty is None else empty
-        start = 0
-        while count + frame.height - start >= ROWS:
-            end = start + ROWS - count
-            piece, held = pl.concat([*held, frame[start:end]]), []
-            count, start, yielded = 0, end, True
-            yield piece
-            del piece
-        if start < frame.height:
-            held.append(frame[start:])
-            count += frame.height - start
-    if held:
-        yield pl.concat(held)
-    elif empty is not None and not yielded:
-        yield empty
+class _Passing:
+    """The profile of rows while they pass: the first of them are held, and profiled together if no more come.
+
+    Columns are worked on while the next rows are made; one column by one thread at a time.
+    """
+
+    def __init__(self, empty: pl.DataFrame, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._empty = empty
+        self._most = max(_LEAST, min(ROWS, _CELLS // max(1, empty.width)))
+        self._columns: dict[str, Running] = {}
+        self._sample = Sample(self._most)
+        self._held: list[pl.DataFrame] = []
+        self._work: list[Future[None]] = []
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Take the next rows."""
+        self._held.append(frame)
+        rows = sum(frame.height for frame in self._held)
+        if self._columns:
+            if rows >= _PIECE:
+                self._pass_on()
+        elif rows > self._most:
+            self._columns = {name: running(dtype) for name, dtype in self._empty.schema.items()}
+            self._pass_on()
+
+    def profile(self, points: int) -> Profile:
+        """Return the profile of all rows."""
+        if not self._columns:
+            rows = pl.concat([self._empty, *self._held])
+            self._held.clear()
+            columns = self._pool.map(lambda values: column_profile(values, points=points), rows.get_columns())
+            return Profile(rows=rows.height, columns=dict(zip(rows.columns, columns, strict=True)))
+        self._pass_on()
+        self._wait()
+        sample = self._sample.frame()
+        columns = self._pool.map(
+            lambda name: self._columns[name].profile(sample.get_column(name), points), self._empty.columns
+        )
+        return Profile(rows=self._sample.rows, columns=dict(zip(self._empty.columns, columns, strict=True)))
+
+    def _pass_on(self) -> None:
+        """Let all columns take the rows that are held."""
+        self._wait()
+        held, self._held = self._held, []
+        if sum(frame.height for frame in held) < _PIECE * len(held):
+            held = [pl.concat(held)] if held else []
+        names = self._empty.columns
+        share = -(-len(names) // _TASKS)
+        self._work = [
+            self._pool.submit(self._take, names[start : start + share], held) for start in range(0, len(names), share)
+        ]
+        self._work.append(self._pool.submit(self._choose, held))
+
+    def _take(self, names: Sequence[str], frames: Sequence[pl.DataFrame]) -> None:
+        for frame in frames:
+            for name in names:
+                self._columns[name].add(frame.get_column(name))
+
+    def _choose(self, frames: Sequence[pl.DataFrame]) -> None:
+        for frame in frames:
+            self._sample.add(frame)
+
+    def _wait(self) -> None:
+        work, self._work = self._work, []
+        for done in work:
+            done.result()
 
 
 def _frame(batch: "pa.RecordBatch | pa.Table | pl.DataFrame") -> pl.DataFrame:

@@ -81,7 +81,11 @@ def _size(side: Side, pair: Pair, place: int, name: str, *, missing: bool = Fals
     if side.rows is None or side.codes is None:
         return pair.sizes[place]
     values = side.rows.get_column(name)
-    return effective_missing(values, side.codes) if missing else effective_rows(pair, values, side.codes)
+    if missing:
+        return effective_missing(values, side.codes)
+    found = effective_rows(pair, values, side.codes)
+    sampled = side.profile.columns[name].sampled
+    return 1 / (1 / found + 1 / sampled) if sampled and found else found  # the errors of both add up
 
 
 def _comparable(one: ColumnProfile, two: ColumnProfile) -> bool:

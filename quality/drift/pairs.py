@@ -94,7 +94,7 @@ def ordered_pair(reference: ColumnProfile, current: ColumnProfile) -> Pair:
     spreads = (reference.std, current.std)
     return Pair(
         counts=counts[:, counts.sum(axis=0) > 0],
-        sizes=(float(rows[0, 0]), float(rows[1, 0])),
+        sizes=(float(reference.observed), float(current.observed)),
         steps=steps,
         spreads=_spreads(steps) if None in spreads else (reference.std or 0.0, current.std or 0.0),
     )
@@ -120,7 +120,8 @@ def category_pair(reference: ColumnProfile, current: ColumnProfile) -> Pair:
     rest = np.array([rows], np.float64).T - counts.sum(axis=1, keepdims=True)
     unlisted = sum(error for listed, error in zip(lists, errors, strict=True) for value in kept if value not in listed)
     paired = counted_pair(np.concatenate([counts, np.maximum(rest, 0)], axis=1))
-    return replace(paired, names=tuple(kept), unlisted=unlisted / 2)
+    sampled = (float(reference.observed), float(current.observed))
+    return replace(paired, sizes=sampled, names=tuple(kept), unlisted=unlisted / 2)
 
 
 def missing_pair(reference: ColumnProfile, current: ColumnProfile) -> Pair:

@@ -53,6 +53,9 @@ class Binned:
         ends: The smallest and the largest.
     """
 
+    single = 1
+    """The most that a value counts for that occurs once."""
+
     def __init__(self, values: Numbers) -> None:
         """Count the values in bins."""
         self.values = values

@@ -1,5 +1,6 @@
 """Owns the profile of one column, of whatever type: which of its parts say something, and the value that holds them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -9,11 +10,12 @@ import polars as pl
 
 from quality.histogram import Histogram, width_exponent
 from quality.profiles.binned import Binned, ranked
-from quality.profiles.counted import Counted, Floats, Ints, count_cheaply
+from quality.profiles.counted import Counted, Floats, Ints, Numbers, count_cheaply
 from quality.profiles.distinct import RELATIVE_ERROR, Hashes, Registers, encode, estimate, registers
 from quality.profiles.frequent import LISTED, Frequent, frequent_numbers, frequent_texts, listed_texts, repeated
 from quality.profiles.moments import Moments, moments, row_moments
 from quality.profiles.quantiles import POINTS, Quantiles, cut_ranks, sketch
+from quality.profiles.scaled import Scaled
 from quality.profiles.texts import count_categories, count_lengths, count_texts
 
 Kind = Literal["number", "time", "boolean", "text", "category", "other"]
@@ -57,7 +59,9 @@ class ColumnProfile:
         top: The most frequent values as text, with their counts; the values of fractions only where they repeat.
         top_error: Each value occurs at most this often more than listed (0 when unlisted).
         lengths: Lengths of texts in characters, as a column of their own.
-        approximate: Whether quantiles come from a merge: they are then interpolated in the sketch.
+        approximate: Whether quantiles come from a merge, interpolated in the sketch, or from a sample.
+        sampled: Of how many values ranks, quantiles, histogram and frequent values tell, scaled to `count`: those of a
+            sample. 0 where they tell of all, as they do of a million rows or few distinct values.
     """
 
     type: str
@@ -83,11 +87,26 @@ class ColumnProfile:
     top_error: int = 0
     lengths: "ColumnProfile | None" = None
     approximate: bool = False
+    sampled: int = 0
 
     @property
     def rows(self) -> int:
         """Rows of the table."""
         return self.count + self.nulls + self.nans + self.infinite
+
+    @property
+    def observed(self) -> int:
+        """Of how many values, infinite ones included, ranks and frequent values tell."""
+        numbers = self.count + self.infinite
+        return numbers if not self.sampled else self.sampled * numbers // self.count
+
+    @property
+    def sampling_error(self) -> float:
+        """Largest error of a rank that comes of sampling, as a share of the values, with 99 % confidence.
+
+        sqrt(ln(2 / 0.01) / 2n) (Dvoretzky, Kiefer and Wolfowitz; Massart, 1990); 0 where nothing was sampled.
+        """
+        return math.sqrt(math.log(200) / (2 * self.sampled)) if self.sampled else 0.0
 
     @property
     def moments(self) -> Moments:
@@ -118,48 +137,63 @@ def column_profile(values: pl.Series, *, points: int = POINTS) -> ColumnProfile:
         values: The column.
         points: Cut points of its quantile sketch.
     """
-    kind = kind_of(values.dtype)
     nulls = values.null_count()
-    plain = ColumnProfile(type=str(values.dtype), kind=kind, count=len(values) - nulls, nulls=nulls, quantiles={})
+    plain = replace(plain_column(values.dtype), count=len(values) - nulls, nulls=nulls)
     present = values.drop_nulls() if nulls else values
-    match kind:
+    match plain.kind:
         case "number":
-            return _number(plain, present, points)
+            numbers, odd = finite_numbers(present)
+            found = ranked(numbers)
+            return described_numbers(replace(plain, count=len(numbers), **odd), found, points)
         case "time":
             return _time(plain, present, points)
         case "boolean" | "category":
-            return _discrete(plain, *listed_texts(*count_categories(present)))
+            return with_values(plain, *listed_texts(*count_categories(present)))
         case "text":
-            return _text(plain, present, points)
+            few = count_texts(present)
+            listed = frequent_texts(present) if few is None else listed_texts(*few)
+            return described_texts(plain, listed, count_lengths(*(few or (present, None))), points)
         case _:
             return plain
 
 
-def _number(plain: ColumnProfile, present: pl.Series, points: int) -> ColumnProfile:
+def plain_column(dtype: pl.DataType) -> ColumnProfile:
+    """Return the profile of no rows, which has what none of its values tells."""
+    return ColumnProfile(type=str(dtype), kind=kind_of(dtype), count=0, nulls=0, quantiles={})
+
+
+def finite_numbers(present: pl.Series) -> tuple[Numbers, dict[str, int]]:
+    """Return a column's finite numbers, durations in seconds, and how many others there are of each kind."""
     if isinstance(present.dtype, pl.Duration):
         present = present.to_physical() * _SECONDS[present.dtype.time_unit]
     elif not (present.dtype.is_float() or isinstance(present.dtype, _NATIVE)):
         present = present.cast(pl.Float64)  # decimals and whole numbers of 128 bits
     numbers = present.to_numpy()
-    if present.dtype.is_float() and not np.isfinite(numbers).all():
-        nans, infinite = int(np.isnan(numbers).sum()), np.isinf(numbers)
-        odd = {"nans": nans, "infinite": int(infinite.sum()), "negative_infinite": int((numbers == -np.inf).sum())}
-        plain = replace(plain, count=plain.count - nans - odd["infinite"], **odd)
-        numbers = numbers[np.isfinite(numbers)]
-    found = ranked(numbers)
-    whole = present.dtype.is_integer()
-    listed = frequent_numbers(found, listed=LISTED if whole else FREQUENT_FLOATS)
-    return _ordered(_discrete(plain, *listed), found, points, whole=whole)
+    if not present.dtype.is_float() or np.isfinite(numbers).all():
+        return numbers, {}
+    infinite = np.isinf(numbers)
+    odd = {
+        "nans": int(np.isnan(numbers).sum()),
+        "infinite": int(infinite.sum()),
+        "negative_infinite": int((numbers == -np.inf).sum()),
+    }
+    return numbers[np.isfinite(numbers)], odd
 
 
-def _ordered(plain: ColumnProfile, found: Counted | Binned, points: int, *, whole: bool) -> ColumnProfile:
-    """Return `plain` with all that follows from the ranks of its values."""
+def described_numbers(plain: ColumnProfile, found: Counted | Binned, points: int) -> ColumnProfile:
+    """Return `plain` with all that follows from its values and their ranks."""
+    whole = np.issubdtype(found.values.dtype, np.integer)
+    listed, hashes = frequent_numbers(found, listed=LISTED if whole else FREQUENT_FLOATS)
+    shape = row_moments(found.values, found.ends) if isinstance(found, Binned) else moments(found)
+    return with_ranks(with_values(plain, listed, hashes), found, shape, points, whole=whole)
+
+
+def with_ranks(
+    plain: ColumnProfile, found: Counted | Binned | Scaled, shape: Moments, points: int, *, whole: bool
+) -> ColumnProfile:
+    """Return `plain` with its moments and all that follows from the ranks of its values."""
     exponent, first, edges = _grid(*found.ends, whole=whole) if found.ends else (0, 0, np.empty(0))
-    if isinstance(found, Binned):
-        found.expect(np.concatenate([cut_ranks(found.rows, points), _quantile_ranks(found.rows)]), edges)
-        shape = row_moments(found.values, found.ends)
-    else:
-        shape = moments(found)
+    found.expect(np.concatenate([cut_ranks(found.rows, points), _quantile_ranks(found.rows)]), edges)
     counts = np.diff(found.below(edges), prepend=0, append=found.rows)
     return replace(
         plain,
@@ -175,32 +209,37 @@ def _ordered(plain: ColumnProfile, found: Counted | Binned, points: int, *, whol
     )
 
 
-def _text(plain: ColumnProfile, present: pl.Series, points: int) -> ColumnProfile:
-    few = count_texts(present)
-    listed = frequent_texts(present) if few is None else listed_texts(*few)
+def described_texts(
+    plain: ColumnProfile, listed: tuple[Frequent, Hashes], lengths: Counted, points: int
+) -> ColumnProfile:
+    """Return `plain` with the frequent and distinct texts, and their lengths."""
     own = ColumnProfile(type="Int64", kind="number", count=plain.count, nulls=0, quantiles={})
-    lengths = _ordered(own, count_lengths(*(few or (present, None))), points, whole=True)
-    return replace(_discrete(plain, *listed), lengths=lengths)
+    described = with_ranks(own, lengths, moments(lengths), points, whole=True)
+    return replace(with_values(plain, *listed), lengths=described)
 
 
 _NATIVE = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
 
 
 def _time(plain: ColumnProfile, present: pl.Series, points: int) -> ColumnProfile:
-    unit = getattr(present.dtype, "time_unit", "ns")
-    scale = _DAY_S if isinstance(present.dtype, pl.Date) else _SECONDS[unit]
-    physical = present.to_physical().to_numpy()
+    physical, scale = present.to_physical().to_numpy(), seconds_of(present.dtype)
     counted = count_cheaply(physical)
-    listed, hashes = repeated(physical, counted)
-    if counted is None:
-        found: Counted | Binned = Binned(physical * scale)
-    else:
-        found = Counted(values=counted.values * scale, counts=counted.counts)
-    described = replace(_discrete(plain, listed, hashes), sketch=sketch(found, points=points))
+    found = Binned(physical * scale) if counted is None else counted.times(scale)
+    described = replace(with_values(plain, *repeated(physical, counted)), sketch=sketch(found, points=points))
     if not plain.count:
         return described
-    ends = [_iso(present.gather([place or 0])) for place in (present.arg_min(), present.arg_max())]
-    return replace(described, minimum=ends[0], maximum=ends[1])
+    ends = [present.gather([place or 0]) for place in (present.arg_min(), present.arg_max())]
+    return with_times(described, *ends)
+
+
+def seconds_of(dtype: pl.DataType) -> float:
+    """Return the seconds that a step of a type of times stands for."""
+    return _DAY_S if isinstance(dtype, pl.Date) else _SECONDS[getattr(dtype, "time_unit", "ns")]
+
+
+def with_times(plain: ColumnProfile, first: pl.Series, last: pl.Series) -> ColumnProfile:
+    """Return `plain` with the first and the last of its times, each as a series of one."""
+    return replace(plain, minimum=_iso(first), maximum=_iso(last))
 
 
 def _iso(value: pl.Series) -> str:
@@ -213,8 +252,8 @@ def _iso(value: pl.Series) -> str:
         return str(value.cast(pl.String).item())
 
 
-def _discrete(plain: ColumnProfile, listed: Frequent, hashes: Hashes) -> ColumnProfile:
-    """Return `plain` with its frequent and distinct values."""
+def with_values(plain: ColumnProfile, listed: Frequent, hashes: Hashes) -> ColumnProfile:
+    """Return `plain` with its frequent values and the number of distinct ones, of which these are hashes."""
     return replace(plain, **discrete_fields(listed, registers(hashes) if listed.error else None, plain.count))
 
 
@@ -230,7 +269,7 @@ def discrete_fields(listed: Frequent, found: Registers | None, count: int) -> di
     }
 
 
-def _nearest(found: Counted | Binned) -> dict[str, float]:
+def _nearest(found: Counted | Binned | Scaled) -> dict[str, float]:
     if not found.rows:
         return {}
     values = found.at_ranks(_quantile_ranks(found.rows))[0]

@@ -57,6 +57,16 @@ class Counted:
         """Number of values before each distinct one, and at last all: shape ``(distinct + 1,)``."""
         return np.concatenate([[0], np.cumsum(self.counts)])
 
+    def times(self, scale: float) -> "Counted":
+        """Return the values times a positive factor, as doubles."""
+        return Counted(values=self.values * scale, counts=self.counts)
+
+    single = 1
+    """The most that a value counts for that occurs once."""
+
+    def expect(self, ranks: Ints, points: Floats) -> None:
+        """Prepare for these ranks and points: there is nothing to do."""
+
     def at_ranks(self, ranks: Ints) -> tuple[Numbers, Ints, Ints]:
         """Return the values at these ranks, counted from 1, and how many values are below and up to each."""
         places = np.searchsorted(self.before[1:], ranks, "left")

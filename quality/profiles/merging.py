@@ -38,7 +38,20 @@ def merge_columns(parts: Sequence[ColumnProfile], points: int) -> ColumnProfile:
         histogram=_merged_histogram([part.histogram for part in filled]),
         lengths=merge_columns(lengths, points) if len(lengths) == len(filled) else None,
         approximate=True,
+        sampled=_sampled(filled),
     )
+
+
+def _sampled(parts: Sequence[ColumnProfile]) -> int:
+    """Return of how many values a sample tells as much as samples of all parts do, 0 where none is sampled.
+
+    A share of all is the mean of those of the parts, weighted by their sizes, so the variance of its estimate is
+    sum(w**2 / n) that of one value at most (Kish, 1965).
+    """
+    if not any(part.sampled for part in parts):
+        return 0
+    whole = sum(part.count for part in parts)
+    return round(1 / sum((part.count / whole) ** 2 / (part.sampled or part.count) for part in parts))
 
 
 def _merged_values(parts: Sequence[ColumnProfile]) -> dict[str, Any]:  # Any: values of fields

@@ -3,14 +3,19 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from quality.profiles.counted import Counted, Floats, Numbers
+from quality.profiles.counted import CHUNK, Counted, Floats, Numbers
 from quality.profiles.sums import ERROR, Terms, exact_sums
 
 DIGITS = 9
 """Significant digits kept: the order of addition, which processors choose, changes the 15th."""
+_PLAIN = 200
+"""Up to 2**200 and down to 2**-200 the fourth powers of numbers are doubles too."""
+_DOTTED = CHUNK // 2
+"""Rows of one scalar product: OpenBLAS divides larger ones among threads of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,18 +35,60 @@ class Moments:
     kurtosis: float | None = None
 
 
+class Powers(NamedTuple):
+    """Values of `rows` rows: their mean, and the sums of the second, third and fourth powers of the distances to it."""
+
+    rows: int
+    mean: float
+    second: float
+    third: float
+    fourth: float
+
+
 def moments(counted: Counted) -> Moments:
     """Return the moments of counted values."""
-    if not counted.rows:
+    if counted.ends is None:
         return Moments()
+    unit = power_unit(counted.ends)
     with np.errstate(over="ignore", invalid="ignore"):
-        values, counts = counted.floats, counted.counts
-        once = len(values) == counted.rows
-        mean = values.mean() if once else (values * counts).sum() / counted.rows
-        gap = values - mean
+        return _of(counted_powers(counted, unit), unit)
+
+
+def counted_powers(counted: Counted, unit: float = 1.0) -> Powers:
+    """Return the powers of counted values, of which there are some, times `unit`."""
+    values, counts = counted.floats * unit if unit != 1 else counted.floats, counted.counts
+    once = len(values) == counted.rows
+    mean = values.mean() if once else (values * counts).sum() / counted.rows
+    gap = values - mean
+    square = gap * gap
+    weighted = square if once else square * counts
+    sums = (weighted.sum(), (weighted * gap).sum(), (weighted * square).sum())
+    return Powers(counted.rows, float(mean), *map(float, sums))
+
+
+def row_powers(values: Numbers, unit: float = 1.0) -> Powers:
+    """Return the powers of some numbers times `unit`, right but for the rounding of doubles.
+
+    Args:
+        values: Finite numbers, shape ``(rows,)``, at least one.
+        unit: Power of two that brings them near 1, where powers of them might leave the range of doubles.
+    """
+    values = np.multiply(values, unit, dtype=np.float64) if unit != 1 else values
+    mean = float(values.mean(dtype=np.float64))
+    second = third = fourth = 0.0
+    for start in range(0, len(values), _DOTTED):
+        gap = np.subtract(values[start : start + _DOTTED], mean, dtype=np.float64)
         square = gap * gap
-        weighted = square if once else square * counts
-        return _of(counted.rows, mean, weighted.sum(), (weighted * gap).sum(), (weighted * square).sum())
+        second += float(gap @ gap)
+        third += float(square @ gap)
+        fourth += float(square @ square)
+    return Powers(len(values), mean, second, third, fourth)
+
+
+def power_unit(ends: tuple[int | float, int | float]) -> float:
+    """Return the power of two by which numbers between `ends` are multiplied before powers of them are added."""
+    largest = max(map(abs, ends))
+    return 1.0 if not largest or 2.0**-_PLAIN < largest < 2.0**_PLAIN else _scale(float(largest))
 
 
 def row_moments(values: Numbers, ends: tuple[float, float]) -> Moments:
@@ -71,7 +118,7 @@ def row_moments(values: Numbers, ends: tuple[float, float]) -> Moments:
             float(np.float64(found) * np.float64(1 / unit) ** power)
             for power, found in enumerate(_sums(values, powers, 3, sizes), start=2)
         ]
-    return _of(rows, mean, *sums)
+    return _of(Powers(rows, mean, *sums))
 
 
 def _sums(
@@ -91,21 +138,29 @@ def _scale(*values: float) -> float:
 
 
 def merge_moments(parts: Sequence[tuple[int, Moments]]) -> Moments:
-    """Return the moments of all values of `parts`, each the number of its values and their moments (Pébay, 2008).
-
-    Sums are rounded once, so the order of the parts does not show.
-    """
+    """Return the moments of all values of `parts`, each the number of its values and their moments (Pébay, 2008)."""
     filled = [(count, part) for count, part in parts if count]
     if not filled or any(part.mean is None or (part.std is None and count > 1) for count, part in filled):
         return Moments()
-    rows = sum(count for count, _ in filled)
     try:
-        mean = math.fsum(count * (part.mean or 0.0) for count, part in filled) / rows
-        sums = [_about(mean, count, part) for count, part in filled]
+        return merge_powers([_powers_of(count, part) for count, part in filled])
+    except OverflowError:
+        return Moments()
+
+
+def merge_powers(parts: Sequence[Powers], unit: float = 1.0) -> Moments:
+    """Return the moments of all values of `parts`, which are powers of values times `unit` (Pébay, 2008).
+
+    Sums are rounded once, so the order of the parts does not show.
+    """
+    rows = sum(part.rows for part in parts)
+    try:
+        mean = math.fsum(part.rows * part.mean for part in parts) / rows
+        sums = [_about(mean, part) for part in parts]
         second, third, fourth = (math.fsum(terms) for terms in zip(*sums, strict=True))
     except OverflowError:
         return Moments()
-    return _of(rows, mean, second, third, fourth)
+    return _of(Powers(rows, mean, second, third, fourth), unit)
 
 
 def rounded(value: float | None) -> float | None:
@@ -113,13 +168,18 @@ def rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.{DIGITS}g}")
 
 
-def _about(mean: float, count: int, part: Moments) -> tuple[float, float, float]:
-    """Return the sums of the second, third and fourth powers of the distances of a part's values from `mean`."""
+def _powers_of(count: int, part: Moments) -> Powers:
     second = (part.std or 0.0) ** 2 * (count - 1)
     spread = math.sqrt(second / count)
     third = (part.skewness or 0.0) * spread**3 * count
     fourth = ((part.kurtosis + 3) if part.kurtosis is not None else 0.0) * spread**4 * count
-    gap = (part.mean or 0.0) - mean
+    return Powers(count, part.mean or 0.0, second, third, fourth)
+
+
+def _about(mean: float, part: Powers) -> tuple[float, float, float]:
+    """Return the sums of the second, third and fourth powers of the distances of a part's values from `mean`."""
+    count, own, second, third, fourth = part
+    gap = own - mean
     return (
         second + count * gap**2,
         third + 3 * gap * second + count * gap**3,
@@ -127,14 +187,15 @@ def _about(mean: float, count: int, part: Moments) -> tuple[float, float, float]
     )
 
 
-def _of(rows: int, mean: float, second: float, third: float, fourth: float) -> Moments:
+def _of(whole: Powers, unit: float = 1.0) -> Moments:
+    rows, mean, second, third, fourth = whole
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         spread = np.sqrt(np.float64(second) / rows)
         # A spread that is only the rounding of the mean has no shape.
         shaped = spread > 1e-9 * abs(mean) and np.isfinite(spread) and 0 < spread**4 < math.inf
         return Moments(
-            mean=rounded(mean),
-            std=rounded(math.sqrt(second / (rows - 1))) if rows > 1 and math.isfinite(second) else None,
+            mean=rounded(mean / unit),
+            std=rounded(math.sqrt(second / (rows - 1)) / unit) if rows > 1 and math.isfinite(second) else None,
             skewness=rounded(float(third / rows / spread**3)) if shaped else None,
             kurtosis=rounded(float(fourth / rows / spread**4 - 3)) if shaped else None,
         )

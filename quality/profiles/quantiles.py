@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from quality.profiles.binned import Binned
 from quality.profiles.counted import Counted, Floats, Ints
+from quality.profiles.scaled import Scaled
 
 POINTS = 256
 """Cut points kept: between two of them lies at most 1 in 256 of the values."""
@@ -97,17 +98,16 @@ class Ranks:
         return below, np.where(at_point, self.upto[right], middle), doubt
 
 
-def sketch(found: Counted | Binned, *, points: int = POINTS) -> Quantiles:
+def sketch(found: Counted | Binned | Scaled, *, points: int = POINTS) -> Quantiles:
     """Return the sketch of values: exact where at most `points` distinct ones were counted."""
     if isinstance(found, Counted) and len(found.values) <= points:
         return _made(found.floats, np.zeros(len(found.values), np.int64), found.counts)
     ranks = cut_ranks(found.rows, points)
-    if isinstance(found, Binned):
-        found.expect(ranks, np.empty(0))
+    found.expect(ranks, np.empty(0))
     values, below, upto = found.at_ranks(ranks)
     if points <= POINTS:
         new = np.concatenate([[True], values[1:] != values[:-1]])
-        chosen = _shortened(values[new].astype(np.float64), (upto - below)[new] == 1)
+        chosen = _shortened(values[new].astype(np.float64), (upto - below)[new] <= found.single)
     else:
         chosen = np.unique(values.astype(np.float64))
     below, upto = found.below(chosen), found.upto(chosen)

@@ -32,7 +32,7 @@ def count_texts(texts: pl.Series) -> tuple[pl.Series, Ints] | None:
         if found is not None:
             return found
     few = len(texts) <= SORTED or (_taken(_hashed(texts[:_TABLE])) < _FEW and _taken(_hashed(texts)) < _FEW)
-    return _grouped(texts, np.ones(len(texts), np.int64)) if few else None
+    return grouped(texts, np.ones(len(texts), np.int64)) if few else None
 
 
 def count_categories(values: pl.Series) -> tuple[pl.Series, Ints]:
@@ -77,7 +77,7 @@ def _count_views(texts: pl.Series) -> tuple[pl.Series, Ints] | None:
     if len(taken) + len(odd) >= _FEW and len(taken) + len(np.unique(words[odd], axis=0)) >= _FEW:
         return None
     every = np.concatenate([counts[taken], np.ones(len(odd), np.int64)])
-    return _grouped(texts.gather(np.concatenate([rows[taken], odd])), every)
+    return grouped(texts.gather(np.concatenate([rows[taken], odd])), every)
 
 
 def _beside(words: Words, table: Words) -> tuple[Ints, Ints]:
@@ -108,6 +108,7 @@ def _taken(places: Ints) -> int:
     return int(np.count_nonzero(np.bincount(places, minlength=_TABLE)))
 
 
-def _grouped(texts: pl.Series, counts: Ints) -> tuple[pl.Series, Ints]:
+def grouped(texts: pl.Series, counts: Ints) -> tuple[pl.Series, Ints]:
+    """Return the distinct ones of texts that occur so often each, and how often each occurs in all."""
     table = pl.DataFrame({"text": texts, "count": counts}).group_by("text").agg(pl.col("count").sum())
     return table["text"], table["count"].to_numpy()

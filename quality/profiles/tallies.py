@@ -1,0 +1,165 @@
+"""Owns the counts of few distinct values whose rows pass in pieces: what they hold does not depend on the pieces."""
+
+import numpy as np
+import polars as pl
+
+from quality.profiles.counted import Counted, Ints, Numbers
+from quality.profiles.distinct import Hashes
+from quality.profiles.keys import KeyCounts
+from quality.profiles.texts import grouped
+
+FEW = 1 << 12
+"""So many distinct numbers or texts are few."""
+_PLACES = 1 << 18
+"""Whole numbers of a range as wide as this are counted by place, however many are distinct."""
+_FIRST = 1 << 14
+"""Rows that are tried first: where their values are too many, the others are not taken."""
+_PENDING = 1 << 16
+"""Counts of pieces that are kept before they are merged."""
+_SEED = 20_261_126
+
+
+class NumberTally:
+    """The counts of finite numbers."""
+
+    def __init__(self) -> None:
+        """Start without numbers."""
+        self._dtype = np.dtype(np.float64)
+        self._places: Ints | None = np.empty(0, np.int64)
+        self._low = 0
+        self._keys = KeyCounts()
+        self._many: Counted | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are too many distinct numbers."""
+        return self._many is not None or len(self._keys) > FEW
+
+    def add(self, numbers: Numbers) -> int:
+        """Take numbers, and return how many of them were taken: not all where the tally got full."""
+        self._dtype = numbers.dtype
+        if not len(numbers) or self._counts_places(numbers, None):
+            return len(numbers)
+        self._leave_places()
+        return 0 if self.is_full else _taken(self._keys, _keys(numbers))[0]
+
+    def add_counted(self, counted: Counted) -> None:
+        """Take counted numbers."""
+        self._dtype = counted.values.dtype
+        if len(counted.values) and not self._counts_places(counted.values, counted.counts):
+            self._leave_places()
+            if len(counted.values) > FEW:
+                self._many = counted
+            else:
+                self._keys.add(_keys(counted.values), counted.counts)
+
+    def counted(self) -> Counted:
+        """Return all counts."""
+        if self._many is not None:
+            return self._many
+        if self._places is not None:
+            return self._placed(self._places)
+        keys, counts = self._keys.counted()
+        values = keys.view(np.int64 if np.issubdtype(self._dtype, np.integer) else np.float64)
+        order = np.argsort(values)
+        return Counted(values=values[order], counts=counts[order])
+
+    def _placed(self, places: Ints) -> Counted:
+        present = np.flatnonzero(places)
+        return Counted(values=present + self._low if len(present) else np.empty(0, self._dtype), counts=places[present])
+
+    def _leave_places(self) -> None:
+        if self._places is not None:
+            before, self._places = self._placed(self._places), None
+            if len(before.values) > FEW:
+                self._many = before
+            elif len(before.values):
+                self._keys.add(_keys(before.values), before.counts)
+
+    def _counts_places(self, numbers: Numbers, counts: Ints | None) -> bool:
+        """Count whole numbers by their place, if their range with those before is narrow."""
+        if self._places is None or not np.issubdtype(numbers.dtype, np.integer):
+            return False
+        low, high = int(numbers.min()), int(numbers.max())
+        if len(self._places):
+            low, high = min(low, self._low), max(high, self._low + len(self._places) - 1)
+        if high - low >= _PLACES:
+            return False
+        found = np.bincount(numbers.astype(np.int64) - low if low else numbers, counts, high - low + 1).astype(np.int64)
+        start = self._low - low
+        found[start : start + len(self._places)] += self._places
+        self._places, self._low = found, low
+        return True
+
+
+class TextTally:
+    """The counts of texts without nulls. They are told apart by 64 bits of hash: of two texts in some 1e12 tables."""
+
+    def __init__(self) -> None:
+        """Start without texts."""
+        self._keys = KeyCounts()
+        self._texts: list[pl.Series] = []
+        self._order: list[Hashes] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are too many distinct texts."""
+        return len(self._keys) > FEW
+
+    def add(self, texts: pl.Series) -> int:
+        """Take texts, and return how many of them were taken: not all where the tally got full."""
+        keys = texts.hash(_SEED).to_numpy()
+        taken, new = _taken(self._keys, keys)
+        if len(new):
+            self._texts.append(texts.gather(new))
+            self._order.append(keys[new])
+        return taken
+
+    def counted(self) -> tuple[pl.Series, Ints]:
+        """Return all distinct texts and their counts."""
+        if not self._texts:
+            return pl.Series([], dtype=pl.String), np.empty(0, np.int64)
+        keys, counts = self._keys.counted()
+        order, wanted = np.argsort(keys), np.concatenate(self._order)
+        return pl.concat(self._texts), counts[order][np.searchsorted(keys[order], wanted)]
+
+
+class CategoryTally:
+    """The counts of categories or booleans without nulls, however many."""
+
+    def __init__(self) -> None:
+        """Start without values."""
+        self._parts: list[tuple[pl.Series, Ints]] = []
+
+    def add(self, texts: pl.Series, counts: Ints) -> None:
+        """Take distinct values as texts, with their counts."""
+        self._parts.append((texts, counts))
+        if sum(len(texts) for texts, _ in self._parts) > max(_PENDING, 2 * len(self._parts[0][0])):
+            self.counted()
+
+    def counted(self) -> tuple[pl.Series, Ints]:
+        """Return all distinct values and their counts."""
+        if len(self._parts) > 1:
+            texts = pl.concat([texts for texts, _ in self._parts])
+            self._parts = [grouped(texts, np.concatenate([counts for _, counts in self._parts]))]
+        return self._parts[0] if self._parts else (pl.Series([], dtype=pl.String), np.empty(0, np.int64))
+
+
+def _keys(numbers: Numbers) -> Hashes:
+    """Return the numbers as keys: whole ones as 64 bits, others as the bits of a double."""
+    whole = np.issubdtype(numbers.dtype, np.integer)
+    wide = numbers.astype(np.int64, copy=False) if whole else np.add(numbers, 0.0, dtype=np.float64)
+    return wide.view(np.uint64)
+
+
+def _taken(counts: KeyCounts, keys: Hashes) -> tuple[int, Ints]:
+    """Take keys until they are too many, and return how many were taken, and a row of each that is new."""
+    new = list[Ints]()
+    ends = [end for end in (_FIRST, len(keys)) if end <= len(keys)] if not len(counts) else [len(keys)]
+    start = 0
+    for end in ends:
+        new.append(counts.add(keys[start:end]) + start)
+        start = end
+        if len(counts) > FEW:
+            break
+    return start, np.concatenate(new)
