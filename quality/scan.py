@@ -1,7 +1,7 @@
 """Owns one reading of rows for everything that is asked of them: contract, split, suite and profile.
 
 Each part says just what it says alone (`split`, `run_suite` and `profile` of the kept rows). What a suite asks is
-gathered as the rows pass; where that cannot be exact in bounded memory (ranks of more than a million values, very many
+gathered as the rows pass; where that cannot be exact in bounded memory (ranks of values that drift, very many
 different ones, what only the pandas engine judges), the columns in question are read again afterwards.
 """
 

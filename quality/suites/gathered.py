@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from quality.suites.narrowing import Interval, Sample, ranks_of
 from quality.suites.needs import Distinct, Fold, Found, Need, Order, Parts, Rows, Scalar
 from quality.suites.ranks import OrderStatistics, bracket, ordered
 from quality.suites.source import LARGE_ROWS, Source
@@ -11,8 +14,6 @@ from quality.suites.source import LARGE_ROWS, Source
 UNKNOWN: Any = object()  # Any: it stands where an answer would
 _HELD = 500_000
 """Most different values that are held of a column."""
-_THIN = 16
-"""Of more values than are held, one in so many is kept, then one in so many of those."""
 
 
 class Gathered:
@@ -124,33 +125,40 @@ class Different(Gathered):
 
 
 class Ranked(Gathered):
-    """Values by rank: all of them while they are few, then a sample, from which the ranks are bracketed."""
+    """Values by rank: all of them while they are few, then those in intervals around the ranks."""
 
     def __init__(self, need: Order) -> None:
         super().__init__(need)
         self._order = need
-        self._kept: list[pl.Series] = []
-        self._stride = 1
         self._count = 0
-        self._size = 0
+        self._held: list[NDArray[Any]] = []
+        self._intervals: list[Interval] = []
+        self._sample = Sample()
 
     def take(self, values: Parts, frame: pl.DataFrame, first: int) -> None:  # noqa: D102
-        found = frame.select(self._order.value).to_series().drop_nulls()
-        some = found.gather_every(self._stride, -self._count % self._stride)
+        found = frame.select(self._order.value).to_series().drop_nulls().to_numpy()
         self._count += len(found)
-        self._size += len(some)
-        self._kept.append(some)
-        if self._size > LARGE_ROWS:
-            thin = pl.concat(self._kept).gather_every(_THIN)
-            self._kept, self._size, self._stride = [thin], len(thin), self._stride * _THIN
+        self._sample.take(found)
+        for interval in self._intervals:
+            interval.take(found, self._count)
+        if self._intervals:
+            return
+        self._held.append(found)
+        if self._count > LARGE_ROWS:
+            together = np.concatenate(self._held)
+            self._intervals = [Interval(share, together) for share in self._order.quantiles]
+            self._held = []
 
     def value(self, source: Source | None) -> Any:  # noqa: D102
-        if self._stride == 1:
-            values = pl.concat(self._kept).sort()
-            return OrderStatistics(source, self._order, self._count, [(0, values)])
+        runs = [run for interval in self._intervals for run in interval.runs()]
+        if not self._intervals:
+            runs = [(0, np.sort(np.concatenate(self._held)))]
+        wanted = ranks_of(self._order.quantiles, self._count)
+        if all(any(start <= rank < start + len(values) for start, values in runs) for rank in wanted):
+            return OrderStatistics(source, self._order, self._count, runs)
         if source is None:
             return UNKNOWN
-        return ordered(source, self._order, bracket(self._kept, self._order.quantiles))
+        return ordered(source, self._order, bracket([pl.Series(self._sample.values())], self._order.quantiles))
 
 
 def gathered(need: Need) -> Gathered | None:

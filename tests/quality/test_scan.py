@@ -14,7 +14,7 @@ from quality.contract import Column, Contract
 from quality.contract.rows import split
 from quality.profile import profile
 from quality.scan import scan
-from quality.suites import gathered
+from quality.suites import gathered, narrowing
 from quality.suites.engine import answer
 from quality.suites.run import run_suite
 from resources.errors import ContractError, DeclarationError, SourceError
@@ -87,7 +87,9 @@ def small(monkeypatch):
     monkeypatch.setattr(scanning, "BATCH_ROWS", 3)
     monkeypatch.setattr(gathered, "LARGE_ROWS", 4)
     monkeypatch.setattr(gathered, "_HELD", 2)
-    monkeypatch.setattr(gathered, "_THIN", 2)
+    monkeypatch.setattr(narrowing, "_MOST", 3)
+    monkeypatch.setattr(narrowing, "_ROOM", 2)
+    monkeypatch.setattr(narrowing, "_THIN", 2)
 
 
 def told(result):
