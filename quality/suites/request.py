@@ -129,8 +129,16 @@ class Request:
         known = None if self.mask is not None or column.polars.is_float() else self.source.nulls.get(column.name)
         return self.counted(("missing", column.name), column.value.is_null(), known, examples=examples)
 
-    def failing(self, key: object, values: tuple[pl.Expr, ...], mask: pl.Expr, among: pl.Expr | None = None) -> Rows:
-        """Return the need of the first rows that a mask selects, and their values."""
+    def failing(
+        self,
+        key: object,
+        values: tuple[pl.Expr, ...],
+        mask: pl.Expr,
+        among: pl.Expr | None = None,
+        *,
+        decides: str | None = None,
+    ) -> Rows:
+        """Return the need of the first rows that a mask selects, and their values; `decides` as in `Rows`."""
         return Rows(
             (self.domain, key),
             values,
@@ -138,6 +146,7 @@ class Request:
             among=among,
             limit=self.format.limit,
             all_positions=self.format.all_positions,
+            decides=decides if self.mask is None else None,
         )
 
     def values(self, column: Column) -> pl.Expr:

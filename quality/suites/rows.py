@@ -44,9 +44,15 @@ def null(request: Request, *, wanted: bool) -> Judged:
     )
 
 
-def judged_rows(request: Request, column: Column, key: object, failing: pl.Expr, known: int | None = None) -> Judged:
-    """Judge the rows that a mask finds failing among the values of a column that are not missing."""
-    examples = request.failing((key, column.name), (to_show(column),), request.within(failing))
+def judged_rows(
+    request: Request, column: Column, key: object, failing: pl.Expr, known: int | None = None, *, slow: bool = False
+) -> Judged:
+    """Judge the rows that a mask of one column finds failing among its values that are not missing.
+
+    With `slow`, the mask takes longer than to find the different values of a column that has few of them.
+    """
+    decides = column.name if slow else None
+    examples = request.failing((key, column.name), (to_show(column),), request.within(failing), decides=decides)
     count = request.counted((key, column.name), failing, known, examples=examples)
     rows, missing = request.rows(), request.missing(column)
     values = yield [rows, missing, count]
@@ -94,7 +100,9 @@ def in_set(request: Request, *, wanted: bool) -> Judged:
     within = is_in(column, allowed)
     known = 0 if wanted and _covered(request, column, allowed) else None
     key = ("in set", wanted, tuple(map(repr, allowed)))
-    return (yield from judged_rows(request, column, key, ~within if wanted else within, known))
+    return (
+        yield from judged_rows(request, column, key, ~within if wanted else within, known, slow=column.kind == "str")
+    )
 
 
 def member(column: Column, value: object) -> bool:
@@ -154,7 +162,7 @@ def regex(request: Request, *, wanted: bool) -> Judged:
     pattern = request.get("regex", "(?s).*")
     failing = contains(column, pattern)
     key = ("regex", wanted, pattern)
-    return (yield from judged_rows(request, column, key, ~failing if wanted else failing))
+    return (yield from judged_rows(request, column, key, ~failing if wanted else failing, slow=True))
 
 
 def regex_list(request: Request, *, wanted: bool) -> Judged:
@@ -167,7 +175,7 @@ def regex_list(request: Request, *, wanted: bool) -> Judged:
     masks = [contains(column, pattern) for pattern in patterns]
     held = pl.all_horizontal(masks) if match_on == "all" else pl.any_horizontal(masks)
     key = ("regexes", wanted, match_on, tuple(patterns))
-    return (yield from judged_rows(request, column, key, ~held if wanted else held))
+    return (yield from judged_rows(request, column, key, ~held if wanted else held, slow=True))
 
 
 def contains(column: Column, pattern: object) -> pl.Expr:

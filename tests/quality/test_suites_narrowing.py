@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quality.suites import gathered, narrowing
-from quality.suites.gathered import UNKNOWN, Ranked
+from quality.suites.gathered import UNKNOWN, Ranked, Stretch
 from quality.suites.narrowing import Interval, Sample, ranks_of
 from quality.suites.needs import Order
 from quality.suites.source import Source
@@ -47,18 +47,22 @@ def test_ranks_are_those_of_all_values_and_are_read_again_where_they_drift(value
     frame = pl.DataFrame({"x": values}, schema={"x": pl.Float64})
     ranked = Ranked(Order("x", pl.col("x"), tuple(quantiles)))
     for start in range(0, len(values), 3):
-        ranked.take((), frame[start : start + 3], start)
+        passed(ranked, frame[start : start + 3])
     alone, again = ranked.value(None), ranked.value(Source.of(frame))
     for rank in ranks_of(quantiles, len(values)):
         assert again.at(rank) == sorted(values)[rank]
         assert alone is UNKNOWN or alone.at(rank) == sorted(values)[rank]
 
 
+def passed(ranked, frame):
+    ranked.take(ranked.told((frame["x"],), Stretch(frame)), 0)
+
+
 def ranked(values, quantiles, batch=65_536):
     found = Ranked(Order("x", pl.col("x"), quantiles))
     frame = pl.DataFrame({"x": values})
     for start in range(0, len(values), batch):
-        found.take((), frame[start : start + batch], start)
+        passed(found, frame[start : start + batch])
     return found
 
 
