@@ -26,6 +26,7 @@ from quality.suites.declared import Suite, check_suite, entries_of
 from quality.suites.folding import Folding
 from quality.suites.result import SuiteResult
 from quality.suites.run import run_folded
+from quality.suites.source import Assured
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,9 +85,7 @@ def scan(
     """
     if suite is not None:
         check_suite(suite, columns=list(contract.columns))
-    schema = contract.polars_schema()
-    full = [name for name, column in contract.columns.items() if not column.nullable]
-    folding = None if suite is None else Folding(entries_of(suite), schema, full=full)
+    folding = None if suite is None else _folding(suite, contract)
     with damage_told(data):
         rows = _lazy(data)
         found = rows.collect_schema()
@@ -118,6 +117,20 @@ def observe(batches: "Iterable[pl.DataFrame | pa.Table]", folding: Folding | Non
     for _ in passing:
         pass
     return None
+
+
+def _folding(suite: Suite, contract: Contract) -> Folding:
+    """Return what gathers the answers of a suite about rows that fit a contract, which its rules settle in part."""
+    columns = contract.columns.items()
+    return Folding(
+        entries_of(suite),
+        contract.polars_schema(),
+        full=[name for name, column in columns if not column.nullable],
+        assured={
+            name: Assured(lowest=column.lowest, highest=column.highest, allowed=column.allowed)
+            for name, column in columns
+        },
+    )
 
 
 def _passing(batches: "Iterable[pl.DataFrame | pa.Table]", folding: Folding | None) -> Iterator[pl.DataFrame]:

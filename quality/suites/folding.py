@@ -16,7 +16,7 @@ from quality.suites.engine import answer
 from quality.suites.format import Format
 from quality.suites.gathered import UNKNOWN, Counted, Failing, Folded, Gathered, Stretch, gathered, same_needs
 from quality.suites.needs import Need, Scalar
-from quality.suites.source import Source
+from quality.suites.source import Assured, Source
 
 _REFUSED = (Exception, pl.exceptions.PanicException)
 """What a suite of someone's may raise; rows pass on whatever it holds."""
@@ -48,6 +48,7 @@ class Folding:
         entries: Expectations, in the library's JSON form.
         schema: Columns of the rows.
         full: Columns that are known to hold no nulls.
+        assured: What is certain of the values of some columns.
 
     Attributes:
         rows: Rows that passed.
@@ -62,16 +63,18 @@ class Folding:
         schema: Mapping[str, pl.DataType],
         *,
         full: Iterable[str] = (),
+        assured: Mapping[str, Assured] | None = None,
     ) -> None:
         self.rows = 0
         self.nulls = dict.fromkeys(schema, 0)
         self.failed = False
         self._schema = schema
+        self._assured = assured or {}
         self._gathered: dict[Need, list[Gathered]] = {}
         try:
             for without_nulls in (schema, frozenset(full)):
                 nulls = dict.fromkeys(without_nulls, 0)
-                guess = Source(frame=pl.LazyFrame(schema=schema), schema=schema, rows=0, nulls=nulls)
+                guess = self._source(pl.LazyFrame(schema=schema), nulls)
                 for need in first_needs(guess, entries, Format.of("SUMMARY")):
                     self._foresee(need)
         except _REFUSED:
@@ -112,7 +115,7 @@ class Folding:
     def source(self, frame: pl.LazyFrame | None = None) -> Source:
         """Return all rows as what a suite is run on; without `frame`, only what was gathered may be asked of it."""
         rows = pl.LazyFrame(schema=self._schema) if frame is None else frame
-        return Source(frame=rows, schema=self._schema, rows=self.rows, nulls=self.nulls)
+        return self._source(rows, self.nulls)
 
     def answer(self, source: Source, needs: Iterable[Need]) -> dict[Need, Any]:
         """Return the value of each need, from what was gathered or else from `source`."""
@@ -131,12 +134,17 @@ class Folding:
             raise Unfolded
         return found
 
+    def _source(self, frame: pl.LazyFrame, nulls: Mapping[str, int]) -> Source:
+        return Source(frame=frame, schema=self._schema, rows=self.rows, nulls=nulls, assured=self._assured)
+
     def _give_up(self) -> None:
         self.failed = True
         self._gathered.clear()
 
     def _foresee(self, need: Need) -> Gathered | None:
-        """Gather for a need, once for needs that are alike."""
+        """Gather for a need, once for needs that are alike; None if that is of no use."""
+        if isinstance(need, Scalar) and need.known is not None:
+            return None
         alike = self._gathered.setdefault(need, [])
         one = next((one for one in alike if same_needs(one.need, need)), None)
         if one is None and (one := gathered(need)) is not None:

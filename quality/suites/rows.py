@@ -71,8 +71,7 @@ def between(request: Request) -> Judged:
     strict = request.strict
     value = column.as_float if column.single or column.kind == "bool" else column.value
     value = value.dt.convert_time_zone("UTC") if getattr(column.polars, "time_zone", None) else value
-    bounds = request.bounds(column)
-    known = 0 if bounds is not None and all(_inside(end, low, high, strict) for end in bounds) else None
+    known = 0 if _all_within(request, column, low, high) else None
     failing = outside(value, low, high, strict)
     return (yield from judged_rows(request, column, ("between", str(low), str(high), strict), failing, known))
 
@@ -84,6 +83,16 @@ def outside(value: pl.Expr, low: Any, high: Any, strict: tuple[bool, bool]) -> p
     if below is None or above is None:
         return above if below is None else below  # pyright: ignore[reportReturnType]
     return below | above
+
+
+def _all_within(request: Request, column: Column, low: Any, high: Any) -> bool:
+    """Return whether it is known without a look at the rows that all values keep to the limits."""
+    strict, bounds = request.strict, request.bounds(column)
+    if bounds is not None and all(_inside(end, low, high, strict) for end in bounds):
+        return True
+    return (
+        column.kind in _NUMBERS and not column.single and not any(strict) and request.assured(column).within(low, high)
+    )
 
 
 def _inside(value: float, low: Any, high: Any, strict: tuple[bool, bool]) -> bool:
@@ -131,7 +140,10 @@ def is_in(column: Column, values: list[Any]) -> pl.Expr:
 
 
 def _covered(request: Request, column: Column, allowed: list[Any]) -> bool:
-    """Return whether the footers' bounds of whole numbers leave no value that is not allowed."""
+    """Return whether it is known without a look at the rows that there is no value that is not allowed."""
+    only = request.assured(column).allowed
+    if only is not None and column.kind in ("int", "str"):
+        return set(only) <= set(allowed)
     bounds = request.bounds(column) if column.kind == "int" else None
     if bounds is None or bounds[1] - bounds[0] >= len(allowed):
         return False
