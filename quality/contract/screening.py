@@ -80,9 +80,9 @@ def _screen(column: Column) -> Screen:
     dtype = polars_type(column.stored)
     lowest, highest = _physical(column.lowest, dtype), _physical(column.highest, dtype)
     span = physical_span(dtype)
-    if span is not None:
-        lowest = span[0] if lowest is None else max(lowest, span[0])
-        highest = span[1] if highest is None else min(highest, span[1])
+    if span is not None:  # declared limits lie within it
+        lowest = span[0] if lowest is None else lowest
+        highest = span[1] if highest is None else highest
     allowed = None if column.allowed is None else Allowed.of(column.allowed, dtype)
     return Screen(nullable=column.nullable, lowest=lowest, highest=highest, allowed=allowed)
 
