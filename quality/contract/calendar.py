@@ -4,7 +4,7 @@ Polars panics where it must print such a time, so no value beyond the calendar m
 """
 
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import polars as pl
@@ -37,7 +37,7 @@ def beyond_calendar(values: "pa.Array") -> "pa.Array | None":
     ticks = _ticks_of(values)
     if ticks is None or values.null_count == len(values):
         return None
-    first, last = _FIRST_DAY * ticks, (_LAST_DAY + 1) * ticks - 1
+    first, last = _span(ticks)
     numbers = _numbers(values)
     if not values.null_count:
         found = np.from_dlpack(numbers)
@@ -49,6 +49,15 @@ def beyond_calendar(values: "pa.Array") -> "pa.Array | None":
         return None
     pc = compute()
     return pc.fill_null(pc.or_(pc.less(numbers, first), pc.greater(numbers, last)), False)
+
+
+def is_near(values: pl.Series) -> bool:
+    """Return whether none of the values is a date or clock beyond the calendar."""
+    span = physical_span(values.dtype)
+    if span is None or values.null_count() == len(values):
+        return True
+    least, most = physical_ends(values)
+    return span[0] <= least and most <= span[1]
 
 
 def far_text(values: "pa.Array", row: int) -> str:
@@ -69,9 +78,33 @@ def _numbers(values: "pa.Array") -> "pa.Array":
 
 def clock_within_calendar(clock: pl.Series) -> pl.Series:
     """Return a clock in microseconds with null for each time beyond the calendar."""
-    first, last = _FIRST_DAY * _TICKS["us"], (_LAST_DAY + 1) * _TICKS["us"] - 1
+    first, last = _span(_TICKS["us"])
     near = clock.to_physical().is_between(first, last)
     return clock if near.all() else pl.select(pl.when(near).then(clock)).to_series().alias(clock.name)
+
+
+def physical(values: pl.Series) -> pl.Series:
+    """Return the days or ticks that dates and times are stored as; numbers as they are."""
+    if not values.dtype.is_temporal():
+        return values
+    return values.cast(pl.Int32 if isinstance(values.dtype, pl.Date) else pl.Int64)  # `to_physical` costs a query
+
+
+def physical_ends(values: pl.Series) -> tuple[float, float]:
+    """Return the smallest and the largest of `physical(values)`, of which not all may be null."""
+    numbers = physical(values)
+    return cast("float", numbers.min()), cast("float", numbers.max())
+
+
+def physical_span(dtype: pl.DataType) -> tuple[int, int] | None:
+    """Return the first and last day or tick of the calendar in a Polars type, or None where it reaches no further."""
+    if isinstance(dtype, pl.Date):
+        return _span(1)
+    return _span(_TICKS[dtype.time_unit]) if isinstance(dtype, pl.Datetime) and dtype.time_unit in _TICKS else None
+
+
+def _span(ticks: int) -> tuple[int, int]:
+    return _FIRST_DAY * ticks, (_LAST_DAY + 1) * ticks - 1
 
 
 def _ticks_of(values: "pa.Array") -> int | None:

@@ -55,15 +55,17 @@ def shown(text: str | None) -> str:
 def texts_of(values: "pa.Array") -> list[str | None]:
     """Return each value as text: numbers as short as they read back, clocks in ISO 8601."""
     far = beyond_calendar(values)
-    series = to_series(values if far is None else without(values, far))
-    if series.dtype.is_temporal():
-        series = series.dt.to_string("iso")
-    elif series.dtype == pl.Binary:
-        series = series.bin.encode("hex")
-    texts = series.cast(pl.String).to_list()
+    texts = as_text(to_series(values if far is None else without(values, far))).to_list()
     for row in () if far is None else rows_where(far):
         texts[row] = far_text(values, row)
     return texts
+
+
+def as_text(values: pl.Series) -> pl.Series:
+    """Return each value as text likewise; dates and clocks must be within the calendar."""
+    if values.dtype.is_temporal():
+        return values.dt.to_string("iso")
+    return values.bin.encode("hex") if isinstance(values.dtype, pl.Binary) else values.cast(pl.String)
 
 
 def rows_where(mask: "pa.Array") -> list[int]:

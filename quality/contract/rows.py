@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from quality.contract.arrow import array_of, take, without_rows
+from quality.contract.arrow import array_of, take, to_arrow, without_rows
+from quality.contract.calendar import is_near
 from quality.contract.columns import check_schema
 from quality.contract.convert import convert
-from quality.contract.findings import Findings, count, merge, texts_of
+from quality.contract.findings import Findings, as_text, count, merge, texts_of
 from quality.contract.rules import violations
 from quality.contract.spec import Contract
 from resources.errors import ContractError
@@ -176,6 +177,20 @@ def render(table: "pa.Table", rows: Sequence[int]) -> "pa.Table":
 
     columns = [array_of(texts_of(column.combine_chunks()), pl.String()) for column in take(table, rows).columns]
     return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def spell(frame: pl.DataFrame) -> "pa.Table":
+    """Return a Polars frame, all columns as text, as `render` does."""
+    import pyarrow as pa
+
+    texts = pl.DataFrame([_spelled(values) for values in frame.iter_columns()])
+    return texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(
+        pa.schema([(n, pa.string()) for n in frame.columns])
+    )
+
+
+def _spelled(values: pl.Series) -> pl.Series:
+    return as_text(values) if is_near(values) else pl.Series(values.name, texts_of(to_arrow(values)), pl.String)
 
 
 def mark(texts: "pa.Table", reasons: Sequence[str], rows: Sequence[int], first_row: int) -> "pa.Table":

@@ -5,8 +5,8 @@ nulls, which makes other columns of them. Both are gathered then, and what came 
 the very expression that it was gathered for; whatever else is asked is left to a reading of the rows.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -14,13 +14,31 @@ import polars as pl
 from quality.suites.compiled import first_needs
 from quality.suites.engine import answer
 from quality.suites.format import Format
-from quality.suites.gathered import UNKNOWN, Examples, Gathered, gathered, same_needs
+from quality.suites.gathered import UNKNOWN, Counted, Failing, Folded, Gathered, Stretch, gathered, same_needs
 from quality.suites.needs import Need, Scalar
-from quality.suites.source import Source
+from quality.suites.source import Assured, Source
+
+_REFUSED = (Exception, pl.exceptions.PanicException)
+"""What a suite of someone's may raise; rows pass on whatever it holds."""
 
 
 class Unfolded(Exception):
     """Something was asked that the rows have to be read for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """What some rows tell.
+
+    Attributes:
+        rows: How many they are.
+        nulls: Nulls of each column among them.
+        told: What they tell of each need; None if it could not be evaluated.
+    """
+
+    rows: int
+    nulls: Mapping[str, int]
+    told: Sequence[Any] | None  # Any: what each kind of need takes
 
 
 class Folding:
@@ -30,6 +48,7 @@ class Folding:
         entries: Expectations, in the library's JSON form.
         schema: Columns of the rows.
         full: Columns that are known to hold no nulls.
+        assured: What is certain of the values of some columns.
 
     Attributes:
         rows: Rows that passed.
@@ -44,34 +63,59 @@ class Folding:
         schema: Mapping[str, pl.DataType],
         *,
         full: Iterable[str] = (),
+        assured: Mapping[str, Assured] | None = None,
     ) -> None:
         self.rows = 0
         self.nulls = dict.fromkeys(schema, 0)
         self.failed = False
         self._schema = schema
+        self._assured = assured or {}
         self._gathered: dict[Need, list[Gathered]] = {}
-        with self._giving_up():
+        try:
             for without_nulls in (schema, frozenset(full)):
                 nulls = dict.fromkeys(without_nulls, 0)
-                guess = Source(frame=pl.LazyFrame(schema=schema), schema=schema, rows=0, nulls=nulls)
+                guess = self._source(pl.LazyFrame(schema=schema), nulls)
                 for need in first_needs(guess, entries, Format.of("SUMMARY")):
                     self._foresee(need)
+        except _REFUSED:
+            self._give_up()
+        every = [one for alike in self._gathered.values() for one in alike]
+        self._live = tuple(one for one in every if not isinstance(one, Counted))
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take the next rows."""
-        if not frame.height:
+        self.take(self.evaluate(frame))
+
+    def evaluate(self, frame: pl.DataFrame) -> Evaluated:
+        """Return what some rows tell. It changes nothing: threads may call it for different rows at a time."""
+        nulls = {column.name: column.null_count() for column in frame.iter_columns()}
+        if self.failed or not frame.height:
+            return Evaluated(rows=frame.height, nulls=nulls, told=None)
+        try:
+            return Evaluated(rows=frame.height, nulls=nulls, told=self._told(Stretch(frame)))
+        except _REFUSED:
+            return Evaluated(rows=frame.height, nulls=nulls, told=None)
+
+    def take(self, evaluated: Evaluated) -> None:
+        """Take what the next rows tell, in their order; one thread at a time."""
+        if not evaluated.rows:
             return
-        for column in frame.iter_columns():
-            self.nulls[column.name] += column.null_count()
-        if not self.failed:
-            with self._giving_up():
-                self._add(frame)
-        self.rows += frame.height
+        for name, count in evaluated.nulls.items():
+            self.nulls[name] += count
+        if evaluated.told is None:
+            self._give_up()
+        elif not self.failed:
+            try:
+                for one, told in zip(self._live, evaluated.told, strict=True):
+                    one.take(told, self.rows)
+            except _REFUSED:
+                self._give_up()
+        self.rows += evaluated.rows
 
     def source(self, frame: pl.LazyFrame | None = None) -> Source:
         """Return all rows as what a suite is run on; without `frame`, only what was gathered may be asked of it."""
         rows = pl.LazyFrame(schema=self._schema) if frame is None else frame
-        return Source(frame=rows, schema=self._schema, rows=self.rows, nulls=self.nulls)
+        return self._source(rows, self.nulls)
 
     def answer(self, source: Source, needs: Iterable[Need]) -> dict[Need, Any]:
         """Return the value of each need, from what was gathered or else from `source`."""
@@ -90,35 +134,36 @@ class Folding:
             raise Unfolded
         return found
 
-    @contextmanager
-    def _giving_up(self) -> Generator[None]:
-        try:
-            yield
-        except (Exception, pl.exceptions.PanicException):  # a suite of someone's; rows pass on whatever it holds
-            self.failed = True
-            self._gathered.clear()
+    def _source(self, frame: pl.LazyFrame, nulls: Mapping[str, int]) -> Source:
+        return Source(frame=frame, schema=self._schema, rows=self.rows, nulls=nulls, assured=self._assured)
 
-    def _foresee(self, need: Need) -> None:
+    def _give_up(self) -> None:
+        self.failed = True
+        self._gathered.clear()
+
+    def _foresee(self, need: Need) -> Gathered | None:
+        """Gather for a need, once for needs that are alike; None if that is of no use."""
+        if isinstance(need, Scalar) and need.known is not None:
+            return None
         alike = self._gathered.setdefault(need, [])
         one = next((one for one in alike if same_needs(one.need, need)), None)
-        if one is None:
-            one = gathered(need)
-            alike += [] if one is None else [one]
-        if one is None or not isinstance(need, Scalar) or need.examples is None:
-            return
-        examples, shown = need.examples, self._gathered.setdefault(need.examples, [])
-        plain = examples.among is None and not examples.all_positions and examples.limit > 0
-        if plain and not any(same_needs(other.need, examples) for other in shown):
-            shown.append(Examples(examples, one))
+        if one is None and (one := gathered(need)) is not None:
+            alike.append(one)
+        if isinstance(need, Scalar) and need.examples is not None and isinstance(one, Folded):
+            failing = self._foresee(need.examples)
+            if isinstance(failing, Failing) and need.expression.meta.eq(need.examples.failing.sum()):
+                alike[alike.index(one)] = Counted(need, failing)
+        return one
 
-    def _add(self, frame: pl.DataFrame) -> None:
-        live = [one for alike in self._gathered.values() for one in alike]
+    def _told(self, stretch: Stretch) -> list[Any]:
+        parts = [one.parts(stretch) for one in self._live]
         expressions = [
-            part.alias(f"{place} {number}") for place, one in enumerate(live) for number, part in enumerate(one.parts)
+            part.alias(f"{place} {number}") for place, some in enumerate(parts) for number, part in enumerate(some)
         ]
-        values = iter(frame.select(expressions).row(0)) if expressions else iter(())
-        for one in live:
-            one.take(tuple(next(values) for _ in one.parts), frame, self.rows)
+        values = (column[0] for column in stretch.frame.select(expressions).iter_columns())
+        return [
+            one.told(tuple(next(values) for _ in some), stretch) for one, some in zip(self._live, parts, strict=True)
+        ]
 
     def _known(self, need: Need, source: Source | None) -> Any:
         if isinstance(need, Scalar) and need.known is not None:

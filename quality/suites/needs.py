@@ -66,6 +66,7 @@ class Rows:
         among: Mask of the rows that are looked at before `failing` is evaluated, where it looks at neighbours.
         limit: How many rows to show.
         all_positions: Whether to give the position of every failing row.
+        decides: Column whose value alone decides whether a row fails, if `failing` takes long to evaluate.
     """
 
     key: Hashable
@@ -74,6 +75,7 @@ class Rows:
     among: pl.Expr | None = field(default=None, compare=False)
     limit: int = FEW
     all_positions: bool = False
+    decides: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from quality.suites.needs import Order, Unsettled
 
@@ -50,7 +51,13 @@ class Bracket:
 class OrderStatistics:
     """Values by rank; each is found when it is asked for, from what a pass kept, or by further passes."""
 
-    def __init__(self, source: "Source | None", need: Order, count: int, kept: Sequence[tuple[int, pl.Series]]) -> None:
+    def __init__(
+        self,
+        source: "Source | None",
+        need: Order,
+        count: int,
+        kept: Sequence[tuple[int, NDArray[Any]]],  # Any: whatever the column holds
+    ) -> None:
         self.count = count
         self._source = source
         self._need = need
@@ -60,7 +67,7 @@ class OrderStatistics:
         """Return the value of `rank`, from 0."""
         for below, values in self._kept:
             if below <= rank < below + len(values):
-                return values[rank - below]
+                return values[rank - below].item()
         if self._source is None:
             raise IndexError(f"rank {rank} of {self.count} values is not among those kept")
         return _narrowed(self._source, self._need.value, rank)
@@ -126,9 +133,9 @@ def ordered(source: "Source", need: Order, bracket: Bracket) -> OrderStatistics:
     counted = rows.select(bracket.counts(value)).collect(engine="streaming").row(0)
     values = rows.filter(bracket.inside(value)).collect(engine="streaming").to_series().sort()
     if not bracket.intervals:
-        return OrderStatistics(source, need, counted[0], [(0, values)])
+        return OrderStatistics(source, need, counted[0], [(0, values.to_numpy())])
     kept = [
-        (below, values.filter(values.is_between(low, high)))
+        (below, values.filter(values.is_between(low, high)).to_numpy())
         for below, (low, high) in zip(counted[1:], bracket.intervals, strict=True)
     ]
     return OrderStatistics(source, need, counted[0], kept)

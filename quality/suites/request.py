@@ -12,7 +12,7 @@ from quality.suites.conditions import number, row_mask
 from quality.suites.folds import added
 from quality.suites.format import Format
 from quality.suites.needs import Fold, Rows, Scalar, Unsettled
-from quality.suites.source import Column, Kind, Source
+from quality.suites.source import Assured, Column, Kind, Source
 from resources.canonical import canonical_json
 
 _T = TypeVar("_T")
@@ -126,11 +126,21 @@ class Request:
 
     def missing(self, column: Column, *, examples: Rows | None = None) -> Scalar:
         """Return the need of how many values of a column are missing."""
-        known = None if self.mask is not None or column.polars.is_float() else self.source.nulls.get(column.name)
+        known = self.source.nulls.get(column.name) if self.mask is None else None
+        if column.polars.is_float() and column.name not in self.source.assured:
+            known = None
         return self.counted(("missing", column.name), column.value.is_null(), known, examples=examples)
 
-    def failing(self, key: object, values: tuple[pl.Expr, ...], mask: pl.Expr, among: pl.Expr | None = None) -> Rows:
-        """Return the need of the first rows that a mask selects, and their values."""
+    def failing(
+        self,
+        key: object,
+        values: tuple[pl.Expr, ...],
+        mask: pl.Expr,
+        among: pl.Expr | None = None,
+        *,
+        decides: str | None = None,
+    ) -> Rows:
+        """Return the need of the first rows that a mask selects, and their values; `decides` as in `Rows`."""
         return Rows(
             (self.domain, key),
             values,
@@ -138,6 +148,7 @@ class Request:
             among=among,
             limit=self.format.limit,
             all_positions=self.format.all_positions,
+            decides=decides if self.mask is None else None,
         )
 
     def values(self, column: Column) -> pl.Expr:
@@ -147,6 +158,10 @@ class Request:
     def within(self, mask: pl.Expr) -> pl.Expr:
         """Return `mask` for these rows only."""
         return mask if self.mask is None else mask & self.mask
+
+    def assured(self, column: Column) -> Assured:
+        """Return what is certain of the values of a column."""
+        return self.source.assured.get(column.name) or Assured()
 
     def bounds(self, column: Column) -> tuple[float, float] | None:
         """Return the bounds of a column of numbers where the footers settle them."""

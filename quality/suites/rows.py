@@ -44,9 +44,15 @@ def null(request: Request, *, wanted: bool) -> Judged:
     )
 
 
-def judged_rows(request: Request, column: Column, key: object, failing: pl.Expr, known: int | None = None) -> Judged:
-    """Judge the rows that a mask finds failing among the values of a column that are not missing."""
-    examples = request.failing((key, column.name), (to_show(column),), request.within(failing))
+def judged_rows(
+    request: Request, column: Column, key: object, failing: pl.Expr, known: int | None = None, *, slow: bool = False
+) -> Judged:
+    """Judge the rows that a mask of one column finds failing among its values that are not missing.
+
+    With `slow`, the mask takes longer than to find the different values of a column that has few of them.
+    """
+    decides = column.name if slow else None
+    examples = request.failing((key, column.name), (to_show(column),), request.within(failing), decides=decides)
     count = request.counted((key, column.name), failing, known, examples=examples)
     rows, missing = request.rows(), request.missing(column)
     values = yield [rows, missing, count]
@@ -65,8 +71,7 @@ def between(request: Request) -> Judged:
     strict = request.strict
     value = column.as_float if column.single or column.kind == "bool" else column.value
     value = value.dt.convert_time_zone("UTC") if getattr(column.polars, "time_zone", None) else value
-    bounds = request.bounds(column)
-    known = 0 if bounds is not None and all(_inside(end, low, high, strict) for end in bounds) else None
+    known = 0 if _all_within(request, column, low, high) else None
     failing = outside(value, low, high, strict)
     return (yield from judged_rows(request, column, ("between", str(low), str(high), strict), failing, known))
 
@@ -78,6 +83,16 @@ def outside(value: pl.Expr, low: Any, high: Any, strict: tuple[bool, bool]) -> p
     if below is None or above is None:
         return above if below is None else below  # pyright: ignore[reportReturnType]
     return below | above
+
+
+def _all_within(request: Request, column: Column, low: Any, high: Any) -> bool:
+    """Return whether it is known without a look at the rows that all values keep to the limits."""
+    strict, bounds = request.strict, request.bounds(column)
+    if bounds is not None and all(_inside(end, low, high, strict) for end in bounds):
+        return True
+    return (
+        column.kind in _NUMBERS and not column.single and not any(strict) and request.assured(column).within(low, high)
+    )
 
 
 def _inside(value: float, low: Any, high: Any, strict: tuple[bool, bool]) -> bool:
@@ -94,7 +109,9 @@ def in_set(request: Request, *, wanted: bool) -> Judged:
     within = is_in(column, allowed)
     known = 0 if wanted and _covered(request, column, allowed) else None
     key = ("in set", wanted, tuple(map(repr, allowed)))
-    return (yield from judged_rows(request, column, key, ~within if wanted else within, known))
+    return (
+        yield from judged_rows(request, column, key, ~within if wanted else within, known, slow=column.kind == "str")
+    )
 
 
 def member(column: Column, value: object) -> bool:
@@ -123,7 +140,10 @@ def is_in(column: Column, values: list[Any]) -> pl.Expr:
 
 
 def _covered(request: Request, column: Column, allowed: list[Any]) -> bool:
-    """Return whether the footers' bounds of whole numbers leave no value that is not allowed."""
+    """Return whether it is known without a look at the rows that there is no value that is not allowed."""
+    only = request.assured(column).allowed
+    if only is not None and column.kind in ("int", "str"):
+        return set(only) <= set(allowed)
     bounds = request.bounds(column) if column.kind == "int" else None
     if bounds is None or bounds[1] - bounds[0] >= len(allowed):
         return False
@@ -154,7 +174,7 @@ def regex(request: Request, *, wanted: bool) -> Judged:
     pattern = request.get("regex", "(?s).*")
     failing = contains(column, pattern)
     key = ("regex", wanted, pattern)
-    return (yield from judged_rows(request, column, key, ~failing if wanted else failing))
+    return (yield from judged_rows(request, column, key, ~failing if wanted else failing, slow=True))
 
 
 def regex_list(request: Request, *, wanted: bool) -> Judged:
@@ -167,7 +187,7 @@ def regex_list(request: Request, *, wanted: bool) -> Judged:
     masks = [contains(column, pattern) for pattern in patterns]
     held = pl.all_horizontal(masks) if match_on == "all" else pl.any_horizontal(masks)
     key = ("regexes", wanted, match_on, tuple(patterns))
-    return (yield from judged_rows(request, column, key, ~held if wanted else held))
+    return (yield from judged_rows(request, column, key, ~held if wanted else held, slow=True))
 
 
 def contains(column: Column, pattern: object) -> pl.Expr:

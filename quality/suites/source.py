@@ -4,7 +4,7 @@ It opens no files: whoever knows them gives the lazy frame and the Parquet foote
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import polars as pl
@@ -56,6 +56,26 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Assured:
+    """What is certain of the values of a column that are not missing: none is NaN, and they keep to these rules.
+
+    Attributes:
+        lowest: No value is below it.
+        highest: No value is above it.
+        allowed: The only values that there can be.
+    """
+
+    lowest: Any = None  # Any: whatever the column holds
+    highest: Any = None
+    allowed: tuple[Any, ...] | None = None
+
+    def within(self, low: float | None, high: float | None) -> bool:
+        """Return whether all values, numbers, lie from `low` to `high`."""
+        above = low is None or (_exact(self.lowest) and self.lowest >= low)
+        return above and (high is None or (_exact(self.highest) and self.highest <= high))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Rows to judge.
 
@@ -65,6 +85,7 @@ class Source:
         rows: How many they are.
         nulls: Null counts that are known.
         footers: What the Parquet footers say, where there are any.
+        assured: What is certain of some columns.
     """
 
     frame: pl.LazyFrame
@@ -72,6 +93,7 @@ class Source:
     rows: int
     nulls: Mapping[str, int]
     footers: Footers | None = None
+    assured: Mapping[str, Assured] = field(default_factory=dict[str, Assured])
 
     @classmethod
     def of(
@@ -124,7 +146,8 @@ class Source:
                 return _column(name, "float", "float64", value.cast(pl.Float64), kind)
             return _column(name, "int", str(kind).lower(), value, kind)
         if kind.is_float() and str(kind) != "Float16":
-            return _column(name, "float", f"float{str(kind)[5:]}", value.fill_nan(None), kind)
+            value = value if name in self.assured else value.fill_nan(None)
+            return _column(name, "float", f"float{str(kind)[5:]}", value, kind)
         if kind == pl.Boolean:
             return _column(name, "bool", "object" if self.nulls.get(name, 1) else "bool", value, kind)
         if kind == pl.String:
@@ -147,6 +170,11 @@ class Source:
         wanted = list(expressions)
         parts = [self.frame.slice(start, length).select(wanted) for start in starts]
         return pl.collect_all(parts, engine="streaming")
+
+
+def _exact(limit: object) -> bool:
+    """Return whether a limit is a number that compares as a float as it does itself."""
+    return isinstance(limit, (int, float)) and abs(limit) < 2**53
 
 
 def _column(name: str, kind: Kind, dtype: str, value: pl.Expr, polars: pl.DataType) -> Column:

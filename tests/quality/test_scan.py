@@ -14,7 +14,7 @@ from quality.contract import Column, Contract
 from quality.contract.rows import split
 from quality.profile import profile
 from quality.scan import scan
-from quality.suites import gathered
+from quality.suites import gathered, narrowing
 from quality.suites.engine import answer
 from quality.suites.run import run_suite
 from resources.errors import ContractError, DeclarationError, SourceError
@@ -46,6 +46,12 @@ SUITE = [
     expect("table_columns_to_match_ordered_list", column_list=list(CONTRACT.columns)),
     *(expect("column_values_to_be_between", column=name, min_value=-5, max_value=9) for name in ("id", "price")),
     expect("column_values_to_be_between", column="count", min_value=-5, max_value=9),
+    expect("column_values_to_be_between", column="id", min_value=-40),
+    expect("column_values_to_be_between", column="id", min_value=-40, strict_min=True),
+    expect("column_values_to_be_between", column="count", max_value=25.5),
+    expect("column_values_to_be_between", column="count", min_value=-5, max_value=25),
+    expect("column_values_to_be_in_set", column="word", value_set=["a", "b", "", "Ä", "ab", "c"]),
+    expect("column_values_to_not_be_in_set", column="word", value_set=["a", "b", "", "Ä", "ab", "c"]),
     *(expect("column_mean_to_be_between", column=name, max_value=3) for name in ("count", "price")),
     *(expect("column_stdev_to_be_between", column=name, max_value=3) for name in ("count", "price")),
     *(expect("column_sum_to_be_between", column=name, max_value=3) for name in ("id", "count", "price")),
@@ -87,7 +93,9 @@ def small(monkeypatch):
     monkeypatch.setattr(scanning, "BATCH_ROWS", 3)
     monkeypatch.setattr(gathered, "LARGE_ROWS", 4)
     monkeypatch.setattr(gathered, "_HELD", 2)
-    monkeypatch.setattr(gathered, "_THIN", 2)
+    monkeypatch.setattr(narrowing, "_MOST", 3)
+    monkeypatch.setattr(narrowing, "_ROOM", 2)
+    monkeypatch.setattr(narrowing, "_THIN", 2)
 
 
 def told(result):
