@@ -12,6 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import polars.selectors as cs
 
 from quality.profiles.columns import QUANTILES, ColumnProfile, column_profile
 from quality.profiles.merging import merge_columns
@@ -27,12 +28,16 @@ if TYPE_CHECKING:
 
 __all__ = ["QUANTILES", "ColumnProfile", "Profile", "merge", "profile", "profile_batches"]
 
-ROWS = 1 << 20
-"""Rows that are held and profiled together; of more, columns of many distinct values are sampled."""
+ROWS = 1 << 18
+"""Rows that are held and profiled together; of more, columns of many distinct values are sampled.
+
+Half as many are sampled at least: a rank is right within 0.45 % with 99 % confidence, about what lies between two of
+the cut points that are stored.
+"""
 _CELLS, _LEAST = 1 << 27, 1 << 14
 """Fewer rows are held where there are more columns, but never fewer than these."""
-_PIECE = 1 << 15
-"""Rows that are worth the handing on."""
+_PIECE, _SLICE = 1 << 15, 1 << 17
+"""Rows that are worth the handing on, and the most that are worked on at once."""
 _TASKS = 64
 """Parts that the columns are handed on in at most."""
 _HELD = 64
@@ -70,7 +75,9 @@ class Profile:
         written = value.get("format", 1)
         if "columns" not in value or written > FORMAT:
             raise ContractError(f"profile of format {written}: this version reads up to {FORMAT}; upgrade Penstock")
-        return cls(rows=value["rows"], columns={name: read_column(item) for name, item in value["columns"].items()})
+        return cls(
+            rows=value["rows"], columns={name: read_column(item, written) for name, item in value["columns"].items()}
+        )
 
 
 def profile(frame: pl.DataFrame | pl.LazyFrame, *, points: int = POINTS) -> Profile:
@@ -174,7 +181,10 @@ class _Passing:
         self._wait()
         sample = self._sample.frame()
         columns = self._pool.map(
-            lambda name: self._columns[name].profile(sample.get_column(name), points), self._empty.columns
+            lambda name: self._columns[name].profile(
+                (sample if name in sample.columns else self._empty).get_column(name), points
+            ),
+            self._empty.columns,
         )
         return Profile(rows=self._sample.rows, columns=dict(zip(self._empty.columns, columns, strict=True)))
 
@@ -184,6 +194,7 @@ class _Passing:
         held, self._held = self._held, []
         if sum(frame.height for frame in held) < _PIECE * len(held):
             held = [pl.concat(held)] if held else []
+        held = [piece for frame in held for piece in frame.iter_slices(_SLICE)]
         names = self._empty.columns
         share = -(-len(names) // _TASKS)
         self._work = [
@@ -198,7 +209,7 @@ class _Passing:
 
     def _choose(self, frames: Sequence[pl.DataFrame]) -> None:
         for frame in frames:
-            self._sample.add(frame)
+            self._sample.add(frame.select(cs.numeric() | cs.temporal() | cs.string()))
 
     def _wait(self) -> None:
         work, self._work = self._work, []

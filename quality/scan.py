@@ -6,6 +6,7 @@ different ones, what only the pandas engine judges), the columns in question are
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -129,11 +130,17 @@ def _folding(suite: Suite, contract: Contract) -> Folding:
 
 
 def _passing(batches: "Iterable[pl.DataFrame | pa.Table]", folding: Folding | None) -> Iterator[pl.DataFrame]:
-    for batch in batches:
-        frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(batch)
-        if folding is not None:
-            folding.add(frame)
-        yield frame
+    """Yield the batches as frames, while a thread lets the suite look at the one before."""
+    with ThreadPoolExecutor(1, thread_name_prefix="suite") as pool:
+        looking: Future[None] | None = None
+        for batch in batches:
+            frame = batch if isinstance(batch, pl.DataFrame) else pl.DataFrame(batch)
+            if looking is not None:
+                looking.result()
+            looking = None if folding is None else pool.submit(folding.add, frame)
+            yield frame
+        if looking is not None:
+            looking.result()
 
 
 def _lazy(data: "pl.LazyFrame | pl.DataFrame | pa.Table") -> pl.LazyFrame:

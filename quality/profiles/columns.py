@@ -11,8 +11,9 @@ import polars as pl
 from quality.histogram import Histogram, width_exponent
 from quality.profiles.binned import Binned, ranked
 from quality.profiles.counted import Counted, Floats, Ints, Numbers, count_cheaply
-from quality.profiles.distinct import RELATIVE_ERROR, Hashes, Registers, encode, estimate, registers
+from quality.profiles.distinct import RELATIVE_ERROR, Registers, encode, estimate, registers
 from quality.profiles.frequent import LISTED, Frequent, frequent_numbers, frequent_texts, listed_texts, repeated
+from quality.profiles.hashing import Hashes
 from quality.profiles.moments import Moments, moments, row_moments
 from quality.profiles.quantiles import POINTS, Quantiles, cut_ranks, sketch
 from quality.profiles.scaled import Scaled

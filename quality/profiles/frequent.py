@@ -1,20 +1,25 @@
 """Owns the most frequent values of a column, with the bound on what the list leaves out."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from blake3 import blake3
 
 from quality.profiles.binned import Binned
 from quality.profiles.counted import Counted, Ints, Numbers, count_values
-from quality.profiles.distinct import Hashes, hash_numbers, hash_texts
+from quality.profiles.hashing import Hashes, hash_numbers, hash_texts
 
 LISTED = 100
 """Most values listed."""
 MAX_TEXT = 100
 """Characters kept of a value; a longer one ends in its hash, so that texts of one beginning stay apart."""
 _BUCKETS = 1 << 16
+_DIGEST, _HASH = 16, 8
+"""Hexadecimal digits that a cut text ends in: of its digest, and of its hash."""
+_CUT = re.compile(f"… [0-9a-f]{{{_DIGEST + _HASH}}}$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +138,7 @@ def _outstanding(hashes: Hashes) -> tuple[Ints, int]:
 
 def _sizes(hashes: Hashes) -> tuple[Ints, Ints]:
     """Return the bucket of each hash, and how many fall into each bucket."""
-    places = (hashes & np.uint64(_BUCKETS - 1)).view(np.int64)
+    places = (hashes & np.uint32(_BUCKETS - 1)).astype(np.int64)
     return places, np.bincount(places, minlength=_BUCKETS)
 
 
@@ -145,5 +150,19 @@ def _seen(found: Frequent, unseen: int, listed: int) -> Frequent:
     return Frequent(items=items, error=error, distinct=None)
 
 
+def hash_listed(values: Sequence[str], *, texts: bool) -> Hashes:
+    """Return the hashes of values that a list of frequent ones holds as text."""
+    if texts:
+        hashes = hash_texts(pl.Series(values, dtype=pl.String)).copy()
+        cut = [place for place, value in enumerate(values) if _CUT.search(value)]
+        hashes[cut] = np.array([int(values[place][-_HASH:], 16) for place in cut], np.uint32)
+        return hashes
+    whole = all(value.lstrip("-").isdigit() for value in values)
+    return hash_numbers(np.array([int(value) if whole else float(value) for value in values]))
+
+
 def _shortened(text: str, number: int) -> str:
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 18]}… {number:016x}"
+    if len(text) <= MAX_TEXT:
+        return text
+    ending = f"… {blake3(text.encode()).hexdigest()[:_DIGEST]}{number:0{_HASH}x}"
+    return text[: MAX_TEXT - len(ending)] + ending

@@ -4,10 +4,11 @@ A key whose slot another one holds goes to a second table with other slots, then
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quality.profiles.counted import CHUNK, Ints
-from quality.profiles.distinct import Hashes
 
+Keys = NDArray[np.uint64]
 _BITS = 13
 _SLOTS = 1 << _BITS
 _MULTIPLIERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93), np.uint64(0xC2B2AE3D27D4EB4F))
@@ -25,7 +26,7 @@ class KeyCounts:
         """Return the number of distinct keys."""
         return sum(table.taken for table in self._tables) + len(self._rest)
 
-    def add(self, keys: Hashes, counts: Ints | None = None) -> Ints:
+    def add(self, keys: Keys, counts: Ints | None = None) -> Ints:
         """Take keys, shape ``(rows,)``, each of which came so often, and return a row of each that is new."""
         rows: Ints | None = None
         new = list[Ints]()
@@ -41,14 +42,14 @@ class KeyCounts:
         first = self._add_rest(keys, np.ones(len(keys), np.int64) if counts is None else counts)
         return np.concatenate([*new, first if rows is None else rows[first]])
 
-    def counted(self) -> tuple[Hashes, Ints]:
+    def counted(self) -> tuple[Keys, Ints]:
         """Return the distinct keys and how often each came."""
         tables = [table.counted() for table in self._tables]
         rest = np.array(list(self._rest), np.uint64), np.array(list(self._rest.values()), np.int64)
         keys, counts = zip(*tables, rest, strict=True)
         return np.concatenate(keys), np.concatenate(counts)
 
-    def _add_rest(self, keys: Hashes, counts: Ints) -> Ints:
+    def _add_rest(self, keys: Keys, counts: Ints) -> Ints:
         distinct, first, places = np.unique(keys, return_index=True, return_inverse=True)
         totals = np.bincount(places, counts).astype(np.int64)
         new = np.array([key not in self._rest for key in distinct.tolist()], np.bool_)
@@ -66,7 +67,7 @@ class _Table:
         self._keys[0] = 1
         self._counts = np.zeros(_SLOTS, np.int64)
 
-    def add(self, keys: Hashes, counts: Ints | None) -> tuple[Ints, Ints]:
+    def add(self, keys: Keys, counts: Ints | None) -> tuple[Ints, Ints]:
         """Count the keys that have their slot, and return a row of each that is new, and the rows of the others."""
         slots, same = self._found(keys)
         odd, new = np.flatnonzero(~same), np.empty(0, np.int64)
@@ -79,12 +80,12 @@ class _Table:
         self._counts += np.bincount(slots, counts, _SLOTS).astype(np.int64, copy=False)
         return new, odd
 
-    def counted(self) -> tuple[Hashes, Ints]:
+    def counted(self) -> tuple[Keys, Ints]:
         """Return the keys and how often each came."""
         taken = np.flatnonzero(self._counts)
         return self._keys[taken], self._counts[taken]
 
-    def _found(self, keys: Hashes) -> tuple[Ints, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:
+    def _found(self, keys: Keys) -> tuple[Ints, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:
         slots, same = np.empty(len(keys), np.int64), np.empty(len(keys), np.bool_)
         spare = np.empty(min(len(keys), CHUNK), np.uint64)
         for start in range(0, len(keys), CHUNK):
@@ -95,7 +96,7 @@ class _Table:
             np.equal(self._keys.take(at, out=mixed, mode="clip"), chunk, out=same[start : start + CHUNK])
         return slots, same
 
-    def _let_in(self, keys: Hashes, slots: Ints, rows: Ints) -> Ints:
+    def _let_in(self, keys: Keys, slots: Ints, rows: Ints) -> Ints:
         """Give free slots to the keys of these rows, and return a row of each key that got one."""
         self._keys[slots[rows]] = keys[rows]
         rows = rows[self._keys[slots[rows]] == keys[rows]]

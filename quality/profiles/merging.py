@@ -7,8 +7,8 @@ from typing import Any
 
 from quality.histogram import Histogram, merge_histograms
 from quality.profiles.columns import FREQUENT_FLOATS, QUANTILES, ColumnProfile, Extreme, discrete_fields
-from quality.profiles.distinct import Registers, decode, hash_listed, merge_registers, registers
-from quality.profiles.frequent import LISTED, merge_frequent
+from quality.profiles.distinct import Registers, decode, merge_registers, registers
+from quality.profiles.frequent import LISTED, hash_listed, merge_frequent
 from quality.profiles.moments import merge_moments
 from quality.profiles.quantiles import merge_sketches
 
@@ -55,17 +55,22 @@ def _sampled(parts: Sequence[ColumnProfile]) -> int:
 
 
 def _merged_values(parts: Sequence[ColumnProfile]) -> dict[str, Any]:  # Any: values of fields
-    if any(part.distinct is None for part in parts):
+    if any(part.distinct is None and not part.top_error for part in parts):
         return {}
     fractions = parts[0].type.startswith(("Float", "Decimal"))
     listed = merge_frequent([part.frequent for part in parts], listed=FREQUENT_FLOATS if fractions else LISTED)
-    seen = merge_registers(_registers(part) for part in parts) if listed.error else None
+    told = [_registers(part) for part in parts] if listed.error else []
+    known = [part for part in told if part is not None]
+    seen = merge_registers(known) if known and len(known) == len(told) else None
     return discrete_fields(listed, seen, sum(part.count for part in parts))
 
 
-def _registers(part: ColumnProfile) -> Registers:
+def _registers(part: ColumnProfile) -> Registers | None:
+    """Return the registers of a column; None where they are of hashes that are no more, of an older format."""
     if part.registers is not None:
         return decode(part.registers)
+    if part.top_error:
+        return None
     return registers(hash_listed([text for text, _ in part.top], texts=part.kind != "number"))
 
 

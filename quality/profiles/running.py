@@ -26,8 +26,9 @@ from quality.profiles.columns import (
     with_values,
 )
 from quality.profiles.counted import Counted, Numbers, count_cheaply
-from quality.profiles.distinct import HyperLogLog, hash_texts
+from quality.profiles.distinct import HyperLogLog
 from quality.profiles.frequent import LISTED, Frequent, frequent_numbers, frequent_texts, listed_texts, repeated
+from quality.profiles.hashing import hash_numbers, hash_texts
 from quality.profiles.moments import Powers, counted_powers, merge_powers, power_unit, row_powers
 from quality.profiles.quantiles import sketch
 from quality.profiles.scaled import Scaled, scaled_frequent
@@ -192,7 +193,7 @@ class _Numbers(_Others):
             self._powers.append(counted_powers(counted, self._unit))
 
     def _many(self, values: Numbers, ends: tuple[int | float, int | float]) -> None:
-        self._distinct.add_numbers(values)
+        self._distinct.add(hash_numbers(values))
         old = self._ends or ends
         self._ends = (min(old[0], ends[0]), max(old[1], ends[1]))
 

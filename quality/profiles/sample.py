@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 
 from quality.profiles.counted import Ints
-from quality.profiles.distinct import hash_numbers
+from quality.profiles.hashing import BITS, hash_numbers
 
-_THIN = 4
+_THIN = 2
 """Of more rows one in so many is kept, then one in so many of those."""
 
 
@@ -14,7 +14,7 @@ class Sample:
     """Rows chosen by a hash of their number, so that neither their order nor a period in it shows.
 
     Args:
-        most: Rows kept at most; at least an eighth of them are, if there are so many.
+        most: Rows kept at most; about half as many are at least, of so many rows.
 
     Attributes:
         rows: Rows that passed.
@@ -44,5 +44,13 @@ class Sample:
     def _thinned(self, numbers: Ints, frame: pl.DataFrame) -> tuple[Ints, pl.DataFrame]:
         if self._stride == 1:
             return numbers, frame
-        places = np.flatnonzero(hash_numbers(numbers) < np.uint64(2**64 // self._stride))
-        return numbers[places], frame[places]
+        places = np.flatnonzero(hash_numbers(numbers) < np.uint32(2**BITS // self._stride))
+        return numbers[places], _apart(frame[places])
+
+
+def _apart(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with texts of their own: Polars keeps all texts that chosen ones lay among."""
+    texts = [column for column in frame.iter_columns() if column.dtype == pl.String]
+    return frame.with_columns(
+        pl.Series(column.name, column.to_arrow(compat_level=pl.CompatLevel.oldest())) for column in texts
+    )

@@ -1,7 +1,7 @@
 """Owns the reading of stored column profiles, of this format and of the one before it.
 
-Format 1 had no sketch, at most ten frequent values without an error, and no lengths. What it told is still read; what
-needs the rest says so.
+Format 1 had no sketch, at most ten frequent values without an error, and no lengths. Format 2 counted distinct values
+by other hashes, which do not merge with those of today. What they told is still read; what needs the rest says so.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,13 @@ from quality.histogram import Histogram
 from quality.profiles.columns import ColumnProfile, Kind
 from quality.profiles.quantiles import Quantiles
 
-FORMAT = 2
+FORMAT = 3
+_HASHED = 3
+"""Format of the first registers that are of today's hashes."""
 
 
-def read_column(value: Mapping[str, Any]) -> ColumnProfile:  # Any: JSON values
-    """Return the profile of a column from its JSON value."""
+def read_column(value: Mapping[str, Any], written: int = FORMAT) -> ColumnProfile:  # Any: JSON values
+    """Return the profile of a column from its JSON value, written in this format."""
     fields: dict[str, Any] = {name: item for name, item in value.items() if name in ColumnProfile.__slots__}
     fields["top"] = tuple((text, count) for text, count in value["top"])
     if "kind" not in value:
@@ -28,7 +30,9 @@ def read_column(value: Mapping[str, Any]) -> ColumnProfile:  # Any: JSON values
         parts = {name: tuple(kept[name]) for name in ("points", "gaps", "masses")}
         fields["sketch"] = Quantiles(**parts, error=kept["error"])
     if value.get("lengths") is not None:
-        fields["lengths"] = read_column(value["lengths"])
+        fields["lengths"] = read_column(value["lengths"], written)
+    if written < _HASHED:
+        fields["registers"] = None
     return ColumnProfile(**fields)
 
 

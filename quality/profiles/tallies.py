@@ -4,8 +4,7 @@ import numpy as np
 import polars as pl
 
 from quality.profiles.counted import Counted, Ints, Numbers
-from quality.profiles.distinct import Hashes
-from quality.profiles.keys import KeyCounts
+from quality.profiles.keys import KeyCounts, Keys
 from quality.profiles.texts import grouped
 
 FEW = 1 << 12
@@ -99,7 +98,7 @@ class TextTally:
         """Start without texts."""
         self._keys = KeyCounts()
         self._texts: list[pl.Series] = []
-        self._order: list[Hashes] = []
+        self._order: list[Keys] = []
 
     @property
     def is_full(self) -> bool:
@@ -145,14 +144,14 @@ class CategoryTally:
         return self._parts[0] if self._parts else (pl.Series([], dtype=pl.String), np.empty(0, np.int64))
 
 
-def _keys(numbers: Numbers) -> Hashes:
+def _keys(numbers: Numbers) -> Keys:
     """Return the numbers as keys: whole ones as 64 bits, others as the bits of a double."""
     whole = np.issubdtype(numbers.dtype, np.integer)
     wide = numbers.astype(np.int64, copy=False) if whole else np.add(numbers, 0.0, dtype=np.float64)
     return wide.view(np.uint64)
 
 
-def _taken(counts: KeyCounts, keys: Hashes) -> tuple[int, Ints]:
+def _taken(counts: KeyCounts, keys: Keys) -> tuple[int, Ints]:
     """Take keys until they are too many, and return how many were taken, and a row of each that is new."""
     new = list[Ints]()
     ends = [end for end in (_FIRST, len(keys)) if end <= len(keys)] if not len(counts) else [len(keys)]
