@@ -2,14 +2,21 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import hypothesis.strategies as st
 import polars as pl
+import polars.selectors as cs
 import pytest
+from hypothesis import HealthCheck, given, settings
 
+from quality.suites import gathered, narrowing
+from quality.suites.compiled import evaluate
 from quality.suites.declared import entries_of
 from quality.suites.folding import Folding
+from quality.suites.format import Format
+from quality.suites.plain import plain
 from quality.suites.run import run_folded, run_suite
-from quality.suites.source import Assured
-from tests.quality.upstream import alike
+from quality.suites.source import Assured, Source
+from tests.quality.upstream import SPECIAL_FLOATS, WORDS, alike, expectations, frame_of, unordered
 
 
 def expect(kind, **kwargs):
@@ -102,3 +109,45 @@ def test_what_is_assured_is_not_asked_of_the_rows_and_what_goes_beyond_it_is():
     assert told(found) == told(run_suite(suite, FRAME))
     assert [row.success for row in found.rows] == [True] * 4 + [False] * 3
     assert found.genuine["meta"]["engine"]["without_reading"] == 3
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Let a handful of rows be more than is held, and two different values few."""
+    monkeypatch.setattr(gathered, "LARGE_ROWS", 6)
+    monkeypatch.setattr(gathered, "_HELD", 3)
+    monkeypatch.setattr(gathered, "_MERGED", 2)
+    monkeypatch.setattr(gathered, "_FEW_SHARE", 0.7)
+    monkeypatch.setattr(narrowing, "_MOST", 4)
+    monkeypatch.setattr(narrowing, "_ROOM", 2)
+
+
+_ROW = st.tuples(
+    st.integers(-5, 7), st.sampled_from(SPECIAL_FLOATS), st.sampled_from(WORDS[:6]), st.sampled_from([0, 0, 255, 85])
+)
+
+
+@pytest.mark.parametrize("assured", [False, True])
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@given(rows=st.lists(_ROW, min_size=1, max_size=20), chance=st.randoms(use_true_random=False), strict=st.booleans())
+def test_expectations_of_all_types_say_of_batches_what_they_say_of_all_rows(rows, chance, strict, assured, small):
+    frame = frame_of(rows)
+    rules = {}
+    if assured:
+        frame = frame.with_columns(cs.float().fill_nan(None))
+        rules = {name: Assured() for name, kind in frame.schema.items() if kind.is_float()}
+    made = chance.sample(list(expectations(3, 0.5, 1, 2, strict)), 150)
+    entries = [{"type": f"expect_{kind}", "kwargs": kwargs} for kind, kwargs in made]
+    folding = Folding(entries, frame.schema, assured=rules)
+    for start in range(0, len(rows), 4):
+        folding.add(frame[start : start + 4])
+    assert not folding.failed
+    form = Format.of("SUMMARY")
+    folded = evaluate(folding.source(frame.lazy()), entries, form, answering=folding.answer)
+    whole = evaluate(Source.of(frame), entries, form)
+    assert folded.unsettled == whole.unsettled
+    for place, theirs in whole.outcomes.items():
+        ours = folded.outcomes[place]
+        tolerance = 1e-5 if "h" in str(entries[place]["kwargs"].get("column")) else 1e-9
+        assert ours.success == theirs.success, entries[place]
+        assert alike(unordered(plain(ours.result)), unordered(plain(theirs.result)), tolerance), entries[place]
