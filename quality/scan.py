@@ -81,7 +81,10 @@ def scan(
     """
     if suite is not None:
         check_suite(suite, columns=list(contract.columns))
-    folding = None if suite is None else _folding(suite, contract)
+    full = [name for name, column in contract.columns.items() if not column.nullable]
+    folding = None
+    if suite is not None:
+        folding = Folding(entries_of(suite), contract.polars_schema(), full=full, assured=assured_by(contract))
     with damage_told(data):
         rows = _lazy(data)
         found = rows.collect_schema()
@@ -101,6 +104,14 @@ def scan(
     )
 
 
+def assured_by(contract: Contract) -> dict[str, Assured]:
+    """Return what a contract makes certain of the values of rows that fit it, so that no suite has to ask for it."""
+    return {
+        name: Assured(lowest=column.lowest, highest=column.highest, allowed=column.allowed)
+        for name, column in contract.columns.items()
+    }
+
+
 def observe(batches: "Iterable[pl.DataFrame | pa.Table]", folding: Folding | None, *, profiled: bool) -> Profile | None:
     """Take all batches, gathering what a suite asks of them, and return their profile if it is wanted.
 
@@ -113,20 +124,6 @@ def observe(batches: "Iterable[pl.DataFrame | pa.Table]", folding: Folding | Non
     for _ in passing:
         pass
     return None
-
-
-def _folding(suite: Suite, contract: Contract) -> Folding:
-    """Return what gathers the answers of a suite about rows that fit a contract, which its rules settle in part."""
-    columns = contract.columns.items()
-    return Folding(
-        entries_of(suite),
-        contract.polars_schema(),
-        full=[name for name, column in columns if not column.nullable],
-        assured={
-            name: Assured(lowest=column.lowest, highest=column.highest, allowed=column.allowed)
-            for name, column in columns
-        },
-    )
 
 
 def _passing(batches: "Iterable[pl.DataFrame | pa.Table]", folding: Folding | None) -> Iterator[pl.DataFrame]:

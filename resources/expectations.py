@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from quality.contract import Contract
     from quality.suites.folding import Folding
 
 Suite = Sequence[Mapping[str, Any]]  # Any: JSON values
@@ -46,14 +47,16 @@ def suite_result(store: Store, suite: Suite, digest: str) -> SuiteResult:
     return result
 
 
-def folding_of(suite: Suite, schema: "pa.Schema") -> "Folding":
-    """Return what gathers the answers of a suite while rows of `schema` pass."""
+def folding_of(suite: Suite, schema: "pa.Schema", contract: "Contract") -> "Folding":
+    """Return what gathers the answers of a suite while rows of `schema` pass that fit `contract`."""
     import polars as pl
 
+    from quality.scan import assured_by
     from quality.suites.folding import Folding
 
     empty = pl.DataFrame(schema.empty_table())
-    return Folding(list(suite), empty.schema, full=[field.name for field in schema if not field.nullable])
+    full = [field.name for field in schema if not field.nullable]
+    return Folding(list(suite), empty.schema, full=full, assured=assured_by(contract))
 
 
 def remember_folded(store: Store, suite: Suite, digest: str, folding: "Folding") -> None:

@@ -15,7 +15,7 @@ from quality.suites.compiled import first_needs
 from quality.suites.engine import answer
 from quality.suites.format import Format
 from quality.suites.gathered import UNKNOWN, Counted, Failing, Folded, Gathered, Stretch, gathered, same_needs
-from quality.suites.needs import Need, Scalar
+from quality.suites.needs import Need, Parts, Scalar
 from quality.suites.source import Assured, Source
 
 _REFUSED = (Exception, pl.exceptions.PanicException)
@@ -79,8 +79,11 @@ class Folding:
                     self._foresee(need)
         except _REFUSED:
             self._give_up()
-        every = [one for alike in self._gathered.values() for one in alike]
-        self._live = tuple(one for one in every if not isinstance(one, Counted))
+        every = [one for alike in self._gathered.values() for one in alike if not isinstance(one, Counted)]
+        refused = self._refused(every, Stretch(pl.DataFrame(schema=schema)))
+        if refused:
+            self._leave_out(refused)
+        self._live = tuple(one for one in every if one not in refused)
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take the next rows."""
@@ -92,7 +95,10 @@ class Folding:
         if self.failed or not frame.height:
             return Evaluated(rows=frame.height, nulls=nulls, told=None)
         try:
-            return Evaluated(rows=frame.height, nulls=nulls, told=self._told(Stretch(frame)))
+            stretch = Stretch(frame)
+            values = self._evaluated(self._live, stretch)
+            told = [one.told(some, stretch) for one, some in zip(self._live, values, strict=True)]
+            return Evaluated(rows=frame.height, nulls=nulls, told=told)
         except _REFUSED:
             return Evaluated(rows=frame.height, nulls=nulls, told=None)
 
@@ -155,15 +161,28 @@ class Folding:
                 alike[alike.index(one)] = Counted(need, failing)
         return one
 
-    def _told(self, stretch: Stretch) -> list[Any]:
-        parts = [one.parts(stretch) for one in self._live]
+    def _refused(self, some: Sequence[Gathered], empty: Stretch) -> list[Gathered]:
+        """Return the needs whose expressions Polars refuses: a guess about nulls gives types that may not compare."""
+        try:
+            self._evaluated(some, empty)
+        except _REFUSED:
+            half = len(some) // 2
+            return [*self._refused(some[:half], empty), *self._refused(some[half:], empty)] if half else list(some)
+        return []
+
+    def _leave_out(self, refused: Sequence[Gathered]) -> None:
+        for need, alike in self._gathered.items():
+            kept = [one for one in alike if (one.of if isinstance(one, Counted) else one) not in refused]
+            self._gathered[need] = kept
+
+    def _evaluated(self, some: Sequence[Gathered], stretch: Stretch) -> list[Parts]:
+        """Return the values of the parts of some needs."""
+        parts = [one.parts(stretch) for one in some]
         expressions = [
-            part.alias(f"{place} {number}") for place, some in enumerate(parts) for number, part in enumerate(some)
+            part.alias(f"{place} {number}") for place, each in enumerate(parts) for number, part in enumerate(each)
         ]
         values = (column[0] for column in stretch.frame.select(expressions).iter_columns())
-        return [
-            one.told(tuple(next(values) for _ in some), stretch) for one, some in zip(self._live, parts, strict=True)
-        ]
+        return [tuple(next(values) for _ in each) for each in parts]
 
     def _known(self, need: Need, source: Source | None) -> Any:
         if isinstance(need, Scalar) and need.known is not None:

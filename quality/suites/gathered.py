@@ -133,14 +133,18 @@ class Failing(Gathered):
 
 
 class Counted(Gathered):
-    """The count of rows that fail, which is found with the first of them."""
+    """The count of rows that fail, which is found with the first of them.
 
-    def __init__(self, need: Scalar, failing: Failing) -> None:
+    Attributes:
+        of: What finds it.
+    """
+
+    def __init__(self, need: Scalar, of: Failing) -> None:
         super().__init__(need)
-        self._failing = failing
+        self.of = of
 
     def value(self, source: Source | None) -> Any:  # noqa: D102
-        return self._failing.count
+        return self.of.count
 
 
 @dataclass(frozen=True, slots=True)

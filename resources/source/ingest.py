@@ -110,7 +110,7 @@ def ingest(
         quarantine = stack.enter_context(Quarantine(store, quarantine_schema(judge), scratch=scratch))
         intake = Intake(judge, snapshot, quarantine)
         before = fingerprint(url)
-        folding = folding_of(suite, judge.schema) if suite else None
+        folding = folding_of(suite, judge.schema, judge.contract) if suite else None
         with open_reading(source, url, judge.contract, scratch=scratch, block_bytes=block_bytes) as reading:
             profile = _take_in(reading, intake, threads or usable_cores(), folding, profiled=profiled)
             digest = reading.digest()
