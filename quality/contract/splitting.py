@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROW = "row of the source"
-_FEW = 8
-"""Rows so few are left out by slices of what lies between them, which copies nothing."""
+_PIECE = 1 << 12
+"""So many rows for each rejected one stay where they are, in pieces between these; fewer are copied into one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,13 +176,12 @@ def _without(frame: pl.DataFrame, rows: Sequence[int]) -> pl.DataFrame:
     """Return `frame` without some rows, given by number in order."""
     if not rows:
         return frame
-    if len(rows) > _FEW:
+    if len(rows) * _PIECE > frame.height:
         fit = np.ones(frame.height, np.bool_)
         fit[rows] = False
         return frame.filter(pl.Series(fit))
     ends = zip([0, *(row + 1 for row in rows)], [*rows, frame.height], strict=True)
-    parts = [frame[start:end] for start, end in ends if start < end]
-    return pl.concat(parts, rechunk=False) if parts else frame.clear()
+    return pl.concat([frame[start:end] for start, end in ends if start < end], rechunk=False)
 
 
 def _arrow(frame: pl.DataFrame) -> "pa.Table":
