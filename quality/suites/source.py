@@ -65,6 +65,7 @@ class Source:
         rows: How many they are.
         nulls: Null counts that are known.
         footers: What the Parquet footers say, where there are any.
+        held: The rows, if they are in memory.
     """
 
     frame: pl.LazyFrame
@@ -72,6 +73,7 @@ class Source:
     rows: int
     nulls: Mapping[str, int]
     footers: Footers | None = None
+    held: pl.DataFrame | None = None
 
     @classmethod
     def of(
@@ -97,7 +99,7 @@ class Source:
         require_plain("the data", frame.collect_schema())
         if isinstance(frame, pl.DataFrame):
             nulls = {name: frame[name].null_count() for name in frame.columns}
-            return cls(frame=frame.lazy(), schema=frame.schema, rows=frame.height, nulls=nulls)
+            return cls(frame=frame.lazy(), schema=frame.schema, rows=frame.height, nulls=nulls, held=frame)
         schema = frame.collect_schema()
         told = None if footers is None else Footers.of(footers)
         nulls = {} if told is None else told.nulls(schema)
