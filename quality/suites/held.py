@@ -146,7 +146,7 @@ def _met(source: Source, need: Need, parts: Sequence[Any]) -> Any:
         case Rows():
             return _found(*parts)
         case Order():
-            return _ranked(source, need, parts[0])
+            return _Near(source, need, parts[0])
         case Smallest():
             return parts[0], sorted(parts[1].to_list())
         case Repeated():
@@ -161,12 +161,18 @@ def _found(shown: pl.Series, positions: pl.Series | None = None) -> Found:
     return Found(rows=[row[1:] for row in rows], positions=places)
 
 
-def _ranked(source: Source, need: Order, values: pl.Series) -> OrderStatistics:
-    """Return the order statistics that hold only the values that are asked for: around the quantiles."""
-    count = len(values)
-    places = [share * (count - 1) for share in need.quantiles]
-    spans = [range(max(0, math.floor(place) - 1), min(count, math.ceil(place) + 2)) for place in places]
-    return OrderStatistics(source, need, count, [(span.start, values.gather(list(span))) for span in spans])
+class _Near(OrderStatistics):
+    """Values by rank that holds only those that are asked for: around the quantiles. Others are found by passes."""
+
+    def __init__(self, source: Source, need: Order, ascending: pl.Series) -> None:
+        super().__init__(source, need, len(ascending), [])
+        places = [share * (self.count - 1) for share in need.quantiles]
+        spans = [range(max(0, math.floor(place) - 1), min(self.count, math.ceil(place) + 2)) for place in places]
+        ranks = sorted({rank for span in spans for rank in span})
+        self._values = dict(zip(ranks, ascending.gather(ranks).to_list(), strict=True))
+
+    def at(self, rank: int) -> Any:
+        return self._values[rank] if rank in self._values else super().at(rank)
 
 
 def _expressions(need: Need) -> tuple[pl.Expr, ...]:
