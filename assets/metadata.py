@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from resources.workspace import Workspace
 
 Metadata = dict[str, Any]  # Any: Dagster metadata values
+MOST_ROWS = 1_000
+"""Rows of a table that are shown: of thousands of columns, pages and the event log would hold megabytes."""
 SHORT = 12
 """Digits of a digest that are shown where the whole one stands elsewhere."""
 
@@ -154,7 +156,8 @@ def finding_metadata(finding: "Finding") -> Metadata:
 
 
 def suite_metadata(result: "SuiteResult") -> Metadata:
-    """Return one row an expectation."""
+    """Return one row an expectation; of more than are shown, those that fail come first."""
+    ordered = sorted(result.rows, key=lambda row: row.success) if len(result.rows) > MOST_ROWS else result.rows
     rows = [
         (
             row.type,
@@ -164,7 +167,7 @@ def suite_metadata(result: "SuiteResult") -> Metadata:
             row.observed,
             ", ".join(row.examples),
         )
-        for row in result.rows
+        for row in ordered
     ]
     failed = sum(not row.success for row in result.rows)
     listed = table(("expectation", "column", "severity", "holds", "observed", "examples"), rows)
@@ -211,14 +214,15 @@ def gate_metadata(report: GateReport) -> Metadata:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; pipes in cells are escaped.
+    """Return a Markdown table of the first `MOST_ROWS` rows, which says how many more there are; pipes are escaped.
 
     >>> print(table(("a", "b"), [("1", "x|y")]))
     | a | b |
     | --- | --- |
     | 1 | x\\|y |
     """
-    lines = [header, ["---"] * len(header), *rows]
+    more = [[f"and {len(rows) - MOST_ROWS:,} more", *[""] * (len(header) - 1)]] if len(rows) > MOST_ROWS else []
+    lines = [header, ["---"] * len(header), *rows[:MOST_ROWS], *more]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 

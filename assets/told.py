@@ -1,5 +1,6 @@
 """Owns what a check tells Dagster: verdict, reason, what is shown beside them, and how a verdict becomes a result."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ from assets.metadata import Metadata, finding_metadata, table
 from quality.verdicts import Finding, Verdict, worst
 
 SHOWN = 100
-"""Most findings in a table."""
+"""Most findings in a table, or reasons in a text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,12 @@ class Told:
     reason: str
     shown: Metadata = field(default_factory=dict[str, Any])  # Any: Dagster metadata values
     measured: Any = None  # Any: JSON values
+
+
+def joined(reasons: Sequence[str]) -> str:
+    """Return reasons as one text, of many the first ones and how many more there are."""
+    more = len(reasons) - SHOWN
+    return "; ".join([*reasons[:SHOWN], *([f"and {more:,} more"] if more > 0 else [])])
 
 
 def of_finding(finding: Finding, shown: Metadata | None = None, *, measured: object = None) -> Told:
@@ -54,7 +61,7 @@ def of_findings(findings: list[Finding], *, calm: str, shown: Metadata | None = 
     more: Metadata = {"findings": dg.MetadataValue.md(table(("rule", "verdict", "why"), rows))} if rows else {}
     return Told(
         verdict=worst(finding.verdict for finding in findings),
-        reason="; ".join(finding.reason for finding in failed[:SHOWN]) or calm,
+        reason=joined([finding.reason for finding in failed]) or calm,
         shown={"failed": len(failed), **(shown or {}), **more},
         measured=measured,
     )

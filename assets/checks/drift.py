@@ -14,7 +14,7 @@ import polars as pl
 from assets.checks.building import Asset, CheckOptions, Defaults, Look, build_check
 from assets.checks.rows import Rows, frame_of
 from assets.metadata import Metadata, drift_table, table
-from assets.told import Told
+from assets.told import Told, joined
 from quality import wording
 from resources.errors import ContractError, DeclarationError
 
@@ -103,7 +103,7 @@ def of_drift(tests: "Sequence[ColumnDrift]", *, columns: int, more: Metadata | N
     if not tests:
         return Told(verdict="pass", reason="no rows to compare", shown=more or {})
     flagged = [test for test in tests if test.flagged]
-    reason = "; ".join(test.reason for test in flagged) or f"no drift in {wording.count(columns, 'column')}"
+    reason = joined([test.reason for test in flagged]) or f"no drift in {wording.count(columns, 'column')}"
     numbers = {"flagged": len(flagged), "columns": columns, "table": drift_table(tests)}
     return Told(verdict="warn" if flagged else "pass", reason=reason, shown={**numbers, **(more or {})})
 

@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets.checks.building import Asset, CheckOptions, Defaults, Look, build_check
 from assets.metadata import suite_metadata
-from assets.told import Told
+from assets.told import Told, joined
 from quality.suites.declared import Suite, check_suite
 
 if TYPE_CHECKING:
@@ -41,4 +41,4 @@ def of_suite(result: "SuiteResult") -> Told:
     """Return what the result of a suite tells: which expectations fail, and a table of all."""
     failed = [f"{row.type} on {row.column or 'the table'}" for row in result.rows if not row.success]
     held = f"{len(result.rows) - len(failed)} of {len(result.rows)} expectations hold"
-    return Told(verdict=result.verdict, reason="; ".join([held, *failed]), shown=suite_metadata(result))
+    return Told(verdict=result.verdict, reason=joined([held, *failed]), shown=suite_metadata(result))

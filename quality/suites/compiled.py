@@ -140,19 +140,16 @@ def first_needs(source: Source, entries: Sequence[Mapping[str, Any]], format_: F
 def _answered(
     source: Source, asked: Mapping[int, Sequence[Need]], answering: Answering
 ) -> Mapping[int, Answers | pl.exceptions.PolarsError]:
-    """Return what each expectation asked for, or the error that its own query raises."""
+    """Return what each expectation asked for, or the error that its own query raises, which is found by halving."""
     try:
         answers = answering(source, [need for needs in asked.values() for need in needs])
         return dict.fromkeys(asked, answers)
-    except pl.exceptions.PolarsError:
-        return {place: _answered_alone(source, needs, answering) for place, needs in asked.items()}
-
-
-def _answered_alone(source: Source, needs: Sequence[Need], answering: Answering) -> Answers | pl.exceptions.PolarsError:
-    try:
-        return answering(source, needs)
     except pl.exceptions.PolarsError as error:
-        return error
+        if len(asked) == 1:
+            return dict.fromkeys(asked, error)
+    places, middle = list(asked), len(asked) // 2
+    halves = [{place: asked[place] for place in some} for some in (places[:middle], places[middle:])]
+    return {place: found for half in halves for place, found in _answered(source, half, answering).items()}
 
 
 def _judged(source: Source, entry: Mapping[str, Any], format_: Format) -> Judged:

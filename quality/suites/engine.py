@@ -13,39 +13,42 @@ from typing import Any
 
 import polars as pl
 
+from quality.suites.held import POSITION, blocks, met, value_of
 from quality.suites.needs import Distinct, Found, Modes, Need, Order, Repeated, Rows, Scalar, Smallest
-from quality.suites.passes import distinct as distinct_in_passes
-from quality.suites.passes import modes, repeated, smallest, spread_widely
+from quality.suites.passes import distinct, modes, repeated, smallest, spread_widely
 from quality.suites.ranks import Bracket, bracket, ordered
 from quality.suites.source import Source
 
-POSITION = "penstock: position of the row"
 _BUNDLE_BYTES = 12 * 2**20
 _EXPRESSIONS = 1_000
 """Most expressions of one query: planning takes longer than linearly."""
+_SAMPLED = 64
+"""Most columns of which samples are held at a time."""
 
 
 def answer(source: Source, needs: Iterable[Need]) -> dict[Need, Any]:
     """Return the value of each need."""
     wanted = list(dict.fromkeys(needs))
     scalars = [need for need in wanted if isinstance(need, Scalar)]
-    answers: dict[Need, Any] = {need: need.known for need in scalars}
-    open_ = [need for need in scalars if need.known is None]
-    for some in bundles(source, [need for need in open_ if not need.apart]):
+    answers: dict[Need, Any] = {need: need.known for need in scalars if need.known is not None}
+    for some in bundles(source, [need for need in scalars if need.known is None and not need.apart]):
         answers |= _reduced(source, some)
-    for need in (need for need in open_ if need.apart):
-        answers |= _reduced(source, [need])
-    orders = [need for need in wanted if isinstance(need, Order)]
-    counts = [need for need in wanted if isinstance(need, Distinct)]
+    for block in () if source.large else blocks(source, [need for need in wanted if need not in answers]):
+        answers |= met(source, block)
+    left = [need for need in wanted if need not in answers]
+    orders = [need for need in left if isinstance(need, Order)]
+    counts = [need for need in left if isinstance(need, Distinct)]
     brackets, in_passes = _looked_ahead(source, orders, counts)
-    for need in orders:
-        answers[need] = ordered(source, need, brackets[need])
-    for need in counts:
-        held = {"": need.value.drop_nulls().n_unique()}
-        answers[need] = distinct_in_passes(source, need) if need in in_passes else _collected(source, held)[""]
-    for need in wanted:
-        if need not in answers:
-            answers[need] = _alone(source, need)
+    for need in left:
+        match need:
+            case Scalar():
+                answers |= _reduced(source, [need])
+            case Order():
+                answers[need] = ordered(source, need, brackets[need])
+            case Distinct() if need not in in_passes:
+                answers[need] = _collected(source, {"": need.value.drop_nulls().n_unique()})[""]
+            case _:
+                answers[need] = _alone(source, need)
     return answers
 
 
@@ -53,15 +56,9 @@ def bundles(source: Source, scalars: Sequence[Scalar]) -> list[list[Scalar]]:
     """Return the scalars in bundles whose columns take little memory; those of one column stay together."""
     if source.footers is None:
         return [list(scalars)] if scalars else []
-    families: dict[frozenset[str], list[Scalar]] = {}
-    for need in scalars:
-        names, members = frozenset(need.expression.meta.root_names()), [need]
-        for other in [other for other in families if other & names]:
-            names, members = names | other, families.pop(other) + members
-        families[names] = families.get(names, []) + members
     bundled: list[list[Scalar]] = []
     room = 0
-    for names, members in families.items():
+    for names, members in _families(scalars):
         size_bytes = sum(map(source.footers.largest_bytes, names))
         if not bundled or size_bytes > room:
             bundled.append([])
@@ -69,6 +66,20 @@ def bundles(source: Source, scalars: Sequence[Scalar]) -> list[list[Scalar]]:
         bundled[-1] += members
         room -= size_bytes
     return bundled
+
+
+def _families(scalars: Sequence[Scalar]) -> list[tuple[set[str], list[Scalar]]]:
+    """Return sets of columns that no scalar crosses, and the scalars of each."""
+    families: dict[int, tuple[set[str], list[Scalar]]] = {}
+    of: dict[str, int] = {}
+    for place, need in enumerate(scalars):
+        names, members = set(need.expression.meta.root_names()), [need]
+        for other in sorted({of[name] for name in names if name in of}):
+            columns, before = families.pop(other)
+            names, members = names | columns, before + members
+        families[place] = names, members
+        of |= dict.fromkeys(names, place)
+    return list(families.values())
 
 
 def _reduced(source: Source, scalars: Sequence[Scalar]) -> dict[Need, Any]:
@@ -84,9 +95,7 @@ def _collected(source: Source, columns: Mapping[str, pl.Expr]) -> dict[str, Any]
     """Return each expression's value; a list as a series."""
     expressions = [expression.alias(name) for name, expression in columns.items()]
     row = source.frame.select(expressions).collect(engine="streaming")
-    return {
-        column.name: column.explode(empty_as_null=False) if column.dtype == pl.List else column[0] for column in row
-    }
+    return {column.name: value_of(column) for column in row}
 
 
 def _looked_ahead(
@@ -95,11 +104,17 @@ def _looked_ahead(
     """Return the brackets of ranks and the distinct counts that need passes, from one sample of a large source."""
     if not source.large or not (orders or counts):
         return {need: Bracket.everything() for need in orders}, set()
-    expressions = [need.value.implode().alias(str(place)) for place, need in enumerate((*orders, *counts))]
-    parts = source.sample(expressions)
-    columns = [[part.to_series(place).explode().drop_nulls() for part in parts] for place in range(len(expressions))]
-    brackets = {need: bracket(columns[place], need.quantiles) for place, need in enumerate(orders)}
-    many = {need for need, runs in zip(counts, columns[len(orders) :], strict=True) if spread_widely(runs, source.rows)}
+    brackets, many = dict[Order, Bracket](), set[Distinct]()
+    needs = [*orders, *counts]
+    for start in range(0, len(needs), _SAMPLED):
+        some = needs[start : start + _SAMPLED]
+        parts = source.sample([need.value.implode().alias(str(place)) for place, need in enumerate(some)])
+        for place, need in enumerate(some):
+            runs = [part.to_series(place).explode().drop_nulls() for part in parts]
+            if isinstance(need, Order):
+                brackets[need] = bracket(runs, need.quantiles)
+            elif spread_widely(runs, source.rows):
+                many.add(need)
     return brackets, many
 
 
@@ -113,6 +128,8 @@ def _alone(source: Source, need: Need) -> Any:
             return repeated(source, need, POSITION)
         case Modes():
             return modes(source, need)
+        case Distinct():
+            return distinct(source, need)
         case _:
             raise TypeError(f"{need!r} is met otherwise")
 

@@ -1,6 +1,7 @@
 """Owns expectations about the values of one column, row by row."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -199,11 +200,17 @@ def contains(column: Column, pattern: object) -> pl.Expr:
     if not isinstance(pattern, str):
         raise Unsettled("a regular expression that is no text")
     try:
-        translated = translate(pattern)
-        pl.Series([""]).str.contains(translated)
+        return column.value.str.contains(_rust(pattern))
     except (Untranslatable, pl.exceptions.ComputeError) as error:
         raise Unsettled(f"a regular expression beyond Rust's ({str(error).splitlines()[0]})") from error
-    return column.value.str.contains(translated)
+
+
+@lru_cache(maxsize=256)
+def _rust(pattern: str) -> str:
+    """Return a regular expression that Rust takes; one suite asks the same of many columns."""
+    translated = translate(pattern)
+    pl.Series([""]).str.contains(translated)
+    return translated
 
 
 def monotone(request: Request, *, increasing: bool) -> Judged:

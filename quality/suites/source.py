@@ -86,6 +86,7 @@ class Source:
         nulls: Null counts that are known.
         footers: What the Parquet footers say, where there are any.
         assured: What is certain of some columns.
+        held: The rows, if they are in memory.
     """
 
     frame: pl.LazyFrame
@@ -94,6 +95,7 @@ class Source:
     nulls: Mapping[str, int]
     footers: Footers | None = None
     assured: Mapping[str, Assured] = field(default_factory=dict[str, Assured])
+    held: pl.DataFrame | None = None
 
     @classmethod
     def of(
@@ -119,7 +121,7 @@ class Source:
         require_plain("the data", frame.collect_schema())
         if isinstance(frame, pl.DataFrame):
             nulls = {name: frame[name].null_count() for name in frame.columns}
-            return cls(frame=frame.lazy(), schema=frame.schema, rows=frame.height, nulls=nulls)
+            return cls(frame=frame.lazy(), schema=frame.schema, rows=frame.height, nulls=nulls, held=frame)
         schema = frame.collect_schema()
         told = None if footers is None else Footers.of(footers)
         nulls = {} if told is None else told.nulls(schema)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quality.suites import passes, ranks, source
+from quality.suites import held, passes, ranks, source
 from quality.suites.compiled import evaluate
-from quality.suites.engine import bundles
+from quality.suites.engine import answer, bundles
 from quality.suites.footers import Footers
 from quality.suites.format import Format
 from quality.suites.needs import Order, Scalar
@@ -81,6 +81,47 @@ def test_passes_and_brackets_find_what_one_look_at_all_values_finds(rows, small_
     signless = (str(found.outcomes).replace("-0.0", "0.0") for found in (in_passes, held))  # zeros are equal
     assert next(signless) == next(signless)
     assert in_passes.unsettled == held.unsettled
+
+
+ASKED = [
+    *SUITE,
+    expect("column_values_to_be_between", column="j", min_value=0),
+    expect("column_values_to_be_increasing", column="f"),
+    expect("column_pair_values_a_to_be_greater_than_b", column_A="j", column_B="b"),
+    expect("column_distinct_values_to_equal_set", column="s", value_set=["a"]),
+    expect("column_values_to_not_be_null", column="f"),
+]
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(rows=_ROWS)
+def test_columns_in_blocks_of_one_say_what_all_columns_in_one_say(rows, monkeypatch):
+    frame = frame_of(rows)
+    together = evaluate(Source.of(frame), ASKED, Format.of("COMPLETE"))
+    with monkeypatch.context() as few:
+        few.setattr(held, "LARGE_ROWS", max(1, 2 * frame.height))
+        few.setattr(held, "_NEEDS", 1)
+        apart = evaluate(Source.of(frame.lazy()), ASKED, Format.of("COMPLETE"))
+    assert str(apart.outcomes) == str(together.outcomes)
+    assert apart.unsettled == together.unsettled
+
+
+def test_a_query_that_is_refused_leaves_the_other_expectations_compiled():
+    columns = [f"c{place}" for place in range(9)]
+    frame = pl.DataFrame({name: [1, 2] for name in columns})
+    asked = list[str]()
+
+    def answering(rows, needs):
+        asked.append("")
+        if any("c5" in repr(need.key) for need in needs):
+            raise pl.exceptions.ComputeError("not this column")
+        return answer(rows, needs)
+
+    suite = [expect("column_sum_to_be_between", column=name, min_value=0) for name in columns]
+    found = evaluate(Source.of(frame), suite, Format.of("SUMMARY"), answering=answering)
+    assert set(found.unsettled) == {5}
+    assert set(found.outcomes) == set(range(9)) - {5}
+    assert len(asked) < len(columns)
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
