@@ -287,6 +287,14 @@ class TestDrift:
         assert [project.found(10, doubled).passed, project.found(11, doubled).passed] == [False, True]
         assert not project.found(12, orders_of).passed
 
+    def test_a_day_of_its_own_level_is_no_news_before_eight_partitions_told_what_is_usual(self):
+        project = Project(lambda asset: drift_check(asset, columns=["amount"]))
+        project.days(2)
+        young = project.found(2, changed(amount=pl.col("amount") * 2))
+        assert (young.passed, young.description) == (True, "too little history: needs 7 more partitions")
+        dead = project.found(3, changed(amount=pl.lit(None, pl.Float64)))
+        assert (dead.passed, "no value is left" in dead.description) == (False, True)
+
     def test_a_column_that_is_gone_or_of_another_type_is_told(self):
         project = Project(lambda asset: drift_check(asset, window=3, columns=["amount", "kind"]))
         project.days(2)
@@ -297,7 +305,7 @@ class TestDrift:
         assert typed.description.startswith("amount: String in the batch, Float64 in the reference")
 
     def test_a_backfill_in_any_order_sees_earlier_partitions_only(self):
-        project = Project(lambda asset: drift_check(asset, window=2, columns=["amount"]))
+        project = Project(lambda asset: drift_check(asset, window=2, columns=["amount"], past=0))
         project.found(5, changed(amount=pl.col("amount") * 3))
         assert project.found(3, orders_of).description.startswith("nothing to compare with")
         assert project.found(4, orders_of).passed
@@ -347,7 +355,9 @@ class TestDrift:
 
     def test_predictions_have_a_check_of_their_own(self):
         scored = changed(prediction=pl.col("amount") / 60)
-        project = Project(lambda asset: drift_check(asset, name="prediction_drift", columns=["prediction"], window=2))
+        project = Project(
+            lambda asset: drift_check(asset, name="prediction_drift", columns=["prediction"], window=2, past=0)
+        )
         project.give = scored
         project.days(3)
         found = project.found(3, changed(prediction=pl.col("amount") / 30))
