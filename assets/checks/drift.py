@@ -209,9 +209,8 @@ def multivariate(
 def _of_multivariate(test: "MultivariateDrift", areas: Sequence[float], alpha: float) -> Told:
     from quality.drift import Past
 
-    effects = [max(0.0, 2 * area - 1) for area in areas]
-    usual = Past(effects={_ALL: effects}, alpha=alpha).threshold(*_ALL, tests=1)
-    most = None if usual is None else (1 + usual) / 2
+    # The area itself: twice its distance from one half is about none on healthy days, where log odds know no bound.
+    most = Past(effects={_ALL: areas}, alpha=alpha).threshold(*_ALL, tests=1)
     flagged = test.flagged and (most is None or test.auc > most)
     known = "" if most is None else f"; past partitions reach up to {most:.3f}"
     shown: Metadata = {

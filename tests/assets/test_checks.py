@@ -29,6 +29,7 @@ from assets.checks import (
     suite_check,
     traits_check,
 )
+from assets.checks.drift import multivariate
 from quality.contract import Column, Contract
 from quality.profile import profile
 from resources import kept
@@ -390,6 +391,14 @@ class TestMultivariateDrift:
         assert (last.passed, last.metadata["past_pairs"].value) == (True, 8)
         assert "past partitions reach up to" in last.description
         assert not project.found(9, changed(amount=pl.col("amount") + 30)).passed
+
+    def test_healthy_areas_about_one_half_hide_no_columns_that_part(self):
+        sides = orders_of(key(3), rows=1_000), orders_of(key(4), rows=1_000).with_columns(
+            weight=pl.col("weight").shuffle(seed=1)
+        )
+        areas = [0.49, 0.51, 0.5, 0.505, 0.48, 0.52, 0.495, 0.502]
+        told = multivariate(sides, columns=["amount", "weight"], tolerance=0.05, alpha=0.01, areas=areas)
+        assert (told.verdict, round(told.shown["auc_usual"], 2)) == ("warn", 0.54)
 
     def test_too_few_rows_are_not_judged_and_say_so(self):
         few = orders_of(None, rows=20)
