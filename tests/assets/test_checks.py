@@ -393,8 +393,9 @@ class TestMultivariateDrift:
         assert not project.found(9, changed(amount=pl.col("amount") + 30)).passed
 
     def test_healthy_areas_about_one_half_hide_no_columns_that_part(self):
-        sides = orders_of(key(3), rows=1_000), orders_of(key(4), rows=1_000).with_columns(
-            weight=pl.col("weight").shuffle(seed=1)
+        sides = (
+            orders_of(key(3), rows=1_000),
+            orders_of(key(4), rows=1_000).with_columns(weight=pl.col("weight").shuffle(seed=1)),
         )
         areas = [0.49, 0.51, 0.5, 0.505, 0.48, 0.52, 0.495, 0.502]
         told = multivariate(sides, columns=["amount", "weight"], tolerance=0.05, alpha=0.01, areas=areas)
