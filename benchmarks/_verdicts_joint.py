@@ -29,7 +29,7 @@ def joint_rows(sizes: Sequence[int], *, quick: bool) -> Iterator[Row]:
     """Yield false flags of clean pairs, and misses of a correlation that no column shows by itself."""
     for rows in sizes or ((1_000,) if quick else (1_000, 10_000)):
         rng = np.random.default_rng([8, rows])
-        pairs = 5 if quick else 100
+        pairs = 5 if quick else 200 if rows < 10_000 else 60
         clean = [multivariate_drift(sample(rng, rows), sample(rng, rows)) for _ in range(pairs)]
         work = f"multivariate_drift, 11 columns, {rows:,} independent rows a side"
         for name, flags in (

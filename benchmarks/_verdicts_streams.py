@@ -147,7 +147,7 @@ def _flags_x1(tests: Sequence[ColumnDrift]) -> bool:
 
 def history_rows(sizes: Sequence[int], *, quick: bool) -> Iterator[Row]:
     """Yield false flags and misses of `drift_check`."""
-    histories, count = (1, 20) if quick else (8, 60)
+    histories, count = (1, 20) if quick else (6, 60)
     for rows in sizes or ((1_000,) if quick else (2_000,)):
         for world in WORLDS:
             walks = [
@@ -198,7 +198,7 @@ def _predictions(before: pl.DataFrame, after: pl.DataFrame, past: Past, toleranc
 
 def prediction_rows(sizes: Sequence[int], *, quick: bool) -> Iterator[Row]:
     """Yield false flags and misses of `prediction_drift`."""
-    histories, count = (1, 20) if quick else (6, 60)
+    histories, count = (1, 20) if quick else (5, 50)
     for rows in sizes or ((1_000,) if quick else (10_000,)):
         for world, bold in ((WORLDS[0], 1.0), (WORLDS[0], 1.05), *((world, 1.0) for world in WORLDS[1:])):
             calm = not world.wander + world.season
