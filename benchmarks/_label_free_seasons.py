@@ -7,7 +7,7 @@ earlier partitions.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,13 @@ def made(seed: int = 0, weeks: int = 80) -> Series:
     )  # fmt: skip
 
 
+def many_months(seeds: int, months: int = 36) -> list[Series]:
+    """Return as many series of months of 30 days, each as `made` makes it: more partitions than real data have."""
+    series = [made(seed, weeks=-(-30 * months // 7)) for seed in range(1, seeds + 1)]
+    name = f"{seeds} synthetic seasons, months"
+    return [replace(one, name=name, part=one.day // 30, window=3) for one in series]
+
+
 def rides() -> Iterator[Series]:
     """Yield the hourly rides of Washington by week and by month; nothing without PENSTOCK_TEST_DATA."""
     folder = os.environ.get("PENSTOCK_TEST_DATA")
@@ -93,6 +100,14 @@ def rides() -> Iterator[Series]:
                    part=day // 7, window=12)  # fmt: skip
     yield whole
     yield replace(whole, name="rides, months", part=month - month.min(), window=3)
+
+
+def shifted(series: Series, starts: int = 10) -> list[Series]:
+    """Return a series cut into months of 30 days from each of so many days on: many months of few years, dependent."""
+    name = f"{series.name.split(',')[0]}, months from {starts} days on"
+    return [
+        replace(series, name=name, part=(series.day + 30 * start // starts) // 30, window=3) for start in range(starts)
+    ]
 
 
 def steps(series: Series, task: str) -> Iterator[Step]:
@@ -117,20 +132,16 @@ def steps(series: Series, task: str) -> Iterator[Step]:
         yield Step(found=told[0], planted=told[1], real=real[0], planted_real=real[1], reference=real[2])
 
 
-def rows_of(series: Series, task: str) -> Iterator[Row]:
-    """Yield abstention, coverage and alarms, before and after."""
-    metric, walked = METRIC[task], list(steps(series, task))
-    named = f"{series.name}, {'classifier' if task == 'binary' else 'regressor'}"
-    told: dict[str, list[tuple[Expectation, Expectation]]] = {"before": [], "after": []}
-    past: list[Foretold] = []
-    for step in walked:
-        alone = [with_experience(one, ()) for one in (step.found, step.planted)]
-        told["before"].append((alone[0], alone[1]))
-        after = [with_experience(one, past[-LATEST:]) for one in (step.found, step.planted)]
-        told["after"].append((after[0], after[1]))
-        if not step.found.abstains:
-            value = step.found.metrics[metric].value or 0.0
-            past.append(Foretold(outside=step.found.outside, expected={metric: value}, real={metric: step.real}))
+def rows_of(series: Sequence[Series], task: str) -> Iterator[Row]:
+    """Yield abstention, coverage and alarms, before and after, of all partitions of series that have one name."""
+    metric = METRIC[task]
+    walks = [list(steps(one, task)) for one in series]
+    walked = [step for walk in walks for step in walk]
+    named = f"{series[0].name}, {'classifier' if task == 'binary' else 'regressor'}"
+    told = {
+        "before": [_pair(step, ()) for step in walked],
+        "after": [pair for walk in walks for pair in _experienced(walk, metric)],
+    }
     for when, pairs in told.items():
         said = [(one.metrics[metric], step) for (one, _), step in zip(pairs, walked, strict=True) if one.metrics]
         share = 1 - len(said) / len(walked)
@@ -150,6 +161,20 @@ def rows_of(series: Series, task: str) -> Iterator[Row]:
         )
         yield measured(f"{named}, {when}: found, of {len(worse)} partitions worse by a quarter and more", "label_free",
                        found / max(1, len(worse)), "share")  # fmt: skip
+
+
+def _experienced(walk: Sequence[Step], metric: str) -> Iterator[tuple[Expectation, Expectation]]:
+    """Yield what is expected of each partition of one series with the experience of those before it."""
+    past: list[Foretold] = []
+    for step in walk:
+        yield _pair(step, past[-LATEST:])
+        if not step.found.abstains:
+            value = step.found.metrics[metric].value or 0.0
+            past.append(Foretold(outside=step.found.outside, expected={metric: value}, real={metric: step.real}))
+
+
+def _pair(step: Step, past: Sequence[Foretold]) -> tuple[Expectation, Expectation]:
+    return with_experience(step.found, past), with_experience(step.planted, past)
 
 
 def calibration_rows(repeats: int) -> Iterator[Row]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from _label_free_seasons import calibration_rows, made, rides, rows_of
+from _label_free_seasons import calibration_rows, made, many_months, rides, rows_of, shifted
 from _peer_environments import environment
 from _report import Row, compared, measured, parser, report
 from numpy.typing import NDArray
@@ -140,7 +140,7 @@ def rows(repeats: int, peer_repeats: int, peer: Path | None) -> Iterator[Row]:
             judged = not case.turn and repeats >= 200
             row = measured(f"{case.name}: {metric} in its 95 % interval", "label_free", covers, "share of batches")
             yield Row(**{**_fields(row), "target": f"{LEAST:g} to {MOST:g}" if judged else "",
-                         "met": LEAST <= covers <= MOST if judged else None})  # fmt: skip
+                         "met": bool(LEAST <= covers <= MOST) if judged else None})  # fmt: skip
             if other:
                 off = sum(abs(one[metric][0] - value[metric]) for one, value in zip(other, real, strict=False)) / few
                 ours_off = sum(
@@ -162,7 +162,9 @@ def main() -> None:
     peer = environment("nannyml")
     found: list[Row] = []
     quick = bool(options.quick)
-    series = [made(weeks=40)] if quick else [made(), *rides()]
+    real = [] if quick else list(rides())
+    many = [] if quick else [many_months(40), *(shifted(one) for one in real[:1])]
+    series = [[made(weeks=40 if quick else 80)], *([one] for one in real), *many]
     seasons = (row for one in series for task in METRICS for row in rows_of(one, task))
     estimates = rows(10 if quick else 200, 1 if quick else PEER_REPEATS, peer)
     for row in chain(seasons, calibration_rows(20 if quick else 500), estimates):

@@ -9,6 +9,10 @@ The drift check alone (parts independent, seasonal, coverage): at most 1 of 100 
 at 1k to 1M rows, with seasons and autocorrelation too; from 10k rows on at most 5 % of shifts of 0.1 sd and of moves of
 5 points of a category are missed; 95 % intervals miss the true value in at most 6.5 % of pairs (5 %, and three times
 what 2,000 pairs scatter by).
+
+Checks as their users have them (part checks): `drift_check`, `prediction_drift` and `multivariate_drift`, a day at a
+time over a growing past, with weekdays and with rows and days that are alike: at most 1 of 100 clean days has a flag,
+and from 10k rows on at most 5 % of joint shifts and of moved predictions are missed.
 """
 
 import argparse
@@ -18,14 +22,16 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from _report import parser, report
+from _report import Row, parser, report
 from _verdicts_cases import CASES, Case
 from _verdicts_checks import judge
-from _verdicts_drift import PARTS as DRIFT
+from _verdicts_drift import PARTS as OF_DRIFT
+from _verdicts_joint import joint_history_rows, joint_rows
 from _verdicts_models import gate_alarms, skew_alarms
 from _verdicts_orders import Shop, features, orders, served
 from _verdicts_past import DAYS, Past, walk
 from _verdicts_scores import Run, by_kind, false_alarms, loaded, misses, saved, summary
+from _verdicts_streams import history_rows, prediction_rows
 
 from quality.defects import plant
 
@@ -33,6 +39,16 @@ JUDGED_DAYS = 7
 SEEDS = {1_000: 6, 10_000: 4, 100_000: 1}
 """Usual rows of a partition to the number of shops."""
 PLACES = tuple(place for place, _ in CASES)
+CHECKS = (history_rows, prediction_rows, joint_rows, joint_history_rows)
+
+
+def check_rows(sizes: Sequence[int], *, quick: bool) -> Iterator[Row]:
+    """Yield false flags and misses of the checks of drift."""
+    for part in CHECKS:
+        yield from part(sizes, quick=quick)
+
+
+DRIFT = {**OF_DRIFT, "checks": check_rows}
 
 
 def look(place: str, past: Past, case: Case | None, magnitude: float, *, seed: int, draw: int) -> Run:

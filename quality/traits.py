@@ -35,7 +35,8 @@ def traits(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> dict[st
     whole, tenths   floats without a fraction; whose tenfold has none
     float32         floats that float32 holds as they are
     largest         numbers that equal the largest of the partition: clipped, saturated
-    far             numbers further than `FAR` interquartile ranges from the median
+    far             numbers further than `FAR` interquartile ranges from the median; the range of all, or of
+                    those that are not the median where that is wider
     repeated        values equal to that of the row before
     empty, padded   texts without a character; with white space at an end
     capitals        texts without a small letter, with a letter
@@ -106,14 +107,20 @@ def _expressions(column: pl.Expr, kind: pl.DataType) -> dict[str, pl.Expr]:
 
 
 def _numbers(values: pl.Expr) -> dict[str, pl.Expr]:
-    ends = [values.quantile(share, "nearest") for share in (0.25, 0.75)]
     distance = (values - values.median()).abs()
+    # Of a column that is three quarters zeros a quartile is zero on one day and the smallest number on the next: then
+    # the quartiles of the other numbers tell how far is far.
+    own, others = (_between_quartiles(some) for some in (values, values.filter(values != values.median())))
     return {
         "zero": (values == 0).mean(),
         "negative": (values < 0).mean(),
         "largest": (values == values.max()).mean(),
-        "far": ((distance > FAR * (ends[1] - ends[0])) & (ends[1] > ends[0])).mean(),
+        "far": ((distance > FAR * pl.max_horizontal(own, others)) & (own > 0)).mean(),
     }
+
+
+def _between_quartiles(values: pl.Expr) -> pl.Expr:
+    return values.quantile(0.75, "nearest") - values.quantile(0.25, "nearest")
 
 
 def _floats(values: pl.Expr) -> dict[str, pl.Expr]:

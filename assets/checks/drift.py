@@ -50,12 +50,14 @@ def drift_check(
         asset: Asset that is checked, or its key.
         reference: Rows or profile to compare with, or a function of the partition key that returns them; None takes the
             partitions before this one.
-        window: How many partitions before this one are the reference.
+        window: How many partitions before this one are the reference; all of them while there are fewer.
         columns: Columns to compare; None takes all but times, which move with every partition.
         ignore: Columns that are meant to move.
         categorical: Numeric columns that hold codes of categories.
         tolerance: Largest tolerated effect: Kolmogorov-Smirnov or total variation distance, from 0 to 1.
-        past: Earlier partitions that tell what is usual; from 8 more than the window on they are a third key.
+        past: Earlier partitions that tell what is usual, a third key once 8 were compared with those before them. Until
+            then no distribution is flagged, only columns that are gone, stuck, of another type, or lost values.
+            Fewer than 8, or a reference, leave that to the tolerance and to rows taken as independent.
         alpha: Probability at which a healthy partition may pass what is usual, all columns together.
         options: See `CheckOptions`.
 
@@ -73,6 +75,9 @@ def drift_check(
         from quality.drift import MIN_PAIRS, past_effects
         from quality.profile import Profile, profile
 
+        # Rows of a day are alike and weekdays differ, so that days are told apart: what is usual must be known first.
+        required = reference is None and past >= MIN_PAIRS
+
         current = profile(_chosen(look.frame(), columns, ignore))
         earlier = [look.measured(one) for one in look.earlier(past + window)]
         before = [Profile.from_json(value["profile"]) for value in earlier]
@@ -86,10 +91,13 @@ def drift_check(
         taught = [not value["alarm"] and one.types == current.types for one, value in zip(before, earlier, strict=True)]
         usual = past_effects(
             before, window, columns=known, categorical=_codes(categorical, known), alpha=alpha,
-            reference=None if reference is None else against, taught=taught,
+            reference=None if reference is None else against, taught=taught, required=required,
         )  # fmt: skip
         tests = _tests(against, current, names, categorical=categorical, tolerance=tolerance, past=usual)
         told = of_drift(tests, columns=len(names), more={"past_pairs": usual.pairs, "rows": current.rows})
+        missing = MIN_PAIRS - usual.pairs
+        if required and missing > 0 and told.verdict == "pass":
+            told = replace(told, reason=f"too little history: needs {wording.count(missing, 'more partition')}")
         # An alarm raised before anything is known of what is usual may be the season's: it teaches it.
         alarm = told.verdict != "pass" and usual.pairs >= MIN_PAIRS
         return replace(told, measured={"profile": current.to_json(), "alarm": alarm})
@@ -201,9 +209,8 @@ def multivariate(
 def _of_multivariate(test: "MultivariateDrift", areas: Sequence[float], alpha: float) -> Told:
     from quality.drift import Past
 
-    effects = [max(0.0, 2 * area - 1) for area in areas]
-    usual = Past(effects={_ALL: effects}, alpha=alpha).threshold(*_ALL, tests=1)
-    most = None if usual is None else (1 + usual) / 2
+    # The area itself: twice its distance from one half is about none on healthy days, where log odds know no bound.
+    most = Past(effects={_ALL: areas}, alpha=alpha).threshold(*_ALL, tests=1)
     flagged = test.flagged and (most is None or test.auc > most)
     known = "" if most is None else f"; past partitions reach up to {most:.3f}"
     shown: Metadata = {

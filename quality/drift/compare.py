@@ -13,7 +13,7 @@ import polars as pl
 
 from quality.bootstrap import Clusters, cluster_codes
 from quality.drift.columns import Rule, Side, column_tests
-from quality.drift.past import Past
+from quality.drift.past import MIN_PAIRS, Past
 from quality.drift.results import ColumnDrift
 from quality.profile import Profile, merge, profile
 from quality.profiles.columns import kind_of
@@ -85,6 +85,7 @@ def past_effects(
     alpha: float = 0.01,
     reference: Profile | None = None,
     taught: Sequence[bool] | None = None,
+    required: bool = False,
 ) -> Past:
     """Return how far each of these partitions lay from the `window` partitions before it, or from a reference.
 
@@ -97,19 +98,22 @@ def past_effects(
         alpha: Probability at which a healthy batch may pass any threshold.
         reference: What each is compared with; None takes the window before it.
         taught: Which of them tell what is usual; None takes all for healthy. The others are in windows all the same.
+        required: Whether nothing is flagged before enough is known: see `Past`. Then partitions with a shorter window
+            before them count too while the others give fewer than `MIN_PAIRS` pairs. They lie further from it, by
+            chance alone, so that what is usual is not taken for less.
     """
-    effects: dict[tuple[str, str], list[float]] = {}
+    pairs = []
     for place, current in enumerate(profiles):
         before = profiles[max(0, place - window) : place] if reference is None else [reference]
-        complete = reference is not None or (
-            len(before) == window and all(part.types == current.types for part in before)
-        )
-        if not complete or not (taught is None or taught[place]):
-            continue
-        tests = drift(merge(before), current, columns=columns, categorical=categorical)
-        for test in tests:
+        alike = reference is not None or all(part.types == current.types for part in before)
+        if before and alike and (taught is None or taught[place]):
+            pairs.append((before, current))
+    whole = [pair for pair in pairs if reference is not None or len(pair[0]) == window]
+    effects: dict[tuple[str, str], list[float]] = {}
+    for before, current in pairs if required and len(whole) < MIN_PAIRS else whole:
+        for test in drift(merge(before), current, columns=columns, categorical=categorical):
             effects.setdefault((test.column, test.test), []).append(test.effect)
-    return Past(effects=effects, alpha=alpha)
+    return Past(effects=effects, alpha=alpha, required=required)
 
 
 def benjamini_hochberg(probabilities: Sequence[float]) -> list[float]:

@@ -29,6 +29,7 @@ from assets.checks import (
     suite_check,
     traits_check,
 )
+from assets.checks.drift import multivariate
 from quality.contract import Column, Contract
 from quality.profile import profile
 from resources import kept
@@ -287,6 +288,14 @@ class TestDrift:
         assert [project.found(10, doubled).passed, project.found(11, doubled).passed] == [False, True]
         assert not project.found(12, orders_of).passed
 
+    def test_a_day_of_its_own_level_is_no_news_before_eight_partitions_told_what_is_usual(self):
+        project = Project(lambda asset: drift_check(asset, columns=["amount"]))
+        project.days(2)
+        young = project.found(2, changed(amount=pl.col("amount") * 2))
+        assert (young.passed, young.description) == (True, "too little history: needs 7 more partitions")
+        dead = project.found(3, changed(amount=pl.lit(None, pl.Float64)))
+        assert (dead.passed, "no value is left" in dead.description) == (False, True)
+
     def test_a_column_that_is_gone_or_of_another_type_is_told(self):
         project = Project(lambda asset: drift_check(asset, window=3, columns=["amount", "kind"]))
         project.days(2)
@@ -297,7 +306,7 @@ class TestDrift:
         assert typed.description.startswith("amount: String in the batch, Float64 in the reference")
 
     def test_a_backfill_in_any_order_sees_earlier_partitions_only(self):
-        project = Project(lambda asset: drift_check(asset, window=2, columns=["amount"]))
+        project = Project(lambda asset: drift_check(asset, window=2, columns=["amount"], past=0))
         project.found(5, changed(amount=pl.col("amount") * 3))
         assert project.found(3, orders_of).description.startswith("nothing to compare with")
         assert project.found(4, orders_of).passed
@@ -347,7 +356,9 @@ class TestDrift:
 
     def test_predictions_have_a_check_of_their_own(self):
         scored = changed(prediction=pl.col("amount") / 60)
-        project = Project(lambda asset: drift_check(asset, name="prediction_drift", columns=["prediction"], window=2))
+        project = Project(
+            lambda asset: drift_check(asset, name="prediction_drift", columns=["prediction"], window=2, past=0)
+        )
         project.give = scored
         project.days(3)
         found = project.found(3, changed(prediction=pl.col("amount") / 30))
@@ -380,6 +391,15 @@ class TestMultivariateDrift:
         assert (last.passed, last.metadata["past_pairs"].value) == (True, 8)
         assert "past partitions reach up to" in last.description
         assert not project.found(9, changed(amount=pl.col("amount") + 30)).passed
+
+    def test_healthy_areas_about_one_half_hide_no_columns_that_part(self):
+        sides = (
+            orders_of(key(3), rows=1_000),
+            orders_of(key(4), rows=1_000).with_columns(weight=pl.col("weight").shuffle(seed=1)),
+        )
+        areas = [0.49, 0.51, 0.5, 0.505, 0.48, 0.52, 0.495, 0.502]
+        told = multivariate(sides, columns=["amount", "weight"], tolerance=0.05, alpha=0.01, areas=areas)
+        assert (told.verdict, round(told.shown["auc_usual"], 2)) == ("warn", 0.54)
 
     def test_too_few_rows_are_not_judged_and_say_so(self):
         few = orders_of(None, rows=20)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -62,6 +63,13 @@ def test_letters_misread_as_latin1_are_told():
     frame = pl.DataFrame({"x": ["Köln", "Bern", "Ærø", "Zürich"]})
     assert traits(frame)["x"]["misread"] == 0
     assert traits(plant("mojibake", frame, ["x"]))["x"]["misread"] == 0.75
+
+
+@pytest.mark.parametrize("zeros", [700, 745, 749, 750, 755, 800])
+def test_nothing_is_far_in_a_column_that_is_mostly_zeros_wherever_a_quartile_falls(zeros):
+    rng = np.random.default_rng(zeros)
+    values = np.concatenate([np.zeros(zeros), [0.01] * 5, np.round(rng.beta(2, 6, 995 - zeros), 2)])
+    assert traits(pl.DataFrame({"discount": values}))["discount"]["far"] == 0
 
 
 def test_values_in_another_unit_are_far_from_the_others():
