@@ -37,6 +37,7 @@ from resources.errors import DeclarationError
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning")
 FIRST = datetime(2025, 1, 6, tzinfo=UTC)
 DAYS = dg.DailyPartitionsDefinition(start_date="2025-01-06")
+SHOPS = dg.StaticPartitionsDefinition(["eu", "us"])
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 
@@ -253,6 +254,28 @@ class TestFreshness:
         late = Project(make(1)).found(0)
         assert (late.passed, late.severity) == (False, WARN)
         assert "tolerated" in late.description
+
+    @pytest.mark.parametrize(("hours", "passed"), [(24, True), (1, False)])
+    def test_a_partition_of_several_dimensions_is_judged_by_the_end_of_its_time(self, hours, passed):
+        both = dg.MultiPartitionsDefinition({"shop": SHOPS, "day": DAYS})
+        project = Project(
+            lambda asset: freshness_check(asset, column="at", max_age=timedelta(hours=hours)), partitions=both,
+            give=lambda partition: orders_of(partition.split("|")[0]),
+        )  # fmt: skip
+        (found,) = project.run(dg.MultiPartitionKey({"shop": "us", "day": key(2)})).get_asset_check_evaluations()
+        assert found.passed is passed
+
+    def test_dimensions_without_time_are_judged_by_now(self):
+        both = dg.MultiPartitionsDefinition({"shop": SHOPS, "kind": dg.StaticPartitionsDefinition(["a", "b"])})
+        project = Project(
+            lambda asset: freshness_check(asset, column="at", max_age=timedelta(hours=1)), partitions=both,
+            give=lambda _: pl.DataFrame({"at": [datetime.now(UTC)]}),
+        )  # fmt: skip
+        asked = dg.MultiPartitionKey({"shop": "us", "kind": "a"})
+        (fresh,) = project.run(asked).get_asset_check_evaluations()
+        project.give = lambda _: orders_of(None)
+        (old,) = project.run(asked).get_asset_check_evaluations()
+        assert (fresh.passed, old.passed) == (True, False)
 
     def test_without_partitions_it_is_now_that_counts(self):
         check = Project(lambda asset: freshness_check(asset, column="at", max_age=timedelta(hours=1)), partitions=None)
@@ -558,7 +581,7 @@ class TestDefinitions:
         assert [found.check_name for found in project.check("label_drift", key(0))] == ["label_drift"]
 
     def test_of_several_dimensions_the_past_is_that_of_the_same_shop(self):
-        both = dg.MultiPartitionsDefinition({"day": DAYS, "shop": dg.StaticPartitionsDefinition(["eu", "us"])})
+        both = dg.MultiPartitionsDefinition({"day": DAYS, "shop": SHOPS})
 
         def give(partition):
             day, shop = partition.split("|")
@@ -570,6 +593,9 @@ class TestDefinitions:
                 found = project.run(dg.MultiPartitionKey({"day": key(day), "shop": shop})).get_asset_check_evaluations()
                 assert found[0].passed
         assert "nothing to compare" not in found[0].description
+        project.give = lambda partition: give(partition.replace("us", "eu"))
+        (mixed,) = project.run(dg.MultiPartitionKey({"day": key(2), "shop": "us"})).get_asset_check_evaluations()
+        assert mixed.description.startswith("amount: distribution moved by ")
 
     def test_static_partitions_are_compared_in_their_order(self):
         shops = dg.StaticPartitionsDefinition(["eu", "us", "asia"])
