@@ -26,6 +26,8 @@ Reference: TypeAlias = "Profile | pl.DataFrame | pl.LazyFrame | Callable[[str | 
 PAST = 36
 """Earlier partitions that tell what is usual."""
 _ALL = ("all columns", "auc")
+_NO_SEASON = ("type", "absent")
+"""Tests of what no season does."""
 
 
 def drift_check(
@@ -43,6 +45,10 @@ def drift_check(
 ) -> dg.AssetChecksDefinition:
     """Build the check that no column is distributed otherwise than in its reference; it warns.
 
+    Until the past holds 8 partitions more than the window it cannot tell drift from a season, such as the first weekend
+    after five weekdays: then only a column that is gone or of another type is told, and what moved is named without a
+    warning. Where a reference is declared there is a warning from the first partition on, which says so.
+
     The label and predictions are columns like others: `drift_check(scored, name="prediction_drift",
     columns=["prediction"])` tells of them alone.
 
@@ -55,7 +61,8 @@ def drift_check(
         ignore: Columns that are meant to move.
         categorical: Numeric columns that hold codes of categories.
         tolerance: Largest tolerated effect: Kolmogorov-Smirnov or total variation distance, from 0 to 1.
-        past: Earlier partitions that tell what is usual; from 8 more than the window on they are a third key.
+        past: Earlier partitions that tell what is usual; from 8 more than the window on they are a third key. Fewer
+            than 8 ask for no such key, and warn from the second partition on.
         alpha: Probability at which a healthy partition may pass what is usual, all columns together.
         options: See `CheckOptions`.
 
@@ -89,7 +96,12 @@ def drift_check(
             reference=None if reference is None else against, taught=taught,
         )  # fmt: skip
         tests = _tests(against, current, names, categorical=categorical, tolerance=tolerance, past=usual)
-        told = of_drift(tests, columns=len(names), more={"past_pairs": usual.pairs, "rows": current.rows})
+        alike = sum(one.types == current.types for one in before)
+        missing = max(0, MIN_PAIRS + (window if reference is None else 0) - alike) if past >= MIN_PAIRS else 0
+        told = of_drift(
+            tests, columns=len(names), more={"past_pairs": usual.pairs, "rows": current.rows},
+            missing=missing, abstains=reference is None,
+        )  # fmt: skip
         # An alarm raised before anything is known of what is usual may be the season's: it teaches it.
         alarm = told.verdict != "pass" and usual.pairs >= MIN_PAIRS
         return replace(told, measured={"profile": current.to_json(), "alarm": alarm})
@@ -98,13 +110,36 @@ def drift_check(
     return build_check(asset, judge, defaults, options)
 
 
-def of_drift(tests: "Sequence[ColumnDrift]", *, columns: int, more: Metadata | None = None) -> Told:
-    """Return what tests of columns tell: the flagged ones, and a table of all."""
+def of_drift(
+    tests: "Sequence[ColumnDrift]",
+    *,
+    columns: int,
+    more: Metadata | None = None,
+    missing: int = 0,
+    abstains: bool = False,
+) -> Told:
+    """Return what tests of columns tell: the flagged ones, and a table of all.
+
+    Args:
+        tests: The tests.
+        columns: How many columns were compared.
+        more: What else is shown.
+        missing: Partitions that the past lacks to tell drift from a season; 0 where it can tell, or is not asked.
+        abstains: Whether nothing that a season may do is flagged while they are missing. Else the reason names them.
+    """
     if not tests:
         return Told(verdict="pass", reason="no rows to compare", shown=more or {})
-    flagged = [test for test in tests if test.flagged]
-    reason = "; ".join(test.reason for test in flagged) or f"no drift in {wording.count(columns, 'column')}"
-    numbers = {"flagged": len(flagged), "columns": columns, "table": drift_table(tests)}
+    moved = [test for test in tests if test.flagged and missing and test.test not in _NO_SEASON]
+    judged = [replace(test, flagged=False) if abstains and test in moved else test for test in tests]
+    flagged = [test for test in judged if test.flagged]
+    reasons = [test.reason for test in flagged]
+    if moved:
+        needed = wording.count(missing, "more partition")
+        reasons.append(f"too little history to tell drift from a season: needs {needed}")
+    if moved and abstains:
+        reasons.append("not judged: " + ", ".join(f"{test.column} ({test.test} {test.effect:.3f})" for test in moved))
+    reason = "; ".join(reasons) or f"no drift in {wording.count(columns, 'column')}"
+    numbers = {"flagged": len(flagged), "columns": columns, "table": drift_table(judged)}
     return Told(verdict="warn" if flagged else "pass", reason=reason, shown={**numbers, **(more or {})})
 
 

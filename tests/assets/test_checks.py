@@ -154,6 +154,12 @@ def changed(**columns):
     return lambda partition: orders_of(partition).with_columns(**columns)
 
 
+def weekly(partition):
+    """Return orders whose amounts are half as high again on Saturdays and Sundays."""
+    weekend = day_of(partition) % 7 >= 5
+    return orders_of(partition).with_columns(amount=pl.col("amount") * (1.5 if weekend else 1))
+
+
 SUITE = [
     {"type": "expect_column_values_to_be_between", "kwargs": {"column": "amount", "min_value": 0}},
     {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "kind", "value_set": ["a", "b", "c"]},
@@ -310,6 +316,34 @@ class TestDrift:
         assert [project.found(10, doubled).passed, project.found(11, doubled).passed] == [False, True]
         assert not project.found(12, orders_of).passed
 
+    @pytest.mark.slow
+    def test_a_weekend_is_no_drift_before_the_past_can_tell_and_none_after(self):
+        project = Project(lambda asset: drift_check(asset, columns=["amount"]), give=weekly)
+        early = [project.found(day) for day in range(15)]  # the first day is a Monday
+        assert all(one.passed for one in early)
+        assert early[4].description == "no drift in 1 column"
+        assert early[5].metadata["flagged"].value == 0
+        assert early[5].description.startswith(
+            "too little history to tell drift from a season: needs 10 more partitions; not judged: amount (ks "
+        )
+        assert project.found(15).description == project.found(19).description == "no drift in 1 column"
+        doubled = project.found(20, lambda partition: weekly(partition).with_columns(amount=pl.col("amount") * 3))
+        assert doubled.description.startswith("amount: distribution moved by ")
+
+    def test_whoever_asks_for_no_past_is_warned_of_a_weekend(self):
+        project = Project(lambda asset: drift_check(asset, columns=["amount"], past=0), give=weekly)
+        project.found(3)
+        project.found(4)
+        found = project.found(5)
+        assert (found.passed, "too little history" in found.description) == (False, False)
+
+    def test_a_declared_reference_warns_from_the_first_partition_on_and_says_what_it_cannot_tell(self):
+        project = Project(lambda asset: drift_check(asset, reference=weekly(key(0)), columns=["amount"]), give=weekly)
+        found = project.found(5)
+        assert not found.passed
+        assert found.description.startswith("amount: distribution moved by ")
+        assert found.description.endswith("; too little history to tell drift from a season: needs 8 more partitions")
+
     def test_a_column_that_is_gone_or_of_another_type_is_told(self):
         project = Project(lambda asset: drift_check(asset, window=3, columns=["amount", "kind"]))
         project.days(2)
@@ -320,7 +354,7 @@ class TestDrift:
         assert typed.description.startswith("amount: String in the batch, Float64 in the reference")
 
     def test_a_backfill_in_any_order_sees_earlier_partitions_only(self):
-        project = Project(lambda asset: drift_check(asset, window=2, columns=["amount"]))
+        project = Project(lambda asset: drift_check(asset, window=2, columns=["amount"], past=0))
         project.found(5, changed(amount=pl.col("amount") * 3))
         assert project.found(3, orders_of).description.startswith("nothing to compare with")
         assert project.found(4, orders_of).passed
@@ -370,7 +404,9 @@ class TestDrift:
 
     def test_predictions_have_a_check_of_their_own(self):
         scored = changed(prediction=pl.col("amount") / 60)
-        project = Project(lambda asset: drift_check(asset, name="prediction_drift", columns=["prediction"], window=2))
+        project = Project(
+            lambda asset: drift_check(asset, name="prediction_drift", columns=["prediction"], window=2, past=0)
+        )
         project.give = scored
         project.days(3)
         found = project.found(3, changed(prediction=pl.col("amount") / 30))
@@ -587,7 +623,9 @@ class TestDefinitions:
             day, shop = partition.split("|")
             return orders_of(day).with_columns(amount=pl.col("amount") * (1 if shop == "eu" else 9))
 
-        project = Project(lambda asset: drift_check(asset, window=2, columns=["amount"]), partitions=both, give=give)
+        project = Project(
+            lambda asset: drift_check(asset, window=2, columns=["amount"], past=0), partitions=both, give=give
+        )
         for day in range(2):
             for shop in ("eu", "us"):
                 found = project.run(dg.MultiPartitionKey({"day": key(day), "shop": shop})).get_asset_check_evaluations()
