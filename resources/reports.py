@@ -72,13 +72,13 @@ def _read(store: Store, key: str) -> Section | None:
 
 
 def reported_pipelines(store: Store) -> list[tuple[str, str]]:
-    """Return registry and name of every pipeline that has a report."""
-    return sorted({(parts[1], parts[2]) for key in store.list(FOLDER) if len(parts := key.split("/")) > 3})
+    """Return registry and name of every pipeline that has a report, sorted; no report is listed for it."""
+    return [(registry, name) for registry in store.folders(FOLDER) for name in store.folders(f"{FOLDER}/{registry}")]
 
 
 def reported_partitions(store: Store, registry: str, pipeline: str) -> list[str | None]:
     """Return the partitions that have a report, the newest first; None where there are no partitions."""
-    places = {key.split("/")[3] for key in store.list(f"{FOLDER}/{registry}/{pipeline}")}
+    places = store.folders(f"{FOLDER}/{registry}/{pipeline}")
     return [refs.partition_of(place) for place in sorted(places, reverse=True)]
 
 

@@ -161,6 +161,22 @@ class FolderStore:
                     found[self._key_of(file)] = file.stat().st_size
         return dict(sorted(found.items()))
 
+    def tags(self, prefix: str) -> dict[str, str]:
+        """Return key to digest of what lies below the folder `prefix`, which is read for it."""
+        found: dict[str, str] = {}
+        for key in self.list(prefix):
+            with suppress(ObjectMissing):  # deleted meanwhile
+                found[key] = self.get_tagged(key)[1]
+        return found
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the sorted names of the folders in the folder `prefix`."""
+        with self._explained("list", prefix), suppress(FileNotFoundError, NotADirectoryError):
+            entries = [entry for entry in os.scandir(self._folder(prefix)) if not entry.name.startswith(".")]
+            held = [entry.name for entry in entries if entry.is_dir() and next(_files(Path(entry.path)), None)]
+            return tuple(sorted(held))
+        return ()
+
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""
         path = self._path(key)

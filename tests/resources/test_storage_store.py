@@ -86,6 +86,9 @@ def test_sizes_tells_the_bytes_of_what_list_lists(store):
         more = 0 if not is_encrypted(store) else HEADER_BYTES + TAG_BYTES
         assert store.sizes(folder) == {key: len(key.encode()) + more for key in store.list(folder)}
         assert list(store.sizes(folder)) == store.list(folder)
+        assert store.tags(folder) == {key: store.get_tagged(key)[1] for key in store.list(folder)}
+        inside = [key.removeprefix(f"{folder.rstrip('/')}/" if folder else "") for key in store.list(folder)]
+        assert list(store.folders(folder)) == sorted({key.split("/")[0] for key in inside if "/" in key})
 
 
 def test_a_swap_replaces_what_its_tag_came_with_and_nothing_else(store):
