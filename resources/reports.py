@@ -19,6 +19,7 @@ from resources.stages import STAGES
 from resources.storage import refs
 from resources.storage.cache.locks import locked
 from resources.storage.garbage.roots import read_all
+from resources.storage.layered import own_layer
 from resources.storage.store import Store
 from resources.storage.values import read_verified, seal, unseal
 from resources.workspace import Workspace
@@ -29,13 +30,21 @@ DATA_DOCS = Path("gx", "uncommitted", "data_docs", "local_site")
 WHOLE = "all"
 """Stands for the partition where there are none."""
 DOCS_END = "-data-docs"
+MARKS = "flags"
+"""Folder of marks: which checks did not pass which partitions. They are hints, see `marked`."""
 _STAGE = "stage"
+_CHECK = "check-"
 _REMEDY = "free some room, or set PENSTOCK_HOME"
 _PATIENCE_S = 60.0
 
 
 def keep_section(store: Store, registry: str, pipeline: str, partition: str | None, section: Section) -> None:
-    """Keep a section in the place of the one that the same stage or check wrote before."""
+    """Keep a section in the place of the one that the same stage or check wrote before.
+
+    A check that objects leaves a mark first, so that a listing of marks finds every section that may object.
+    """
+    if _objects(section):
+        store.put(_mark(registry, pipeline, partition, section), b"1")
     store.put(_place(registry, pipeline, partition, section.stage, section.check), seal(section.to_json()))
 
 
@@ -46,6 +55,32 @@ def section_of(
     with suppress(ObjectMissing):
         return _read(store, _place(registry, pipeline, partition, stage, check))
     return None
+
+
+def marked(store: Store, registry: str, pipeline: str, stage: str, check: str) -> frozenset[str | None]:
+    """Return the partitions of which a check may have said that they do not pass; its section tells what it says now.
+
+    Sections that were kept before there were marks get theirs first, once in a store.
+    """
+    _mark_all(store, registry, pipeline)
+    keys = store.list(f"{_marks(registry, pipeline)}/{quote(f'{stage}/{check}')}")
+    return frozenset(refs.partition_of(key.rpartition("/")[2]) for key in keys)
+
+
+def _mark_all(store: Store, registry: str, pipeline: str) -> None:
+    done = f"{_marks(registry, pipeline)}/complete"
+    own = own_layer(store)
+    if own.exists(done):
+        return
+    keys = [key for key in store.list(f"{FOLDER}/{registry}/{pipeline}") if f"/{_CHECK}" in key]
+    for key, section in read_all(store, keys, _read):
+        if section is not None and _objects(section):
+            store.put(_mark(registry, pipeline, refs.partition_of(key.split("/")[3]), section), b"1")
+    own.put(done, b"1")
+
+
+def _objects(section: Section) -> bool:
+    return bool(section.check) and section.verdict not in (None, "pass")
 
 
 def report_of(store: Store, registry: str, pipeline: str, partition: str | None) -> Report:
@@ -146,8 +181,16 @@ def page_text(path: Path, report: Report) -> str:
     return page(report, data_docs=link)
 
 
+def _marks(registry: str, pipeline: str) -> str:
+    return f"{MARKS}/{registry}/{pipeline}"
+
+
+def _mark(registry: str, pipeline: str, partition: str | None, section: Section) -> str:
+    return f"{_marks(registry, pipeline)}/{quote(f'{section.stage}/{section.check}')}/{refs.name_of(partition)}"
+
+
 def _place(registry: str, pipeline: str, partition: str | None, stage: str, check: str) -> str:
-    name = f"{stage}/{f'check-{check}' if check else _STAGE}.json"
+    name = f"{stage}/{f'{_CHECK}{check}' if check else _STAGE}.json"
     return f"{_folder(registry, pipeline, partition)}/{quote(name)}"
 
 

@@ -132,11 +132,11 @@ class EncryptedStore:
             return {}
         return {key: size for key, size in self.behind.sizes(prefix).items() if key != ENCRYPTION}
 
-    def tags(self, prefix: str) -> dict[str, str]:
-        """Return key to tag of the ciphertext of what lies below the folder `prefix`."""
+    def stamps(self, prefix: str) -> dict[str, str]:
+        """Return key to stamp of the ciphertext of what lies below the folder `prefix`."""
         if self._key() is None:
             return {}
-        return {key: tag for key, tag in self.behind.tags(prefix).items() if key != ENCRYPTION}
+        return {key: stamp for key, stamp in self.behind.stamps(prefix).items() if key != ENCRYPTION}
 
     def folders(self, prefix: str) -> tuple[str, ...]:
         """Return the names of the folders in the folder `prefix`."""

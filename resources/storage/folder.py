@@ -154,20 +154,21 @@ class FolderStore:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return key to bytes of what lies below the folder `prefix`."""
-        found: dict[str, int] = {}
+        return {key: status.st_size for key, status in self._looked_up(prefix)}
+
+    def stamps(self, prefix: str) -> dict[str, str]:
+        """Return key to file, bytes and time of what lies below the folder `prefix`: a replacement is a new file."""
+        return {
+            key: f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}" for key, status in self._looked_up(prefix)
+        }
+
+    def _looked_up(self, prefix: str) -> "list[tuple[str, os.stat_result]]":
+        found: dict[str, os.stat_result] = {}
         with self._explained("list", prefix):
             for file in _files(self._folder(prefix)):
                 with suppress(FileNotFoundError):  # deleted meanwhile
-                    found[self._key_of(file)] = file.stat().st_size
-        return dict(sorted(found.items()))
-
-    def tags(self, prefix: str) -> dict[str, str]:
-        """Return key to digest of what lies below the folder `prefix`, which is read for it."""
-        found: dict[str, str] = {}
-        for key in self.list(prefix):
-            with suppress(ObjectMissing):  # deleted meanwhile
-                found[key] = self.get_tagged(key)[1]
-        return found
+                    found[self._key_of(file)] = file.stat()
+        return sorted(found.items())
 
     def folders(self, prefix: str) -> tuple[str, ...]:
         """Return the sorted names of the folders in the folder `prefix`."""

@@ -75,10 +75,10 @@ class LayeredStore:
         """Return key to bytes of what `list` lists."""
         return _merged(self.own.sizes(prefix), self.base.sizes(prefix))
 
-    def tags(self, prefix: str) -> dict[str, str]:
-        """Return key to tag of what `list` lists, as `get_tagged` returns it."""
-        own = {key: f"{_OWN}{tag}" for key, tag in self.own.tags(prefix).items()}
-        return _merged(own, {key: f"{_BASE}{tag}" for key, tag in self.base.tags(prefix).items()})
+    def stamps(self, prefix: str) -> dict[str, str]:
+        """Return key to stamp of what `list` lists; it tells the layer too."""
+        own = {key: f"{_OWN}{stamp}" for key, stamp in self.own.stamps(prefix).items()}
+        return _merged(own, {key: f"{_BASE}{stamp}" for key, stamp in self.base.stamps(prefix).items()})
 
     def folders(self, prefix: str) -> tuple[str, ...]:
         """Return the sorted names of the folders of both layers in the folder `prefix`."""

@@ -169,8 +169,8 @@ class ObjectStore:
         """Return key to bytes of what lies below the folder `prefix`."""
         return {key: item["size"] for key, item in self._listed(prefix)}
 
-    def tags(self, prefix: str) -> dict[str, str]:
-        """Return key to entity tag of what lies below the folder `prefix`, as pages of 1,000 tell it."""
+    def stamps(self, prefix: str) -> dict[str, str]:
+        """Return key to entity tag of what lies below the folder `prefix`."""
         return {key: item["e_tag"] or "" for key, item in self._listed(prefix)}
 
     def folders(self, prefix: str) -> tuple[str, ...]:

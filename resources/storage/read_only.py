@@ -50,9 +50,9 @@ class ReadOnlyStore:
         """Return key to bytes of what lies below the folder `prefix`."""
         return self.behind.sizes(prefix)
 
-    def tags(self, prefix: str) -> dict[str, str]:
-        """Return key to tag of what lies below the folder `prefix`."""
-        return self.behind.tags(prefix)
+    def stamps(self, prefix: str) -> dict[str, str]:
+        """Return key to stamp of what lies below the folder `prefix`."""
+        return self.behind.stamps(prefix)
 
     def folders(self, prefix: str) -> tuple[str, ...]:
         """Return the names of the folders in the folder `prefix`."""

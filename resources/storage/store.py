@@ -85,8 +85,8 @@ class Store(Protocol):
         """Return key to bytes of what lies below the folder `prefix`, as sorted as `list`."""
         ...
 
-    def tags(self, prefix: str) -> dict[str, str]:
-        """Return key to the tag that `get_tagged` returns, of what `list` lists; remote stores look at none of them."""
+    def stamps(self, prefix: str) -> dict[str, str]:
+        """Return key to a text that changes when the bytes are replaced, of what `list` lists and at its price."""
         ...
 
     def folders(self, prefix: str) -> tuple[str, ...]:
