@@ -81,7 +81,7 @@ def drift_check(
         from quality.profile import Profile, profile
 
         current = profile(_chosen(look.frame(), columns, ignore))
-        earlier = [look.measured(one) for one in look.earlier(past + window)]
+        earlier = [value for _, value in look.past(past + window)]
         before = [Profile.from_json(value["profile"]) for value in earlier]
         against = _declared(reference, look, columns, ignore) or _window(before, window)
         if against is None:
@@ -180,7 +180,7 @@ def multivariate_drift_check(
     def judge(look: Look) -> Told:
         given = reference(look.partition) if callable(reference) else reference
         sides = (frame_of(given, of=f"the reference of {look.asset}"), look.frame())
-        earlier = [look.measured(one) for one in look.earlier(past)]
+        earlier = [value for _, value in look.past(past)]
         areas = [float(value["auc"]) for value in earlier if not value["alarm"]]
         return multivariate(
             sides, columns=columns, ignore=ignore, clusters=clusters, tolerance=tolerance, alpha=alpha, areas=areas

@@ -227,8 +227,8 @@ def _parsed(value: Mapping[str, Any], history: History) -> "Measured":  # Any: J
 
 def _past(look: Look, own: Any, every: str | None) -> tuple[list[Span], list[Any]]:  # Any: JSON values
     """Return the spans up to this one, and what was measured in each, this one's included."""
-    earlier = look.earlier(CADENCES[_every(look, every)].window)
-    return _spans(look, [one.key for one in earlier]), [*(look.measured(one) for one in earlier), own]
+    earlier = look.past(CADENCES[_every(look, every)].window)
+    return _spans(look, [key for key, _ in earlier]), [*(value for _, value in earlier), own]
 
 
 def _spans(look: Look, earlier: Sequence[str]) -> list[Span]:
