@@ -100,7 +100,7 @@ def test_the_newest_partition_is_listed_first(workspace: Workspace, url: str):
     assert re.findall(r'href="(.*?).html"', listed) == ["2026-10", "2026-09", "2026-02"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def hourly(workspace: Workspace) -> list[str]:
     """Keep 203 partitions of one pipeline, and return them from the newest to the oldest."""
     hours = [f"2026-{1 + hour // 672:02}-{1 + hour // 24 % 28:02}T{hour % 24:02}" for hour in range(203)]
