@@ -125,8 +125,8 @@ def of_drift(
         columns: How many columns were compared.
         more: What else is shown.
         missing: Partitions that the past lacks to tell drift from a season; 0 where it can tell, or is not asked.
-        abstains: Whether nothing that a season may do is flagged while they are missing; else it is, and the reason says
-            that they are.
+        abstains: Whether nothing that a season may do is flagged while they are missing; else the reason says that they
+            are.
     """
     if not tests:
         return Told(verdict="pass", reason="no rows to compare", shown=more or {})
