@@ -72,7 +72,8 @@ def _mark_all(store: Store, registry: str, pipeline: str) -> None:
     own = own_layer(store)
     if own.exists(done):
         return
-    keys = [key for key in store.list(f"{FOLDER}/{registry}/{pipeline}") if f"/{_CHECK}" in key]
+    old = own if store.exists(done) else store  # where a base has its marks, one's own sections are left
+    keys = [key for key in old.list(f"{FOLDER}/{registry}/{pipeline}") if f"/{_CHECK}" in key]
     for key, section in read_all(store, keys, _read):
         if section is not None and _objects(section):
             store.put(_mark(registry, pipeline, refs.partition_of(key.split("/")[3]), section), b"1")

@@ -15,6 +15,7 @@ from resources.refs import DatasetRef
 from resources.reports import MARKS, keep_section
 from resources.storage import refs
 from resources.storage.datasets import write_table
+from resources.storage.layered import LayeredStore
 from resources.storage.store import Store, open_store
 
 ASSET = ("rides", "raw")
@@ -135,4 +136,16 @@ def test_sections_from_before_there_were_marks_are_found_once(store):
     assert flags(store, digests) == {key(2)}
     counted = Counted(store)
     assert flags(counted, digests) == {key(2)}
+    assert counted.asked["get"] == 1
+
+
+def test_the_marks_of_a_base_are_read_and_its_sections_are_not_gone_through_again(tmp_path):
+    base, own = (open_store(str(tmp_path / name), cache=tmp_path / "cache") for name in ("base", "own"))
+    for number in range(3):
+        kept(base, number, "contract", "block" if number == 1 else "pass", "d")
+    digests = {key(number): "d" for number in range(3)}
+    assert flags(base, digests) == {key(1)}
+    kept(own, 2, "contract", "block", "d")
+    counted = Counted(base)
+    assert flags(LayeredStore(own, counted), digests) == {key(1), key(2)}
     assert counted.asked["get"] == 1
