@@ -43,6 +43,10 @@ def drift_check(
 ) -> dg.AssetChecksDefinition:
     """Build the check that no column is distributed otherwise than in its reference; it warns.
 
+    Until the past tells what is usual it cannot tell drift from a season, such as the first weekend after five
+    weekdays: then only what no season does is told. Where a reference is declared there is a warning from the first
+    partition on, which says so.
+
     The label and predictions are columns like others: `drift_check(scored, name="prediction_drift",
     columns=["prediction"])` tells of them alone.
 
@@ -79,7 +83,7 @@ def drift_check(
         required = reference is None and past >= MIN_PAIRS
 
         current = profile(_chosen(look.frame(), columns, ignore))
-        earlier = [look.measured(one) for one in look.earlier(past + window)]
+        earlier = [value for _, value in look.past(past + window)]
         before = [Profile.from_json(value["profile"]) for value in earlier]
         against = _declared(reference, look, columns, ignore) or _window(before, window)
         if against is None:
@@ -96,14 +100,25 @@ def drift_check(
         tests = _tests(against, current, names, categorical=categorical, tolerance=tolerance, past=usual)
         told = of_drift(tests, columns=len(names), more={"past_pairs": usual.pairs, "rows": current.rows})
         missing = MIN_PAIRS - usual.pairs
-        if required and missing > 0 and told.verdict == "pass":
-            told = replace(told, reason=f"too little history: needs {wording.count(missing, 'more partition')}")
+        if past >= MIN_PAIRS:
+            told = of_short_past(told, missing, abstained=required)
         # An alarm raised before anything is known of what is usual may be the season's: it teaches it.
         alarm = told.verdict != "pass" and usual.pairs >= MIN_PAIRS
         return replace(told, measured={"profile": current.to_json(), "alarm": alarm})
 
     defaults = Defaults(name="drift", description="No column is distributed otherwise than in its reference.")
     return build_check(asset, judge, defaults, options)
+
+
+def of_short_past(told: Told, missing: int, *, abstained: bool) -> Told:
+    """Return what is told of drift where so many partitions are missing to tell it from a season.
+
+    What `abstained` passes because of it and says so, the others say it with their warning.
+    """
+    if missing <= 0 or (told.verdict == "pass") != abstained:
+        return told
+    needed = f"too little history to tell drift from a season: needs {wording.count(missing, 'more partition')}"
+    return replace(told, reason=needed if abstained else f"{told.reason}; {needed}")
 
 
 def of_drift(tests: "Sequence[ColumnDrift]", *, columns: int, more: Metadata | None = None) -> Told:
@@ -153,7 +168,7 @@ def multivariate_drift_check(
     def judge(look: Look) -> Told:
         given = reference(look.partition) if callable(reference) else reference
         sides = (frame_of(given, of=f"the reference of {look.asset}"), look.frame())
-        earlier = [look.measured(one) for one in look.earlier(past)]
+        earlier = [value for _, value in look.past(past)]
         areas = [float(value["auc"]) for value in earlier if not value["alarm"]]
         return multivariate(
             sides, columns=columns, ignore=ignore, clusters=clusters, tolerance=tolerance, alpha=alpha, areas=areas
