@@ -16,7 +16,7 @@ _CHUNK = 1 << 14
 """Views so few stay in the processor's cache."""
 _INLINE = 12
 _MOST_BITS = 16
-_MULTIPLIERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ def rows_of(mask: pl.Series) -> Rows:
 
 
 def _views_of(texts: pl.Series) -> _Views | None:
-    """Return the table of the views of `texts`, or None if one is too long or there are too many for it."""
+    """Return the table of the views of `texts`, or None if one is too long or no table keeps them apart."""
     if (texts.str.len_bytes() > _INLINE).any():
         return None
     words = _words(texts.unique())
@@ -89,8 +89,8 @@ def _views_of(texts: pl.Series) -> _Views | None:
 
 
 def _places(words: _Words, shift: np.uint64) -> Rows:
-    mixed = words[:, 0] * _MULTIPLIERS[0]
-    mixed ^= words[:, 1] * _MULTIPLIERS[1]
+    mixed = words[:, 0] ^ words[:, 1]
+    mixed *= _MULTIPLIER
     mixed >>= shift
     return mixed.view(np.int64)
 

@@ -184,9 +184,8 @@ def spell(frame: pl.DataFrame) -> "pa.Table":
     import pyarrow as pa
 
     texts = pl.DataFrame([_spelled(values) for values in frame.iter_columns()])
-    return texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(
-        pa.schema([(n, pa.string()) for n in frame.columns])
-    )
+    schema = pa.schema([(name, pa.string()) for name in frame.columns])
+    return texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
 
 
 def _spelled(values: pl.Series) -> pl.Series:

@@ -107,8 +107,9 @@ class Splitter:
         kept, findings = judged.kept, judged.findings
         if self._seen is not None:
             repeated = self._seen.repeated(_arrow(kept.select(list(self._contract.unique))))
-            findings = findings | self._repeated(judged, repeated)
-            kept = _without(kept, repeated)
+            if repeated:
+                findings = findings | self._repeated(judged, repeated)
+                kept = _without(kept, repeated)
         if findings:
             self._hand_on(judged.batch, findings)
         self.rows += judged.batch.height
@@ -142,6 +143,7 @@ class Splitter:
         return {int(rows[place]): reasons for place, reasons in examined.findings.items()}
 
     def _repeated(self, judged: Judged, places: Sequence[int]) -> Findings:
+        """Return the reason of rows of the batch that are given by number among those kept."""
         names = ", ".join(self._contract.unique)
         reason = Reason(f"{names}: not unique", f"{names}: an earlier row has the same")
         fits = np.delete(np.arange(judged.batch.height), list(judged.findings))

@@ -153,12 +153,10 @@ class _Values:
 
     Attributes:
         different: Each once.
-        count: How many there are, if they ascend.
         ends: First and last, if each is above the last.
     """
 
     different: pl.Series
-    count: int
     ends: tuple[Any, Any] | None
 
 
@@ -186,22 +184,22 @@ class Different(Gathered):
     def told(self, values: Parts, stretch: Stretch) -> _Values | None:  # noqa: D102
         if not values:
             few = None if self._name is None else stretch.few(self._name)
-            return None if self._many or few is None else _Values(few, 0, None)
+            return None if self._many or few is None else _Values(few, None)
         found: pl.Series = values[0]
         if self._ascends and _rises(found):
-            return _Values(found, len(found), (found[0], found[-1]) if len(found) else None)
-        return _Values(found.unique(), 0, None)
+            return _Values(found, (found[0], found[-1]) if len(found) else None)
+        return _Values(found.unique(), None)
 
     def take(self, told: _Values | None, first: int) -> None:  # noqa: D102
         if told is None or not len(told.different):
             return
         self._ascends = self._ascends and told.ends is not None and (not self._count or told.ends[0] > self._last)
         if self._ascends and told.ends is not None:
-            self._last, self._count = told.ends[1], self._count + told.count
+            self._last, self._count = told.ends[1], self._count + len(told.different)
         if not self._many:
             self._held.append(told.different)
             size = sum(map(len, self._held))
-            if not self._ascends and size > max(2 * self._merged, _MERGED):
+            if not self._ascends and size > min(max(2 * self._merged, _MERGED), _HELD):
                 self._held = [pl.concat(self._held).unique()]
                 size = self._merged = len(self._held[0])
             self._many = size > _HELD
