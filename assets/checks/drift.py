@@ -96,7 +96,7 @@ def drift_check(
         tests = _tests(against, current, names, categorical=categorical, tolerance=tolerance, past=usual)
         told = of_drift(tests, columns=len(names), more={"past_pairs": usual.pairs, "rows": current.rows})
         missing = MIN_PAIRS - usual.pairs
-        if required and missing > 0 and told.verdict == "pass":
+        if required and tests and missing > 0 and told.verdict == "pass":
             told = replace(told, reason=f"too little history: needs {wording.count(missing, 'more partition')}")
         # An alarm raised before anything is known of what is usual may be the season's: it teaches it.
         alarm = told.verdict != "pass" and usual.pairs >= MIN_PAIRS

@@ -601,7 +601,7 @@ class TestDefinitions:
         (first,) = project.run("eu").get_asset_check_evaluations()
         assert first.description.startswith("nothing to compare with")
         (last,) = project.run("asia").get_asset_check_evaluations()
-        assert last.description == "no drift in 1 column"
+        assert last.description == "too little history: needs 7 more partitions"
 
     def test_an_asset_that_hands_nothing_over_needs_rows(self, tmp_path):
         @dg.asset(partitions_def=DAYS)
@@ -642,7 +642,7 @@ def test_the_example_of_the_page_runs(tmp_path):
         found = {one.check_name: one for one in done.get_asset_check_evaluations()}
         assert all(one.passed for one in found.values())
     assert set(found) == {"expectations", "drift", "history"}
-    assert found["drift"].description == "no drift in 2 columns"
+    assert found["drift"].description == "too little history: needs 8 more partitions"
 
 
 def test_the_page_has_every_factory_and_every_common_argument():
