@@ -61,7 +61,7 @@ def drift_against_the_past(
     compared = _by_past(workspace, spec, ref, known, window.partitions)
     if compared is None:
         reference = {key: known.usual[key].digest for key in list(known.usual)[-window.partitions :]}
-        compared = _by_rows(workspace, spec, ref, reference)
+        compared = _by_rows(workspace, spec, ref, reference, missing=_missing(len(known.usual), window.partitions))
     return replace(compared, shown={**compared.shown, "left_out": len(earlier) - len(known.usual)})
 
 
@@ -101,7 +101,15 @@ def _by_past(workspace: Workspace, spec: Features, ref: DatasetRef, known: _Know
     return of_drift(tests, columns=len(columns), more={"past_pairs": past.pairs})
 
 
-def _by_rows(workspace: Workspace, spec: Features, ref: DatasetRef, reference: dict[str, str]) -> Told:
+def _missing(usual: int, window: int) -> int:
+    from quality.drift import MIN_PAIRS
+
+    return max(0, window + MIN_PAIRS - usual)
+
+
+def _by_rows(
+    workspace: Workspace, spec: Features, ref: DatasetRef, reference: dict[str, str], *, missing: int = 0
+) -> Told:
     if not reference:
         reason = "nothing to compare with: no earlier features"
         return Told(verdict="pass", reason=reason)
@@ -118,7 +126,7 @@ def _by_rows(workspace: Workspace, spec: Features, ref: DatasetRef, reference: d
     # Hours of a day are alike: they count as the days they are, not as independent rows.
     days = (days_of(before, times[0]), days_of(current, times[0])) if times else None
     tests = drift(before, current, columns=columns, tolerance=spec.drift_tolerance, clusters=days)
-    return of_drift(tests, columns=len(columns))
+    return of_drift(tests, columns=len(columns), missing=missing)
 
 
 def _compared(spec: Features, kinds: dict[str, Any]) -> list[str]:

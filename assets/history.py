@@ -23,7 +23,6 @@ from resources.declaration import Declaration
 from resources.errors import DeclarationError
 from resources.health import BROKEN, flagged
 from resources.refs import DatasetRef
-from resources.storage import refs
 from resources.storage.memo import REQUIRES, recall, remember
 from resources.transform.expressions import check_types
 
@@ -136,14 +135,13 @@ def _past(
 
     Those that a blocking check refused are left out, unless so many came in a row that they are the level.
     """
-    from resources.past import measure, measured_partitions
+    from resources.past import measure, measured_before
 
     if partition is None or stage.partitions is None:
         return []
     place = (workspace.store, workspace.registry_name, stage.key.path)
     cadence = CADENCES[stage.partitions.every]
-    earlier = refs.partitions(*place, before=partition, most=cadence.window)
-    measured = measured_partitions(*place, earlier, history.expressions)
+    measured = measured_before(*place, history.expressions, before=partition, most=cadence.window)
     digests = {key: numbers.dataset for key, numbers in measured.items()}
     broken = flagged(*place[:2], stage.pipeline, {"raw": digests}, BROKEN)
     gone = left_out([key in broken for key in measured], patience=cadence.patience)

@@ -47,17 +47,23 @@ def page(report: Report, *, data_docs: str = "") -> str:
     return text.encode(errors="replace").decode()  # halves of characters, which JSON may hold and no file
 
 
-def links_page(title: str, note: str, links: Sequence[tuple[str, str]]) -> str:
+def links_page(title: str, note: str, links: Sequence[tuple[str, str]], *, more: Sequence[tuple[str, str]] = ()) -> str:
     """Return an HTML page that leads to others.
 
     Args:
         title: Its title.
         note: Said below the title.
         links: What is shown of each link, and where it leads, quoted as URLs are.
+        more: Likewise, of the pages with the links that are not on this one.
     """
-    items = "".join(f'<li><a href="{escape(to, quote=True)}">{escape(text)}</a></li>' for text, to in links)
+    items = "".join(f"<li>{_anchored(text, to)}</li>" for text, to in links)
     listed = f"<ul>{items}</ul>" if links else "<p>No report was written yet.</p>"
-    return f'{_head(title)}<h1>{escape(title)}</h1><p class="note">{escape(note)}</p>{listed}</html>\n'
+    others = f"<p>{', '.join(_anchored(text, to) for text, to in more)}</p>" if more else ""
+    return f'{_head(title)}<h1>{escape(title)}</h1><p class="note">{escape(note)}</p>{listed}{others}</html>\n'
+
+
+def _anchored(text: str, to: str) -> str:
+    return f'<a href="{escape(to, quote=True)}">{escape(text)}</a>'
 
 
 def _head(title: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from quality.verdicts import VERDICTS, Verdict
 from resources.errors import ObjectMissing
 from resources.refs import DatasetRef
-from resources.reports import section_of
+from resources.reports import marked, section_of
 from resources.storage import refs
 from resources.storage.store import Store
 
@@ -74,7 +74,11 @@ def flagged(
         known = not objection.entry or any(entry.name == objection.entry for entry in section.entries)
         return known and VERDICTS.index(section.verdict or "pass") >= VERDICTS.index(objection.least)
 
-    asked = [(partition, one) for one in objections for partition in digests.get(one.stage, {})]
+    asked = [
+        (partition, one)
+        for one in objections
+        for partition in digests.get(one.stage, {}).keys() & marked(store, registry, pipeline, one.stage, one.check)
+    ]
     with ThreadPoolExecutor(max_workers=READERS) as readers:
         return frozenset(key for (key, _), hit in zip(asked, readers.map(objects, asked), strict=True) if hit)
 

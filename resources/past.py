@@ -1,7 +1,8 @@
 """Owns the numbers of a partition that are compared with its past: rows, newest event, nulls, means of expressions.
 
 Rows and nulls are in the manifest and the newest event is in the ingest report, so that most of it costs no look at the
-data. What was measured once of a dataset is remembered under its digest. It compares nothing: `quality.anomalies` does.
+data. What was measured once of a dataset is remembered under its digest, and what was measured of a whole past as one
+value, so that a look at it takes a few requests. It compares nothing: `quality.anomalies` does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 READERS = 16
 """Partitions that are read at the same time: a remote store answers each only after a while."""
+SPARED = 32
+"""Partitions that are read one by one before what is known of all is written anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +74,29 @@ def measure(store: Store, ref: DatasetRef, expressions: Mapping[str, str]) -> Me
     return found
 
 
-def measured_partitions(
-    store: Store, registry: str, asset: Sequence[str], partitions: Sequence[str], expressions: Mapping[str, str]
+def measured_before(
+    store: Store, registry: str, asset: Sequence[str], expressions: Mapping[str, str], *, before: str, most: int
 ) -> dict[str, Measured]:
-    """Return the numbers of the newest dataset of each of `partitions`, in their order."""
+    """Return the numbers of the newest dataset of each of the last `most` partitions before one, oldest first.
 
-    def one(partition: str) -> Measured | None:
+    What was found is remembered as one value, beside a stamp of each partition's ref: a listing then tells which of
+    them changed, and only those are read. That value is written anew once `SPARED` of them had to be.
+    """
+    stamps = refs.stamps(store, registry, asset, before=before, most=most)
+    recipe = digest_value({"measured together": [registry, *asset], "expressions": dict(expressions)})
+    known: Mapping[str, Any] = (recall(store, recipe) or {}).get("partitions", {})
+    found = {key: known[key][1] for key, stamp in stamps.items() if key in known and known[key][0] == stamp}
+    unknown = [key for key in stamps if key not in found]
+
+    def one(partition: str) -> dict[str, Any] | None:  # Any: JSON values
         ref = refs.load(store, registry, asset, partition)
-        return measure(store, ref, expressions) if isinstance(ref, DatasetRef) else None
+        return asdict(measure(store, ref, expressions)) if isinstance(ref, DatasetRef) else None
 
     with ThreadPoolExecutor(max_workers=READERS) as pool:
-        found = dict(zip(partitions, pool.map(one, partitions), strict=True))
-    return {key: value for key, value in found.items() if value is not None}
+        found |= zip(unknown, pool.map(one, unknown), strict=True)
+    if len(unknown) >= SPARED:
+        remember(store, recipe, {"partitions": {key: [stamp, found[key]] for key, stamp in stamps.items()}})
+    return {key: Measured(**value) for key in stamps if (value := found[key]) is not None}
 
 
 def means_of(frame: "pl.LazyFrame", expressions: Mapping[str, str]) -> dict[str, float | None]:

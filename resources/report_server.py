@@ -87,15 +87,19 @@ def _handler(workspace: Workspace) -> type[BaseHTTPRequestHandler]:
         server_version, sys_version = "penstock", ""
 
         def do_GET(self) -> None:
-            self._send(self._refusal() or answer(workspace, urlsplit(self.path).path), with_body=True)
+            self._send(self._refusal() or self._answer(), with_body=True)
 
         def do_HEAD(self) -> None:
-            self._send(self._refusal() or answer(workspace, urlsplit(self.path).path), with_body=False)
+            self._send(self._refusal() or self._answer(), with_body=False)
 
         def do_POST(self) -> None:
             self._send(told(HTTPStatus.METHOD_NOT_ALLOWED, "reports are only read: use GET or HEAD"), with_body=True)
 
         do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_POST
+
+        def _answer(self) -> Answer:
+            asked = urlsplit(self.path)
+            return answer(workspace, asked.path, asked.query)
 
         def _refusal(self) -> Answer | None:
             hosts = self.headers.get_all("Host") or []

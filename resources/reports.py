@@ -19,6 +19,7 @@ from resources.stages import STAGES
 from resources.storage import refs
 from resources.storage.cache.locks import locked
 from resources.storage.garbage.roots import read_all
+from resources.storage.layered import own_layer
 from resources.storage.store import Store
 from resources.storage.values import read_verified, seal, unseal
 from resources.workspace import Workspace
@@ -29,13 +30,21 @@ DATA_DOCS = Path("gx", "uncommitted", "data_docs", "local_site")
 WHOLE = "all"
 """Stands for the partition where there are none."""
 DOCS_END = "-data-docs"
+MARKS = "flags"
+"""Folder of marks: which checks did not pass which partitions. They are hints, see `marked`."""
 _STAGE = "stage"
+_CHECK = "check-"
 _REMEDY = "free some room, or set PENSTOCK_HOME"
 _PATIENCE_S = 60.0
 
 
 def keep_section(store: Store, registry: str, pipeline: str, partition: str | None, section: Section) -> None:
-    """Keep a section in the place of the one that the same stage or check wrote before."""
+    """Keep a section in the place of the one that the same stage or check wrote before.
+
+    A check that objects leaves a mark first, so that a listing of marks finds every section that may object.
+    """
+    if _objects(section):
+        store.put(_mark(registry, pipeline, partition, section), b"1")
     store.put(_place(registry, pipeline, partition, section.stage, section.check), seal(section.to_json()))
 
 
@@ -46,6 +55,33 @@ def section_of(
     with suppress(ObjectMissing):
         return _read(store, _place(registry, pipeline, partition, stage, check))
     return None
+
+
+def marked(store: Store, registry: str, pipeline: str, stage: str, check: str) -> frozenset[str | None]:
+    """Return the partitions of which a check may have said that they do not pass; its section tells what it says now.
+
+    Sections that were kept before there were marks get theirs first, once in a store.
+    """
+    _mark_all(store, registry, pipeline)
+    keys = store.list(f"{_marks(registry, pipeline)}/{quote(f'{stage}/{check}')}")
+    return frozenset(refs.partition_of(key.rpartition("/")[2]) for key in keys)
+
+
+def _mark_all(store: Store, registry: str, pipeline: str) -> None:
+    done = f"{_marks(registry, pipeline)}/complete"
+    own = own_layer(store)
+    if own.exists(done):
+        return
+    old = own if store.exists(done) else store  # where a base has its marks, one's own sections are left
+    keys = [key for key in old.list(f"{FOLDER}/{registry}/{pipeline}") if f"/{_CHECK}" in key]
+    for key, section in read_all(store, keys, _read):
+        if section is not None and _objects(section):
+            store.put(_mark(registry, pipeline, refs.partition_of(key.split("/")[3]), section), b"1")
+    own.put(done, b"1")
+
+
+def _objects(section: Section) -> bool:
+    return bool(section.check) and section.verdict not in (None, "pass")
 
 
 def report_of(store: Store, registry: str, pipeline: str, partition: str | None) -> Report:
@@ -72,13 +108,13 @@ def _read(store: Store, key: str) -> Section | None:
 
 
 def reported_pipelines(store: Store) -> list[tuple[str, str]]:
-    """Return registry and name of every pipeline that has a report."""
-    return sorted({(parts[1], parts[2]) for key in store.list(FOLDER) if len(parts := key.split("/")) > 3})
+    """Return registry and name of every pipeline that has a report, sorted; no report is listed for it."""
+    return [(registry, name) for registry in store.folders(FOLDER) for name in store.folders(f"{FOLDER}/{registry}")]
 
 
 def reported_partitions(store: Store, registry: str, pipeline: str) -> list[str | None]:
     """Return the partitions that have a report, the newest first; None where there are no partitions."""
-    places = {key.split("/")[3] for key in store.list(f"{FOLDER}/{registry}/{pipeline}")}
+    places = store.folders(f"{FOLDER}/{registry}/{pipeline}")
     return [refs.partition_of(place) for place in sorted(places, reverse=True)]
 
 
@@ -146,8 +182,16 @@ def page_text(path: Path, report: Report) -> str:
     return page(report, data_docs=link)
 
 
+def _marks(registry: str, pipeline: str) -> str:
+    return f"{MARKS}/{registry}/{pipeline}"
+
+
+def _mark(registry: str, pipeline: str, partition: str | None, section: Section) -> str:
+    return f"{_marks(registry, pipeline)}/{quote(f'{section.stage}/{section.check}')}/{refs.name_of(partition)}"
+
+
 def _place(registry: str, pipeline: str, partition: str | None, stage: str, check: str) -> str:
-    name = f"{stage}/{f'check-{check}' if check else _STAGE}.json"
+    name = f"{stage}/{f'{_CHECK}{check}' if check else _STAGE}.json"
     return f"{_folder(registry, pipeline, partition)}/{quote(name)}"
 
 

@@ -1,12 +1,13 @@
 """Owns what the server of reports answers: a path to a page, its JSON, a list, or a file of Data Docs; it only reads.
 
-    /                                     the pipelines that have reports
-    /REGISTRY/PIPELINE/                   their partitions
+    /                                     the pipelines that have reports, by registry
+    /REGISTRY/PIPELINE/                   their partitions, the newest first
     /REGISTRY/PIPELINE/PARTITION.html     a report, made of what the store holds now; .json is the same as a value
     /REGISTRY/PIPELINE/PARTITION-data-docs/...    Data Docs that lie beside the page on this host
 
-Paths become keys of the store and names of files only after each of their parts was found harmless. It knows nothing of
-sockets; `resources.report_server` does.
+A list shows 100 links, `?skip=100` the next ones; no more than its level of the store is listed for it. Paths become
+keys of the store and names of files only after each of their parts was found harmless. It knows nothing of sockets;
+`resources.report_server` does.
 """
 
 import json
@@ -47,6 +48,9 @@ DOCS_KINDS = {
 }
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _LONGEST_NAME = 200
+LINKS = 100
+"""Most links of one list."""
+_SKIP = re.compile(r"skip=([0-9]{1,9})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +72,20 @@ class Answer:
     location: str = ""
 
 
-def answer(workspace: Workspace, path: str) -> Answer:
-    """Return what is answered to a `GET` of `path`, the part of a URL between host and query, as it was sent."""
+def answer(workspace: Workspace, path: str, query: str = "") -> Answer:
+    """Return what is answered to a `GET`.
+
+    Args:
+        workspace: Whose reports.
+        path: The part of the URL between host and query, as it was sent.
+        query: What follows the question mark; lists heed `skip=N`, anything else is as good as nothing.
+    """
     parts = [unquote(part) for part in path.removeprefix("/").split("/")]
+    asked = _SKIP.fullmatch(query)
     try:
-        return _found(workspace, parts) or told(HTTPStatus.NOT_FOUND, "there is no such page; / lists the reports")
+        return _found(workspace, parts, skip=int(asked[1]) if asked else 0) or told(
+            HTTPStatus.NOT_FOUND, "there is no such page; / lists the reports"
+        )
     except ObjectMissing as error:
         return told(HTTPStatus.NOT_FOUND, str(error))
     except PenstockError as error:
@@ -84,32 +97,42 @@ def told(status: HTTPStatus, text: str) -> Answer:
     return Answer(status=status, kind="text/plain; charset=utf-8", body=f"{text}\n".encode())
 
 
-def _found(workspace: Workspace, parts: Sequence[str]) -> Answer | None:
+def _found(workspace: Workspace, parts: Sequence[str], *, skip: int) -> Answer | None:
     if list(parts) == [""]:
-        return _pipelines(workspace)
+        return _pipelines(workspace, skip)
     if len(parts) < 2 or not all(_NAME.fullmatch(name) for name in parts[:2]):
         return None
     registry, pipeline, *rest = parts
     if not rest:
         return replace(told(HTTPStatus.PERMANENT_REDIRECT, "look below"), location=f"{pipeline}/")
     if rest == [""]:
-        return _partitions(workspace, registry, pipeline)
+        return _partitions(workspace, registry, pipeline, skip)
     there = replace(workspace, registry_name=registry)
     if len(rest) == 1:
         return _report(there, pipeline, rest[0])
     return _file(there, pipeline, rest)
 
 
-def _pipelines(workspace: Workspace) -> Answer:
+def _pipelines(workspace: Workspace, skip: int) -> Answer | None:
     found = reported_pipelines(workspace.store)
     links = [(f"{registry} / {name}", f"{quote(registry)}/{quote(name)}/") for registry, name in found]
-    return _html(links_page("Reports", f"store {workspace.store.url}", links))
+    return _list("Reports", f"store {workspace.store.url}", links, skip)
 
 
-def _partitions(workspace: Workspace, registry: str, pipeline: str) -> Answer | None:
+def _partitions(workspace: Workspace, registry: str, pipeline: str, skip: int) -> Answer | None:
     found = reported_partitions(workspace.store, registry, pipeline)
     links = [(partition or "all rows", page_name(partition)) for partition in found]
-    return _html(links_page(pipeline, f"registry {registry}", links)) if links else None
+    return _list(pipeline, f"registry {registry}", links, skip) if links else None
+
+
+def _list(title: str, note: str, links: Sequence[tuple[str, str]], skip: int) -> Answer | None:
+    if skip and skip >= len(links):
+        return None
+    end = min(skip + LINKS, len(links))
+    shown = note if len(links) <= LINKS else f"{note}, {skip + 1:,} to {end:,} of {len(links):,}"
+    more = [("the ones before", f"?skip={max(0, skip - LINKS)}")] if skip else []
+    more += [("the next ones", f"?skip={end}")] if end < len(links) else []
+    return _html(links_page(title, shown, links[skip:end], more=more))
 
 
 def _report(workspace: Workspace, pipeline: str, name: str) -> Answer | None:

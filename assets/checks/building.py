@@ -6,6 +6,7 @@ used.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -23,6 +24,8 @@ from resources.names import unknown_name
 
 Asset = dg.AssetsDefinition | dg.AssetSpec | dg.SourceAsset | dg.AssetKey | str | Sequence[str]
 ROWS = "rows"
+READERS = 16
+"""Earlier values that are read at the same time: a remote folder answers each only after a while."""
 
 
 class CheckOptions(TypedDict, total=False):
@@ -93,12 +96,13 @@ class Look:
         """Return the rows in memory."""
         return frame_of(self.load(), of=self.asset)
 
-    def earlier(self, limit: int) -> list[Earlier]:
-        """Return the evaluations of the `limit` partitions before this one, oldest first."""
-        return earlier_evaluations(self.instance, self.check, self.partition, self.partitions, limit=limit)
+    def past(self, limit: int) -> list[tuple[str, Any]]:  # Any: JSON values
+        """Return key of each of the `limit` partitions before this one, and what was measured there, oldest first."""
+        earlier = earlier_evaluations(self.instance, self.check, self.partition, self.partitions, limit=limit)
+        with ThreadPoolExecutor(max_workers=READERS) as readers:
+            return list(zip((one.key for one in earlier), readers.map(self._measured, earlier), strict=True))
 
-    def measured(self, one: Earlier) -> Any:  # Any: JSON values
-        """Return what an earlier evaluation measured."""
+    def _measured(self, one: Earlier) -> Any:  # Any: as above
         return kept(one.packed, self.keep_in, what=f"what {self.check.name} measured of {self.asset} in {one.key}")
 
 

@@ -45,7 +45,7 @@ def repeats_check(
     _check("repeats", tolerance, past)
 
     def judge(look: Look) -> Told:
-        return repeats(look.frame(), _past(look, past), columns=columns, tolerance=tolerance)
+        return repeats(look.frame(), dict(look.past(past)), columns=columns, tolerance=tolerance)
 
     return build_check(asset, judge, Defaults(name="repeats", description="No row came before."), options)
 
@@ -88,7 +88,7 @@ def dependence_check(
     _check("dependence", tolerance, past)
 
     def judge(look: Look) -> Told:
-        return dependences(look.frame(), _past(look, past), columns=columns, tolerance=tolerance)
+        return dependences(look.frame(), dict(look.past(past)), columns=columns, tolerance=tolerance)
 
     defaults = Defaults(name="dependence", description="Columns depend on each other as they always did.")
     return build_check(asset, judge, defaults, options)
@@ -157,7 +157,9 @@ def leakage_check(
         )
 
     def judge(look: Look) -> Told:
-        return leakage(look.frame(), _past(look, past), label=label, columns=columns, suspicious=suspicious, rise=rise)
+        return leakage(
+            look.frame(), dict(look.past(past)), label=label, columns=columns, suspicious=suspicious, rise=rise
+        )
 
     return build_check(asset, judge, Defaults(name="leakage", description="No column tells the label alone."), options)
 
@@ -222,10 +224,6 @@ def references_check(
 
     defaults = Defaults(name="references", description=f"Every {column} is in {table}.", blocking=True)
     return build_check(asset, judge, defaults, options)
-
-
-def _past(look: Look, limit: int) -> dict[str, Any]:  # Any: JSON values
-    return {one.key: look.measured(one) for one in look.earlier(limit)} if limit else {}
 
 
 def _check(name: str, tolerance: float, past: int) -> None:

@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets.checks.building import Asset, CheckOptions, Defaults, Look, build_check
+from assets.checks.past import time_window_of
 from assets.checks.rows import collected
 from assets.told import Told, of_finding
 from quality.history import judge_freshness
@@ -55,11 +56,9 @@ def of_freshness(newest: datetime | None, *, end: datetime | None, max_age_s: fl
 
 
 def end_of(look: Look) -> datetime | None:
-    """Return the end of a time partition, None where partitions are not of time."""
-    partitions = look.partitions
-    if look.partition is None or not isinstance(partitions, dg.TimeWindowPartitionsDefinition):
-        return None
-    return partitions.time_window_for_partition_key(look.partition).end
+    """Return the end of a partition, of several dimensions by the one of time; None where none is of time."""
+    window = None if look.partition is None else time_window_of(look.partitions, look.partition)
+    return None if window is None else window.end
 
 
 def newest_of(look: Look, column: str) -> datetime | None:

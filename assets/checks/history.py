@@ -14,7 +14,7 @@ import polars as pl
 
 from assets.checks.building import Asset, CheckOptions, Defaults, Look, build_check
 from assets.checks.freshness import end_of, newest_of
-from assets.checks.past import order_before, time_window_of
+from assets.checks.past import last_materializations, newest_materializations, time_window_of
 from assets.checks.rows import collected
 from assets.history import History, metrics_of, of_history
 from assets.told import Told
@@ -227,8 +227,8 @@ def _parsed(value: Mapping[str, Any], history: History) -> "Measured":  # Any: J
 
 def _past(look: Look, own: Any, every: str | None) -> tuple[list[Span], list[Any]]:  # Any: JSON values
     """Return the spans up to this one, and what was measured in each, this one's included."""
-    earlier = look.earlier(CADENCES[_every(look, every)].window)
-    return _spans(look, [one.key for one in earlier]), [*(look.measured(one) for one in earlier), own]
+    earlier = look.past(CADENCES[_every(look, every)].window)
+    return _spans(look, [key for key, _ in earlier]), [*(value for _, value in earlier), own]
 
 
 def _spans(look: Look, earlier: Sequence[str]) -> list[Span]:
@@ -280,21 +280,13 @@ def _recorded(look: Look, limit: int) -> tuple[list[str], list[Mapping[str, Any]
     """Return the keys of earlier partitions, and the metadata of the newest materialization of each and of this one."""
     asset, own = look.check.asset_key, look.partition
     if own is None or look.partitions is None:
-        records = look.instance.fetch_materializations(asset, limit=limit + 1).records
+        records = last_materializations(look.instance, asset, limit=limit + 1)
         found = [(datetime.fromtimestamp(one.timestamp, UTC).isoformat(timespec="seconds"), one) for one in records]
         ordered = list(reversed(found))
         return [key for key, _ in ordered[:-1]], [_metadata(one) for _, one in ordered]
-    before = order_before(look.instance, look.partitions, own)
-    newest: dict[str, Any] = {}
-    cursor, more = None, True
-    while more:
-        page = look.instance.fetch_materializations(asset, limit=1_000, cursor=cursor)
-        for one in page.records:
-            if one.partition_key is not None and one.partition_key not in newest:
-                newest[one.partition_key] = one
-        cursor, more = page.cursor, page.has_more
-    keys = sorted((key for key in newest if before(key) is not None), key=before)[-limit:]
-    return keys, [*(_metadata(newest[key]) for key in keys), _metadata(newest.get(own))]
+    newest = newest_materializations(look.instance, asset, own, look.partitions, limit=limit)
+    last = newest.pop(own, None)
+    return list(newest), [_metadata(one) for one in (*newest.values(), last)]
 
 
 def _metadata(record: Any) -> Mapping[str, Any]:  # Any: Dagster's record and metadata

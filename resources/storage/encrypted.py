@@ -132,6 +132,16 @@ class EncryptedStore:
             return {}
         return {key: size for key, size in self.behind.sizes(prefix).items() if key != ENCRYPTION}
 
+    def stamps(self, prefix: str) -> dict[str, str]:
+        """Return key to stamp of the ciphertext of what lies below the folder `prefix`."""
+        if self._key() is None:
+            return {}
+        return {key: stamp for key, stamp in self.behind.stamps(prefix).items() if key != ENCRYPTION}
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the names of the folders in the folder `prefix`."""
+        return () if self._key() is None else self.behind.folders(prefix)
+
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""
         self._checked(key)

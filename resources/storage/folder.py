@@ -154,12 +154,29 @@ class FolderStore:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return key to bytes of what lies below the folder `prefix`."""
-        found: dict[str, int] = {}
+        return {key: status.st_size for key, status in self._looked_up(prefix)}
+
+    def stamps(self, prefix: str) -> dict[str, str]:
+        """Return key to file, bytes and time of what lies below the folder `prefix`: a replacement is a new file."""
+        return {
+            key: f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}" for key, status in self._looked_up(prefix)
+        }
+
+    def _looked_up(self, prefix: str) -> "list[tuple[str, os.stat_result]]":
+        found: dict[str, os.stat_result] = {}
         with self._explained("list", prefix):
             for file in _files(self._folder(prefix)):
                 with suppress(FileNotFoundError):  # deleted meanwhile
-                    found[self._key_of(file)] = file.stat().st_size
-        return dict(sorted(found.items()))
+                    found[self._key_of(file)] = file.stat()
+        return sorted(found.items())
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the sorted names of the folders in the folder `prefix`."""
+        with self._explained("list", prefix), suppress(FileNotFoundError, NotADirectoryError):
+            entries = [entry for entry in os.scandir(self._folder(prefix)) if not entry.name.startswith(".")]
+            held = [entry.name for entry in entries if entry.is_dir() and next(_files(Path(entry.path)), None)]
+            return tuple(sorted(held))
+        return ()
 
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""

@@ -73,12 +73,17 @@ class LayeredStore:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return key to bytes of what `list` lists."""
-        own, base = self.own.sizes(prefix), self.base.sizes(prefix)
-        forked = {folder for key in own if (folder := _log(key)) and key == f"{folder}/{_FIRST_ENTRY}"}
-        # A log without its first entry is what a killed fork left.
-        mine = {key: size for key, size in own.items() if (folder := _log(key)) is None or folder in forked}
-        theirs = {key: size for key, size in base.items() if _log(key) not in forked and not _is_housekeeping(key)}
-        return dict(sorted((theirs | mine).items()))
+        return _merged(self.own.sizes(prefix), self.base.sizes(prefix))
+
+    def stamps(self, prefix: str) -> dict[str, str]:
+        """Return key to stamp of what `list` lists; it tells the layer too."""
+        own = {key: f"{_OWN}{stamp}" for key, stamp in self.own.stamps(prefix).items()}
+        return _merged(own, {key: f"{_BASE}{stamp}" for key, stamp in self.base.stamps(prefix).items()})
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the sorted names of the folders of both layers in the folder `prefix`."""
+        base = () if _is_housekeeping(prefix) else self.base.folders(prefix)
+        return tuple(sorted({*self.own.folders(prefix), *base}))
 
     def create(self, key: str, data: bytes) -> bool:
         """Write `data` to one's own layer unless a layer has the key."""
@@ -223,6 +228,15 @@ def fork_log(store: Store, folder: str) -> None:
     """Make the log in `folder` one's own before an entry is added to it; without a base it is."""
     if isinstance(store, LayeredStore):
         store.fork_log(folder)
+
+
+def _merged(own: dict[str, T], base: dict[str, T]) -> dict[str, T]:
+    """Return what is told of the keys of both layers, of each log of one layer."""
+    forked = {folder for key in own if (folder := _log(key)) and key == f"{folder}/{_FIRST_ENTRY}"}
+    # A log without its first entry is what a killed fork left.
+    mine = {key: value for key, value in own.items() if (folder := _log(key)) is None or folder in forked}
+    theirs = {key: value for key, value in base.items() if _log(key) not in forked and not _is_housekeeping(key)}
+    return dict(sorted((theirs | mine).items()))
 
 
 def _is_housekeeping(key: str) -> bool:

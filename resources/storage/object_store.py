@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from resources.errors import IntegrityError, ObjectMissing, StoreError
+from resources.errors import ObjectMissing, StoreError
 from resources.storage.access import access
 from resources.storage.attempts import Patience, attempted, is_final, status_of
 from resources.storage.cache.cache import HostCache
@@ -19,10 +19,11 @@ from resources.storage.content import StoredFile
 from resources.storage.distance import Distance
 from resources.storage.hedging import HEDGED_BYTES, hedged
 from resources.storage.inflow import Flow
+from resources.storage.remote_file import RemoteFile, cut_short
 from resources.storage.store import ENCRYPTION, check_key, encrypted_error, redact
 
 if TYPE_CHECKING:
-    from obstore import GetOptions, PutMode
+    from obstore import GetOptions, ObjectMeta, PutMode
     from obstore.store import MemoryStore, S3Store
 
     Client = MemoryStore | S3Store
@@ -166,14 +167,33 @@ class ObjectStore:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return key to bytes of what lies below the folder `prefix`."""
+        return {key: item["size"] for key, item in self._listed(prefix)}
+
+    def stamps(self, prefix: str) -> dict[str, str]:
+        """Return key to entity tag of what lies below the folder `prefix`."""
+        return {key: item["e_tag"] or "" for key, item in self._listed(prefix)}
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the sorted names of the folders in the folder `prefix`; what lies in them is not listed."""
         import obstore
 
-        def send(_: "Client") -> dict[str, int]:
-            folder = self._key(prefix.rstrip("/")) if prefix.rstrip("/") else self._prefix.rstrip("/")
-            pages = obstore.list(self._repeats(), folder or None)
-            return {str(item["path"])[len(self._prefix) :]: item["size"] for page in pages for item in page}
+        def send(_: "Client") -> tuple[str, ...]:
+            found = obstore.list_with_delimiter(self._repeats(), self._folder(prefix))["common_prefixes"]
+            return tuple(sorted(str(name).rstrip("/").rpartition("/")[2] for name in found))
 
-        return dict(sorted(self._done("list", prefix, send, patience=_ONCE).items()))
+        return self._done("list", prefix, send, patience=_ONCE)
+
+    def _listed(self, prefix: str) -> "list[tuple[str, ObjectMeta]]":
+        import obstore
+
+        def send(_: "Client") -> "list[tuple[str, ObjectMeta]]":
+            pages = obstore.list(self._repeats(), self._folder(prefix))
+            return [(str(item["path"])[len(self._prefix) :], item) for page in pages for item in page]
+
+        return sorted(self._done("list", prefix, send, patience=_ONCE), key=lambda one: one[0])
+
+    def _folder(self, prefix: str) -> str | None:
+        return (self._key(prefix.rstrip("/")) if prefix.rstrip("/") else self._prefix.rstrip("/")) or None
 
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""
@@ -199,7 +219,7 @@ class ObjectStore:
 
     def flow(self, file: StoredFile) -> Flow:
         """Return `file` as it is fetched into memory."""
-        return _Remote(self, file, is_far=self._distance.is_far)
+        return RemoteFile(self, file, is_far=self._distance.is_far)
 
     def stream(
         self, file: StoredFile, land: Callable[[int, Iterator[memoryview]], None], landed: Callable[[], int], end: int
@@ -214,7 +234,7 @@ class ObjectStore:
             asked: GetOptions = {"range": (start, end)}
             found = self._distance.timed(lambda: obstore.get(client, self._key(file.key), options=asked))
             if found.meta["size"] != file.size_bytes:
-                raise _cut(self, file, found.meta["size"])
+                raise cut_short(self.url, file, found.meta["size"])
             land(start, (memoryview(piece) for piece in found.stream(min_chunk_size=1)))
             if landed() < end:
                 raise ConnectionError(f"the answer ended at byte {landed():,}, expected {end:,}")
@@ -223,7 +243,7 @@ class ObjectStore:
 
     def local(self, file: StoredFile) -> Path:
         """Return the host's copy of `file`, fetched on first use and leased to this process."""
-        return self._cache.lease(file.digest, _Remote(self, file))
+        return self._cache.lease(file.digest, RemoteFile(self, file))
 
     @property
     def has_copies(self) -> bool:
@@ -244,7 +264,7 @@ class ObjectStore:
 
     def forget_local(self, file: StoredFile) -> bool:
         """Put a good copy of `file` in the place of the host's if that is damaged."""
-        self._cache.mend(file.digest, _Remote(self, file))
+        self._cache.mend(file.digest, RemoteFile(self, file))
         return True
 
     def _range(self, client: "Client", key: str, start: int, end: int) -> memoryview:
@@ -349,39 +369,6 @@ class ObjectStore:
 
     def _key(self, key: str) -> str:
         return self._prefix + check_key(key)
-
-
-class _Remote:
-    """One file of a store, as the cache fetches it."""
-
-    def __init__(self, store: ObjectStore, file: StoredFile, *, is_far: bool = False) -> None:
-        self._store = store
-        self._file = file
-        self.is_far = is_far
-
-    @property
-    def name(self) -> str:
-        return f"file {self._file.digest} in store {self._store.url}"
-
-    @property
-    def size_bytes(self) -> int:
-        return self._file.size_bytes
-
-    def read(self, start: int, end: int) -> memoryview:
-        data = self._store.fetch(self._file.key, start, end)
-        if len(data) != end - start and (found := self._store.size_bytes(self._file.key)) != self._file.size_bytes:
-            raise _cut(self._store, self._file, found)
-        return data
-
-    def stream(self, land: Callable[[int, Iterator[memoryview]], None], landed: Callable[[], int], end: int) -> None:
-        self._store.stream(self._file, land, landed, end)
-
-
-def _cut(store: ObjectStore, file: StoredFile, found_bytes: int) -> IntegrityError:
-    return IntegrityError(
-        f"file {file.digest} in store {store.url} was altered: it has {found_bytes:,} bytes there, its manifest says "
-        f"{file.size_bytes:,}; delete {file.key} there and make it again, or restore it from a backup"
-    )
 
 
 def _any_generic(error: Exception) -> bool:

@@ -50,6 +50,14 @@ class ReadOnlyStore:
         """Return key to bytes of what lies below the folder `prefix`."""
         return self.behind.sizes(prefix)
 
+    def stamps(self, prefix: str) -> dict[str, str]:
+        """Return key to stamp of what lies below the folder `prefix`."""
+        return self.behind.stamps(prefix)
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the names of the folders in the folder `prefix`."""
+        return self.behind.folders(prefix)
+
     def local(self, file: StoredFile) -> Path:
         """Return a local copy of `file`; of a folder it is the stored file itself, which nobody may write to."""
         return self.behind.local(file)

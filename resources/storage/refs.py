@@ -4,7 +4,7 @@ Refs are the only mutable pointers to data and move by compare-and-swap; what th
 does not name their content, so they carry a digest of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import quote, unquote
@@ -78,10 +78,31 @@ def partitions(
         most: Only the last so many of these; None is all.
     """
     folder = _folder(registry, asset)
-    names = [key[len(folder) + 1 :] for key in store.list(folder)]
-    keys = sorted(unquote(name.removesuffix(".json")[1:]) for name in names if name.startswith("p") and "/" not in name)
-    found = keys if before is None else [key for key in keys if key < before]
-    return found if most is None else found[max(0, len(found) - most) :]
+    return list(_last(folder, store.list(folder), before=before, most=most))
+
+
+def stamps(
+    store: Store, registry: str, asset: Sequence[str], *, before: str | None = None, most: int | None = None
+) -> dict[str, str]:
+    """Return partition to a text that changes when its value is replaced; the values are not read.
+
+    The arguments are those of `partitions`, whose order it has.
+    """
+    folder = _folder(registry, asset)
+    found = store.stamps(folder)
+    return {partition: found[key] for partition, key in _last(folder, found, before=before, most=most).items()}
+
+
+def _last(folder: str, keys: Iterable[str], *, before: str | None, most: int | None) -> dict[str, str]:
+    """Return partition to key of the values in `folder`, sorted, of the last `most` partitions before one."""
+    names = ((key[len(folder) + 1 :], key) for key in keys)
+    found = sorted(
+        (unquote(name.removesuffix(".json")[1:]), key)
+        for name, key in names
+        if name.startswith("p") and "/" not in name
+    )
+    earlier = [one for one in found if before is None or one[0] < before]
+    return dict(earlier if most is None else earlier[max(0, len(earlier) - most) :])
 
 
 def earlier(

@@ -85,6 +85,14 @@ class Store(Protocol):
         """Return key to bytes of what lies below the folder `prefix`, as sorted as `list`."""
         ...
 
+    def stamps(self, prefix: str) -> dict[str, str]:
+        """Return key to a text that changes when the bytes are replaced, of what `list` lists and at its price."""
+        ...
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the sorted names of the folders in the folder `prefix` that keys lie below, without listing those."""
+        ...
+
     def delete(self, key: str) -> None:
         """Remove `key` if it exists."""
         ...

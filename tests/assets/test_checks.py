@@ -38,6 +38,7 @@ from resources.errors import DeclarationError
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning")
 FIRST = datetime(2025, 1, 6, tzinfo=UTC)
 DAYS = dg.DailyPartitionsDefinition(start_date="2025-01-06")
+SHOPS = dg.StaticPartitionsDefinition(["eu", "us"])
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 
@@ -154,6 +155,12 @@ def changed(**columns):
     return lambda partition: orders_of(partition).with_columns(**columns)
 
 
+def weekly(partition):
+    """Return orders whose amounts are half as high again on Saturdays and Sundays."""
+    weekend = day_of(partition) % 7 >= 5
+    return orders_of(partition).with_columns(amount=pl.col("amount") * (1.5 if weekend else 1))
+
+
 SUITE = [
     {"type": "expect_column_values_to_be_between", "kwargs": {"column": "amount", "min_value": 0}},
     {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "kind", "value_set": ["a", "b", "c"]},
@@ -255,6 +262,28 @@ class TestFreshness:
         assert (late.passed, late.severity) == (False, WARN)
         assert "tolerated" in late.description
 
+    @pytest.mark.parametrize(("hours", "passed"), [(24, True), (1, False)])
+    def test_a_partition_of_several_dimensions_is_judged_by_the_end_of_its_time(self, hours, passed):
+        both = dg.MultiPartitionsDefinition({"shop": SHOPS, "day": DAYS})
+        project = Project(
+            lambda asset: freshness_check(asset, column="at", max_age=timedelta(hours=hours)), partitions=both,
+            give=lambda partition: orders_of(partition.split("|")[0]),
+        )  # fmt: skip
+        (found,) = project.run(dg.MultiPartitionKey({"shop": "us", "day": key(2)})).get_asset_check_evaluations()
+        assert found.passed is passed
+
+    def test_dimensions_without_time_are_judged_by_now(self):
+        both = dg.MultiPartitionsDefinition({"shop": SHOPS, "kind": dg.StaticPartitionsDefinition(["a", "b"])})
+        project = Project(
+            lambda asset: freshness_check(asset, column="at", max_age=timedelta(hours=1)), partitions=both,
+            give=lambda _: pl.DataFrame({"at": [datetime.now(UTC)]}),
+        )  # fmt: skip
+        asked = dg.MultiPartitionKey({"shop": "us", "kind": "a"})
+        (fresh,) = project.run(asked).get_asset_check_evaluations()
+        project.give = lambda _: orders_of(None)
+        (old,) = project.run(asked).get_asset_check_evaluations()
+        assert (fresh.passed, old.passed) == (True, False)
+
     def test_without_partitions_it_is_now_that_counts(self):
         check = Project(lambda asset: freshness_check(asset, column="at", max_age=timedelta(hours=1)), partitions=None)
         assert not check.found().passed
@@ -288,13 +317,33 @@ class TestDrift:
         assert [project.found(10, doubled).passed, project.found(11, doubled).passed] == [False, True]
         assert not project.found(12, orders_of).passed
 
-    def test_a_day_of_its_own_level_is_no_news_before_eight_partitions_told_what_is_usual(self):
-        project = Project(lambda asset: drift_check(asset, columns=["amount"]))
-        project.days(2)
-        young = project.found(2, changed(amount=pl.col("amount") * 2))
-        assert (young.passed, young.description) == (True, "too little history: needs 7 more partitions")
-        dead = project.found(3, changed(amount=pl.lit(None, pl.Float64)))
-        assert (dead.passed, "no value is left" in dead.description) == (False, True)
+    @pytest.mark.slow
+    def test_a_weekend_is_no_drift_before_the_past_can_tell_and_none_after(self):
+        project = Project(lambda asset: drift_check(asset, columns=["amount"]), give=weekly)
+        early = [project.found(day) for day in range(15)]  # the first day is a Monday
+        assert all(one.passed for one in early)
+        assert early[4].description == "no drift in 1 column"
+        assert early[5].metadata["flagged"].value == 0
+        assert early[5].description.startswith(
+            "too little history to tell drift from a season: needs 4 more partitions; not judged: amount (ks "
+        )
+        assert project.found(15).description == project.found(19).description == "no drift in 1 column"
+        doubled = project.found(20, lambda partition: weekly(partition).with_columns(amount=pl.col("amount") * 3))
+        assert doubled.description.startswith("amount: distribution moved by ")
+
+    def test_whoever_asks_for_no_past_is_warned_of_a_weekend(self):
+        project = Project(lambda asset: drift_check(asset, columns=["amount"], past=0), give=weekly)
+        project.found(3)
+        project.found(4)
+        found = project.found(5)
+        assert (found.passed, "too little history" in found.description) == (False, False)
+
+    def test_a_declared_reference_warns_from_the_first_partition_on_and_says_what_it_cannot_tell(self):
+        project = Project(lambda asset: drift_check(asset, reference=weekly(key(0)), columns=["amount"]), give=weekly)
+        found = project.found(5)
+        assert not found.passed
+        assert found.description.startswith("amount: distribution moved by ")
+        assert found.description.endswith("; too little history to tell drift from a season: needs 8 more partitions")
 
     def test_a_column_that_is_gone_or_of_another_type_is_told(self):
         project = Project(lambda asset: drift_check(asset, window=3, columns=["amount", "kind"]))
@@ -578,18 +627,23 @@ class TestDefinitions:
         assert [found.check_name for found in project.check("label_drift", key(0))] == ["label_drift"]
 
     def test_of_several_dimensions_the_past_is_that_of_the_same_shop(self):
-        both = dg.MultiPartitionsDefinition({"day": DAYS, "shop": dg.StaticPartitionsDefinition(["eu", "us"])})
+        both = dg.MultiPartitionsDefinition({"day": DAYS, "shop": SHOPS})
 
         def give(partition):
             day, shop = partition.split("|")
             return orders_of(day).with_columns(amount=pl.col("amount") * (1 if shop == "eu" else 9))
 
-        project = Project(lambda asset: drift_check(asset, window=2, columns=["amount"]), partitions=both, give=give)
+        project = Project(
+            lambda asset: drift_check(asset, window=2, columns=["amount"], past=0), partitions=both, give=give
+        )
         for day in range(2):
             for shop in ("eu", "us"):
                 found = project.run(dg.MultiPartitionKey({"day": key(day), "shop": shop})).get_asset_check_evaluations()
                 assert found[0].passed
         assert "nothing to compare" not in found[0].description
+        project.give = lambda partition: give(partition.replace("us", "eu"))
+        (mixed,) = project.run(dg.MultiPartitionKey({"day": key(2), "shop": "us"})).get_asset_check_evaluations()
+        assert mixed.description.startswith("amount: distribution moved by ")
 
     def test_static_partitions_are_compared_in_their_order(self):
         shops = dg.StaticPartitionsDefinition(["eu", "us", "asia"])
@@ -601,7 +655,7 @@ class TestDefinitions:
         (first,) = project.run("eu").get_asset_check_evaluations()
         assert first.description.startswith("nothing to compare with")
         (last,) = project.run("asia").get_asset_check_evaluations()
-        assert last.description == "too little history: needs 7 more partitions"
+        assert last.description == "no drift in 1 column"
 
     def test_an_asset_that_hands_nothing_over_needs_rows(self, tmp_path):
         @dg.asset(partitions_def=DAYS)
@@ -642,7 +696,7 @@ def test_the_example_of_the_page_runs(tmp_path):
         found = {one.check_name: one for one in done.get_asset_check_evaluations()}
         assert all(one.passed for one in found.values())
     assert set(found) == {"expectations", "drift", "history"}
-    assert found["drift"].description == "too little history: needs 8 more partitions"
+    assert found["drift"].description == "no drift in 2 columns"
 
 
 def test_the_page_has_every_factory_and_every_common_argument():

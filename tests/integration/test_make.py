@@ -185,6 +185,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_long_part(checkout)
 def test_ci_runs_every_part_of_the_tests_and_forbids_skips(checkout, tools):
     script(tools / "make", 'echo "make $* CI=$CI require=$PENSTOCK_TEST_REQUIRE"; cat')
     script(tools / "chromium", "exit 0")
+    script(tools / "initdb", "exit 0")
     script(tools / "apt-get", 'echo "apt-get $*"')
     done = run(tools / "bash", ".ci/run", cwd=checkout, PATH=str(tools))
     assert done.returncode == 0, done.stdout
@@ -195,6 +196,7 @@ def test_ci_runs_every_part_of_the_tests_and_forbids_skips(checkout, tools):
 def test_ci_installs_a_missing_browser_first(checkout, tools):
     script(tools / "make", 'echo "make $*"')
     script(tools / "id", "echo 0")
+    script(tools / "initdb", "exit 0")
     script(tools / "apt-get", 'echo "apt-get $*"')
     lines = run(tools / "bash", ".ci/run", cwd=checkout, PATH=str(tools)).stdout.splitlines()
     assert [line.split()[:1] for line in lines] == [["apt-get"], ["apt-get"], ["make"], ["make"], ["make"]]
@@ -206,6 +208,7 @@ def test_ci_installs_a_missing_browser_first(checkout, tools):
 def test_ci_fails_when_the_tests_fail(failing, checkout, tools):
     script(tools / "make", f'if [ "$1" = {failing} ]; then exit 3; fi')
     script(tools / "chromium", "exit 0")
+    script(tools / "initdb", "exit 0")
     assert run(tools / "bash", ".ci/run", cwd=checkout, PATH=str(tools)).returncode == 3
 
 

@@ -46,6 +46,10 @@ def test_create_put_list_and_delete_work_as_in_a_folder(store):
     assert store.get("refs/ab") == b"4"
     assert store.list("refs") == ["refs/a b/p%20é.json", "refs/ab"]
     assert store.list("refs/a") == []
+    before = store.stamps("refs")
+    store.put("refs/ab", b"5")
+    assert store.stamps("refs") == before | {"refs/ab": store.get_tagged("refs/ab")[1]} != before
+    assert (store.folders(""), store.folders("refs"), store.folders("refs/ab")) == (("refs",), ("a b",), ())
     store.delete("refs/ab")
     store.delete("refs/ab")
     assert store.list("") == ["refs/a b/p%20é.json"]

@@ -14,7 +14,7 @@ from resources.storage.store import Store
 
 OPERATIONS = (
     "get", "get_range", "get_tagged", "swap", "create", "put", "upload", "exists", "size_bytes", "list", "sizes",
-    "delete",
+    "stamps", "folders", "delete",
 )  # fmt: skip
 _PATIENCE_S = 60.0
 _END = "end"

@@ -14,6 +14,7 @@ from quality.report import Entry, Section
 from resources.errors import SettingsError
 from resources.report_server import serving
 from resources.reports import DATA_DOCS, docs_folder, keep_section, page_path, page_url
+from resources.served_reports import answer
 from resources.settings import load_settings
 from resources.workspace import Workspace, open_workspace
 
@@ -97,6 +98,45 @@ def test_the_newest_partition_is_listed_first(workspace: Workspace, url: str):
         keep(workspace, "main", "trips", partition, 1)
     listed = ask(url, "/main/trips/")[1]
     assert re.findall(r'href="(.*?).html"', listed) == ["2026-10", "2026-09", "2026-02"]
+
+
+@pytest.fixture(scope="module")
+def hourly(workspace: Workspace) -> list[str]:
+    """Keep 203 partitions of one pipeline, and return them from the newest to the oldest."""
+    hours = [f"2026-{1 + hour // 672:02}-{1 + hour // 24 % 28:02}T{hour % 24:02}" for hour in range(203)]
+    for hour in hours:
+        keep(workspace, "main", "hours", hour, 1)
+    return hours[::-1]
+
+
+def test_a_long_list_is_shown_in_parts_the_newest_first(hourly: list[str], url: str):
+    first, second, third = (ask(url, f"/main/hours/{more}")[1] for more in ("", "?skip=100", "?skip=200"))
+    assert [re.findall(r'href="(2026.*?).html"', one) for one in (first, second, third)] == [
+        hourly[:100], hourly[100:200], hourly[200:],
+    ]  # fmt: skip
+    assert "1 to 100 of 203" in first
+    assert re.findall(r'href="(\?.*?)"', first) == ["?skip=100"]
+    assert re.findall(r'href="(\?.*?)"', second) == ["?skip=0", "?skip=200"]
+    assert re.findall(r'href="(\?.*?)"', third) == ["?skip=100"]
+
+
+@pytest.mark.parametrize(("query", "status"), [("skip=203", 404), ("skip=-1", 200), ("skip=x", 200), ("skip=²", 200)])
+def test_a_part_that_is_not_there_is_not_found_and_no_number_is_the_first_part(
+    hourly: list[str], workspace: Workspace, query: str, status: int
+):
+    found = answer(workspace, "/main/hours/", query)
+    assert found.status == status
+    assert status == 404 or f"{hourly[0]}.html".encode() in found.body
+
+
+def test_lists_do_not_look_at_each_report(hourly: list[str], workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> None:
+        raise AssertionError("every key was listed")
+
+    monkeypatch.setattr(type(workspace.store), "sizes", refuse)
+    monkeypatch.setattr(type(workspace.store), "list", refuse)
+    assert b'href="main/hours/"' in answer(workspace, "/").body
+    assert answer(workspace, "/main/hours/").status == 200
 
 
 def test_the_page_leads_to_data_docs_and_they_are_shown(url: str):

@@ -92,7 +92,7 @@ def test_no_write_to_both_layers_reaches_the_base(store, own, base, tmp_path, wr
 
 
 def test_a_store_has_every_way_to_write_that_the_tests_of_the_base_try():
-    reads = {"url", "get", "get_range", "get_tagged", "exists", "size_bytes", "list", "sizes"}
+    reads = {"url", "get", "get_range", "get_tagged", "exists", "size_bytes", "list", "sizes", "stamps", "folders"}
     reads |= {"has_copies", "local", "open_local", "landed", "release_local", "forget_local"}
     methods = {name for name in vars(Store) if not name.startswith("_")}
     assert methods - reads == {name.partition(" ")[0] for name in WRITES}

@@ -86,6 +86,21 @@ def test_sizes_tells_the_bytes_of_what_list_lists(store):
         more = 0 if not is_encrypted(store) else HEADER_BYTES + TAG_BYTES
         assert store.sizes(folder) == {key: len(key.encode()) + more for key in store.list(folder)}
         assert list(store.sizes(folder)) == store.list(folder)
+        assert list(store.stamps(folder)) == store.list(folder)
+        inside = [key.removeprefix(f"{folder.rstrip('/')}/" if folder else "") for key in store.list(folder)]
+        assert list(store.folders(folder)) == sorted({key.split("/")[0] for key in inside if "/" in key})
+
+
+def test_a_stamp_changes_with_the_bytes_and_only_then(store):
+    for key in KEYS:
+        store.put(key, b"one")
+    before = store.stamps("")
+    assert store.stamps("") == before
+    store.put("x/a", b"two")
+    assert store.swap("a", b"two", tag=store.get_tagged("a")[1])
+    after = store.stamps("")
+    assert {key for key in KEYS if after[key] != before[key]} == {"x/a", "a"}
+    assert store.stamps("x/b") == {key: after[key] for key in ("x/b/c", "x/b/d")}
 
 
 def test_a_swap_replaces_what_its_tag_came_with_and_nothing_else(store):
