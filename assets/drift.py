@@ -126,7 +126,7 @@ def _by_rows(
     # Hours of a day are alike: they count as the days they are, not as independent rows.
     days = (days_of(before, times[0]), days_of(current, times[0])) if times else None
     tests = drift(before, current, columns=columns, tolerance=spec.drift_tolerance, clusters=days)
-    return of_short_past(of_drift(tests, columns=len(columns)), missing, abstained=False)
+    return of_drift(tests, columns=len(columns), missing=missing)
 
 
 def _compared(spec: Features, kinds: dict[str, Any]) -> list[str]:

@@ -88,12 +88,12 @@ class Known:
     """What earlier days tell of what is usual.
 
     Attributes:
-        required: As `past_effects` takes it.
+        abstains: Whether nothing is flagged before eight pairs are known, and shorter windows count until then.
         days: Effects of the last days, oldest first, and whether the window before the day was whole; None of those
             that tell nothing.
     """
 
-    required: bool
+    abstains: bool
     days: deque[tuple[Effects, bool] | None] = field(default_factory=lambda: deque(maxlen=PAST))
 
     def past(self) -> Past:
@@ -101,16 +101,17 @@ class Known:
         told = [one for one in self.days if one is not None]
         whole = [one for one in told if one[1]]
         found: dict[tuple[str, str], list[float]] = {}
-        for effects, _ in told if self.required and len(whole) < MIN_PAIRS else whole:
+        for effects, _ in told if self.abstains and len(whole) < MIN_PAIRS else whole:
             for key, effect in effects.items():
                 found.setdefault(key, []).append(effect)
-        return Past(effects=found, required=self.required)
+        return Past(effects=found)
 
     def keep(self, tests: Sequence[ColumnDrift], *, whole: bool = True) -> bool:
         """Keep a day; return whether it is flagged, in which case it tells nothing once what is usual is known."""
-        flagged = any(test.flagged for test in tests)
-        silent = flagged and self.past().pairs >= MIN_PAIRS
-        self.days.append(None if silent else ({(test.column, test.test): test.effect for test in tests}, whole))
+        known = self.past().pairs >= MIN_PAIRS
+        flagged = any(test.flagged for test in tests) and (known or not self.abstains)
+        told = ({(test.column, test.test): test.effect for test in tests}, whole)
+        self.days.append(None if flagged and known else told)
         return flagged
 
 
@@ -120,7 +121,7 @@ def judged(frames: Iterator[pl.DataFrame]) -> Iterator[list[Flags]]:
     Whether a day is flagged decides what later ones learn, so that each tolerance has a past of its own.
     """
     window: deque[Profile] = deque(maxlen=WINDOW)
-    known = [Known(required=True) for _ in TOLERANCES]
+    known = [Known(abstains=True) for _ in TOLERANCES]
     for frame in frames:
         current = profile(frame)
         if window:
@@ -179,7 +180,7 @@ def predicted(
     are `bold` times as far apart.
     """
     week: deque[pl.DataFrame] = deque(maxlen=WINDOW)
-    known, training = Known(required=False), pl.DataFrame()
+    known, training = Known(abstains=False), pl.DataFrame()
     for day, frame in enumerate(frames):
         if day >= WINDOW:
             if day % WINDOW == 0:

@@ -14,7 +14,7 @@ import polars as pl
 from assets.checks.building import Asset, CheckOptions, Defaults, Look, build_check
 from assets.checks.rows import Rows, frame_of
 from assets.metadata import Metadata, drift_table, table
-from assets.told import Told, joined
+from assets.told import Told
 from quality import wording
 from resources.errors import ContractError, DeclarationError
 
@@ -26,6 +26,8 @@ Reference: TypeAlias = "Profile | pl.DataFrame | pl.LazyFrame | Callable[[str | 
 PAST = 36
 """Earlier partitions that tell what is usual."""
 _ALL = ("all columns", "auc")
+_NO_SEASON = ("type", "absent")
+"""Tests of what no season does."""
 
 
 def drift_check(
@@ -43,9 +45,9 @@ def drift_check(
 ) -> dg.AssetChecksDefinition:
     """Build the check that no column is distributed otherwise than in its reference; it warns.
 
-    Until the past tells what is usual it cannot tell drift from a season, such as the first weekend after five
-    weekdays: then only what no season does is told. Where a reference is declared there is a warning from the first
-    partition on, which says so.
+    Until 8 partitions were compared with those before them the past cannot tell drift from a season, such as the first
+    weekend after five weekdays: then only a column that is gone or of another type is told, and what moved is named
+    without a warning. Where a reference is declared there is a warning from the first partition on, which says so.
 
     The label and predictions are columns like others: `drift_check(scored, name="prediction_drift",
     columns=["prediction"])` tells of them alone.
@@ -54,14 +56,13 @@ def drift_check(
         asset: Asset that is checked, or its key.
         reference: Rows or profile to compare with, or a function of the partition key that returns them; None takes the
             partitions before this one.
-        window: How many partitions before this one are the reference; all of them while there are fewer.
+        window: How many partitions before this one are the reference.
         columns: Columns to compare; None takes all but times, which move with every partition.
         ignore: Columns that are meant to move.
         categorical: Numeric columns that hold codes of categories.
         tolerance: Largest tolerated effect: Kolmogorov-Smirnov or total variation distance, from 0 to 1.
-        past: Earlier partitions that tell what is usual, a third key once 8 were compared with those before them. Until
-            then no distribution is flagged, only columns that are gone, stuck, of another type, or lost values.
-            Fewer than 8, or a reference, leave that to the tolerance and to rows taken as independent.
+        past: Earlier partitions that tell what is usual; from 8 that have some before them on they are a third key.
+            Fewer than 8 ask for no such key, and warn from the second partition on.
         alpha: Probability at which a healthy partition may pass what is usual, all columns together.
         options: See `CheckOptions`.
 
@@ -79,9 +80,6 @@ def drift_check(
         from quality.drift import MIN_PAIRS, past_effects
         from quality.profile import Profile, profile
 
-        # Rows of a day are alike and weekdays differ, so that days are told apart: what is usual must be known first.
-        required = reference is None and past >= MIN_PAIRS
-
         current = profile(_chosen(look.frame(), columns, ignore))
         earlier = [value for _, value in look.past(past + window)]
         before = [Profile.from_json(value["profile"]) for value in earlier]
@@ -93,15 +91,17 @@ def drift_check(
         known = [name for name in names if name in current.columns]
         # Those that raised an alarm, or have other types, say nothing of what is usual.
         taught = [not value["alarm"] and one.types == current.types for one, value in zip(before, earlier, strict=True)]
+        shorter = reference is None and past >= MIN_PAIRS
         usual = past_effects(
             before, window, columns=known, categorical=_codes(categorical, known), alpha=alpha,
-            reference=None if reference is None else against, taught=taught, required=required,
+            reference=None if reference is None else against, taught=taught, shorter=shorter,
         )  # fmt: skip
         tests = _tests(against, current, names, categorical=categorical, tolerance=tolerance, past=usual)
-        told = of_drift(tests, columns=len(names), more={"past_pairs": usual.pairs, "rows": current.rows})
-        missing = MIN_PAIRS - usual.pairs
-        if past >= MIN_PAIRS:
-            told = of_short_past(told, missing, abstained=required)
+        missing = max(0, MIN_PAIRS - usual.pairs) if past >= MIN_PAIRS else 0
+        told = of_drift(
+            tests, columns=len(names), more={"past_pairs": usual.pairs, "rows": current.rows},
+            missing=missing, abstains=reference is None,
+        )  # fmt: skip
         # An alarm raised before anything is known of what is usual may be the season's: it teaches it.
         alarm = told.verdict != "pass" and usual.pairs >= MIN_PAIRS
         return replace(told, measured={"profile": current.to_json(), "alarm": alarm})
@@ -110,24 +110,37 @@ def drift_check(
     return build_check(asset, judge, defaults, options)
 
 
-def of_short_past(told: Told, missing: int, *, abstained: bool) -> Told:
-    """Return what is told of drift where so many partitions are missing to tell it from a season.
+def of_drift(
+    tests: "Sequence[ColumnDrift]",
+    *,
+    columns: int,
+    more: Metadata | None = None,
+    missing: int = 0,
+    abstains: bool = False,
+) -> Told:
+    """Return what tests of columns tell: the flagged ones, and a table of all.
 
-    What `abstained` passes because of it and says so, the others say it with their warning.
+    Args:
+        tests: The tests.
+        columns: How many columns were compared.
+        more: What else is shown.
+        missing: Partitions that the past lacks to tell drift from a season; 0 where it can tell, or is not asked.
+        abstains: Whether nothing that a season may do is flagged while they are missing; else the reason says that they
+            are.
     """
-    if missing <= 0 or (told.verdict == "pass") != abstained:
-        return told
-    needed = f"too little history to tell drift from a season: needs {wording.count(missing, 'more partition')}"
-    return replace(told, reason=needed if abstained else f"{told.reason}; {needed}")
-
-
-def of_drift(tests: "Sequence[ColumnDrift]", *, columns: int, more: Metadata | None = None) -> Told:
-    """Return what tests of columns tell: the flagged ones, and a table of all."""
     if not tests:
         return Told(verdict="pass", reason="no rows to compare", shown=more or {})
-    flagged = [test for test in tests if test.flagged]
-    reason = joined([test.reason for test in flagged]) or f"no drift in {wording.count(columns, 'column')}"
-    numbers = {"flagged": len(flagged), "columns": columns, "table": drift_table(tests)}
+    moved = [test for test in tests if test.flagged and missing and test.test not in _NO_SEASON]
+    judged = [replace(test, flagged=False) if abstains and test in moved else test for test in tests]
+    flagged = [test for test in judged if test.flagged]
+    reasons = [test.reason for test in flagged]
+    if moved:
+        needed = wording.count(missing, "more partition")
+        reasons.append(f"too little history to tell drift from a season: needs {needed}")
+    if moved and abstains:
+        reasons.append("not judged: " + ", ".join(f"{test.column} ({test.test} {test.effect:.3f})" for test in moved))
+    reason = "; ".join(reasons) or f"no drift in {wording.count(columns, 'column')}"
+    numbers = {"flagged": len(flagged), "columns": columns, "table": drift_table(judged)}
     return Told(verdict="warn" if flagged else "pass", reason=reason, shown={**numbers, **(more or {})})
 
 

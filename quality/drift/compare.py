@@ -85,7 +85,7 @@ def past_effects(
     alpha: float = 0.01,
     reference: Profile | None = None,
     taught: Sequence[bool] | None = None,
-    required: bool = False,
+    shorter: bool = False,
 ) -> Past:
     """Return how far each of these partitions lay from the `window` partitions before it, or from a reference.
 
@@ -98,9 +98,8 @@ def past_effects(
         alpha: Probability at which a healthy batch may pass any threshold.
         reference: What each is compared with; None takes the window before it.
         taught: Which of them tell what is usual; None takes all for healthy. The others are in windows all the same.
-        required: Whether nothing is flagged before enough is known: see `Past`. Then partitions with a shorter window
-            before them count too while the others give fewer than `MIN_PAIRS` pairs. They lie further from it, by
-            chance alone, so that what is usual is not taken for less.
+        shorter: Whether partitions with a shorter window before them count too while the others give fewer than
+            `MIN_PAIRS` pairs. They lie further from it, by chance alone, so that what is usual is not taken for less.
     """
     pairs = []
     for place, current in enumerate(profiles):
@@ -110,10 +109,10 @@ def past_effects(
             pairs.append((before, current))
     whole = [pair for pair in pairs if reference is not None or len(pair[0]) == window]
     effects: dict[tuple[str, str], list[float]] = {}
-    for before, current in pairs if required and len(whole) < MIN_PAIRS else whole:
+    for before, current in pairs if shorter and len(whole) < MIN_PAIRS else whole:
         for test in drift(merge(before), current, columns=columns, categorical=categorical):
             effects.setdefault((test.column, test.test), []).append(test.effect)
-    return Past(effects=effects, alpha=alpha, required=required)
+    return Past(effects=effects, alpha=alpha)
 
 
 def benjamini_hochberg(probabilities: Sequence[float]) -> list[float]:

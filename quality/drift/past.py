@@ -13,8 +13,6 @@ from quality.distributions import student_quantile
 
 MIN_PAIRS = 8
 """Fewer past pairs bound nothing."""
-_OF_DISTRIBUTIONS = ("ks", "tv", "length")
-"""Tests of what healthy partitions differ in; types, absence and lost values are told from the first one on."""
 _SMALLEST = 1e-4
 """Effects this near to none or to one are taken as this far; their log odds would rule the spread."""
 
@@ -26,13 +24,10 @@ class Past:
     Attributes:
         effects: (column, test) to the effects, oldest first.
         alpha: Probability at which a healthy batch may pass any of its thresholds, all columns together.
-        required: Whether a distribution may move by anything while there are fewer than `MIN_PAIRS` pairs: nothing
-            then tells a weekday or a day's own level from a fault.
     """
 
     effects: Mapping[tuple[str, str], Sequence[float]]
     alpha: float = 0.01
-    required: bool = False
 
     @property
     def pairs(self) -> int:
@@ -41,8 +36,6 @@ class Past:
 
     def threshold(self, column: str, test: str, *, tests: int) -> float | None:
         """Return the largest effect to expect of a healthy batch; None with fewer than `MIN_PAIRS` past ones.
-
-        Where the past is required and has fewer of any column, that is 1 for a distribution: any effect.
 
         The conformal quantile at level alpha / tests (Vovk, Gammerman and Shafer, 2005), where there are past pairs
         enough for it. Fewer cannot reach so far: then the larger of their largest effect and the prediction bound of
@@ -55,7 +48,7 @@ class Past:
         """
         seen = sorted(self.effects.get((column, test), ()))
         if len(seen) < MIN_PAIRS:
-            return 1.0 if self.required and self.pairs < MIN_PAIRS and test in _OF_DISTRIBUTIONS else None
+            return None
         tail = self.alpha / max(1, tests)
         rank = math.ceil((len(seen) + 1) * (1 - tail))
         if rank <= len(seen):

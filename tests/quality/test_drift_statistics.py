@@ -152,18 +152,9 @@ def test_a_short_past_bounds_by_more_than_its_largest_effect_and_a_shorter_one_b
     assert Past(effects={("x", "ks"): seen[:7]}).threshold("x", "ks", tests=20) is None
 
 
-def test_a_required_past_that_is_too_short_lets_distributions_move_and_nothing_else():
-    short = Past(effects={("x", "ks"): [0.01] * 7}, required=True)
-    assert [short.threshold("x", test, tests=2) for test in ("ks", "tv", "length")] == [1, 1, 1]
-    assert [short.threshold("x", test, tests=2) for test in ("missing", "stuck", "type", "absent")] == [None] * 4
-    long = Past(effects={("x", "ks"): [0.01] * 8}, required=True)
-    assert long.threshold("x", "ks", tests=2) == pytest.approx(0.01)
-    assert long.threshold("new", "ks", tests=2) is None
-
-
-def test_shorter_windows_count_only_where_a_required_past_has_too_few_whole_ones():
+def test_shorter_windows_count_only_until_there_are_eight_whole_ones():
     months = [seasonal(month) for month in range(16)]
-    pairs = [past_effects(months[:count], 7, required=True).pairs for count in (1, 9, 14, 15, 16)]
+    pairs = [past_effects(months[:count], 7, shorter=True).pairs for count in (1, 9, 14, 15, 16)]
     assert pairs == [0, 8, 13, 8, 9]
     assert past_effects(months[:14], 7).pairs == 7
 
