@@ -170,8 +170,9 @@ def finite_numbers(present: pl.Series) -> tuple[Numbers, dict[str, int]]:
     elif not (present.dtype.is_float() or isinstance(present.dtype, _NATIVE)):
         present = present.cast(pl.Float64)  # decimals and whole numbers of 128 bits
     numbers = present.to_numpy()
-    if not present.dtype.is_float() or np.isfinite(numbers).all():
-        return numbers, {}
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum is quicker, and finite only of finite numbers
+        if not present.dtype.is_float() or np.isfinite(numbers.sum()) or np.isfinite(numbers).all():
+            return numbers, {}
     infinite = np.isinf(numbers)
     odd = {
         "nans": int(np.isnan(numbers).sum()),

@@ -3,11 +3,12 @@
 import numpy as np
 import polars as pl
 
-from quality.profiles.counted import Ints
-from quality.profiles.hashing import BITS, hash_numbers
+from quality.profiles.hashing import BITS, Hashes, hash_numbers
 
 _THIN = 2
 """Of more rows one in so many is kept, then one in so many of those."""
+_PIECES = 16
+"""Pieces after which rows are brought together: each holds on to all texts of the batch that it is of."""
 
 
 class Sample:
@@ -24,28 +25,32 @@ class Sample:
         """Start without rows."""
         self.rows = 0
         self._most = most
-        self._stride = 1
-        self._kept: list[tuple[Ints, pl.DataFrame]] = []
+        self._limit = 1 << BITS
+        self._kept: list[tuple[Hashes, pl.DataFrame]] = []
+        """Rows with the hashes of their numbers, all below the limit."""
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take the next rows."""
-        numbers = np.arange(self.rows, self.rows + frame.height)
+        hashes = hash_numbers(np.arange(self.rows, self.rows + frame.height))
         self.rows += frame.height
-        self._kept.append(self._thinned(numbers, frame))
-        while sum(len(numbers) for numbers, _ in self._kept) > self._most:
-            self._stride *= _THIN
-            self._kept = [self._thinned(*kept) for kept in self._kept]
+        places = np.flatnonzero(hashes < self._limit)
+        self._kept.append((hashes, frame) if len(places) == len(hashes) else (hashes[places], frame[places]))
+        full = sum(len(hashes) for hashes, _ in self._kept) > self._most
+        if full or len(self._kept) > _PIECES:
+            self._gather()
 
     def frame(self) -> pl.DataFrame:
         """Return the rows, and forget them."""
         kept, self._kept = self._kept, []
         return pl.concat([frame for _, frame in kept])
 
-    def _thinned(self, numbers: Ints, frame: pl.DataFrame) -> tuple[Ints, pl.DataFrame]:
-        if self._stride == 1:
-            return numbers, frame
-        places = np.flatnonzero(hash_numbers(numbers) < np.uint32(2**BITS // self._stride))
-        return numbers[places], _apart(frame[places])
+    def _gather(self) -> None:
+        """Bring the rows together, and thin them out while they are too many."""
+        hashes, frame = np.concatenate([hashes for hashes, _ in self._kept]), self.frame()
+        while np.count_nonzero(hashes < self._limit) > self._most:
+            self._limit //= _THIN
+        places = np.flatnonzero(hashes < self._limit)
+        self._kept = [(hashes[places], _apart(frame[places]))]
 
 
 def _apart(frame: pl.DataFrame) -> pl.DataFrame:
