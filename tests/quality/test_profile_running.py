@@ -168,7 +168,7 @@ def test_texts_of_a_sample_do_not_keep_those_beside_them():
     assert sum(buffer.size for buffer in array.buffers()[2:] if buffer) < 20 * texts.estimated_size()
 
 
-def test_merging_statesdef test_merging_states_the_rows_that_samples_are_worth():
+def test_merging_states_the_rows_that_samples_are_worth():
     parts = [profile(made(30_000, seed)) for seed in (1, 2)]
     sizes = [part.columns["fraction"].sampled for part in parts]
     merged = merge(parts).columns["fraction"]
