@@ -10,6 +10,7 @@ import polars as pl
 
 from quality.readable import require_plain
 from quality.verdicts import Finding
+from quality.wording import type_name
 from resources.errors import ContractError, DeclarationError
 from resources.names import unknown_name
 
@@ -41,7 +42,7 @@ def single_feature_auc(frame: pl.DataFrame, label: str, columns: Sequence[str] |
     require_plain("the rows", frame.schema, objects=True)
     kind = frame.schema[label]
     if not (kind.is_numeric() or isinstance(kind, (pl.Boolean, pl.Null, *_TEXTS))):
-        raise ContractError(f"label {label!r} is {kind}: cast it to booleans, or to two numbers")
+        raise ContractError(f"label {label!r} is {type_name(kind)}: cast it to booleans, or to two numbers")
     known = frame.filter((pl.col(label).fill_nan(None) if kind.is_float() else pl.col(label)).is_not_null())
     values = known.get_column(label).unique().sort().to_list()
     if len(values) > 2:

@@ -43,10 +43,12 @@ def judge_references(values: pl.Series, known: pl.Series, *, table: str, toleran
 def _is_known(given: pl.Series, name: str, known: pl.Series, table: str) -> pl.Series:
     for what, keys in ((f"keys of {name!r}", given), (f"keys of {table}", known)):
         if keys.dtype.is_nested() or isinstance(keys.dtype, pl.Object):
-            raise DeclarationError(f"{what} are {keys.dtype}, which are no keys: take numbers, texts or times")
+            kind = wording.type_name(keys.dtype)
+            raise DeclarationError(f"{what} are {kind}, which are no keys: take numbers, texts or times")
         require_years(what, keys.to_frame("keys"), ["keys"])
     try:
         return given.is_in(known.alias("keys").unique().implode())
     except pl.exceptions.InvalidOperationError as error:
-        told = f"keys of {name!r} are {given.dtype}, those of {table} are {known.dtype}: cast one of them"
+        kinds = wording.type_name(given.dtype), wording.type_name(known.dtype)
+        told = f"keys of {name!r} are {kinds[0]}, those of {table} are {kinds[1]}: cast one of them"
         raise DeclarationError(told) from error

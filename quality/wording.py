@@ -1,6 +1,10 @@
-"""Owns how numbers read in a reason: few digits, a unit, better or worse instead of a sign."""
+"""Owns how numbers and types read in a reason: few digits, a unit, better or worse instead of a sign."""
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def decimals(*numbers: float) -> int:
@@ -65,6 +69,18 @@ def count(number: int, noun: str) -> str:
     ('1 slice', '1,200 slices')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def type_name(kind: "pl.DataType") -> str:
+    """Return the name of a type; of an enumeration how many categories it has, not each of maybe millions.
+
+    >>> import polars as pl
+    >>> type_name(pl.Int64()), type_name(pl.Enum(["a", "b"]))
+    ('Int64', 'Enum of 2 categories')
+    """
+    import polars as pl
+
+    return f"Enum of {len(kind.categories):,} categories" if isinstance(kind, pl.Enum) else str(kind)
 
 
 def probability(p: float) -> str:

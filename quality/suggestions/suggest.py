@@ -12,7 +12,7 @@ from quality.profile import Profile
 from quality.suggestions.columns import Parts, closed_list, is_key, rules_of
 from quality.suggestions.limits import MIN_PARTITIONS, prediction_interval
 from quality.suggestions.values import Rule
-from resources.errors import ContractError
+from resources.errors import ContractError, DeclarationError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,7 +82,7 @@ def _rules(field: "pa.Field", parts: Parts) -> Column:
     rules = list(rules_of(field.name, parts))
     kinds = {rule.type: rule for rule in rules if rule.severity == "critical"}
     values = closed_list(parts)
-    text = type_text(field.type)
+    text = _type(field)
     listed = None if values is None else tuple(int(value) for value in values) if parts[0].kind == "number" else values
     lowest = kinds.get("expect_column_values_to_be_between")
     return Column(
@@ -91,6 +91,16 @@ def _rules(field: "pa.Field", parts: Parts) -> Column:
         allowed=listed,
         minimum=None if lowest is None or text.startswith("u") else 0,
     )
+
+
+def _type(field: "pa.Field") -> str:
+    """Return the type of a column; of categories, which a contract reads as their values, that of the values."""
+    import pyarrow as pa
+
+    try:
+        return type_text(field.type.value_type if pa.types.is_dictionary(field.type) else field.type)
+    except DeclarationError as error:
+        raise DeclarationError(f"column {field.name!r}: {error}; cast it first") from error
 
 
 _DEVIATIONS = 3.3

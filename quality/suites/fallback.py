@@ -11,6 +11,7 @@ from quality.suites.arguments import COMMON_ARGUMENTS
 from quality.suites.declared import columns_of
 from quality.suites.plain import plain
 from quality.suites.source import Source
+from quality.wording import type_name
 from resources.errors import ContractError, DeclarationError
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ def _no_pandas(frame: pl.DataFrame, entries: Sequence[Mapping[str, Any]]) -> Con
             told = str(error).strip().splitlines()[0]
             rules = ", ".join(sorted({entry["type"] for entry in entries if column.name in columns_of(entry)}))
             return ContractError(
-                f"column {column.name!r}, {column.dtype}, has values that the pandas engine cannot take ({told}): "
-                f"cast it, or leave out what only that engine judges{f', {rules}' if rules else ''}"
+                f"column {column.name!r}, {type_name(column.dtype)}, has values that the pandas engine cannot take "
+                f"({told}): cast it, or leave out what only that engine judges{f', {rules}' if rules else ''}"
             )
     return ContractError(
         f"columns {', '.join(frame.columns)} cannot be handed to the pandas engine together: cast them"

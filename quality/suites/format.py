@@ -12,6 +12,7 @@ import polars as pl
 
 from quality.suites.needs import FEW, MANY, Found, Outcome, Unsettled
 from quality.suites.source import Column
+from quality.wording import type_name
 from resources.errors import DeclarationError
 from resources.names import choose
 
@@ -155,7 +156,7 @@ _NO_TIME = _NoTime()
 def to_show(column: Column) -> pl.Expr:
     """Return the expression whose values `shown` takes."""
     if column.kind == "other":
-        raise Unsettled(f"values of the type {column.polars}")
+        raise Unsettled(f"values of the type {type_name(column.polars)}")
     # As numbers: Polars panics where it is to give Python a year that Python does not know.
     return column.value.to_physical() if column.kind in ("time", "date") else column.value
 

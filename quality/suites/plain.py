@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 
+LONGEST = 10_000
+"""Most characters of a text that a result holds whole."""
+_KEPT = 200
+
 
 def plain(value: Any) -> Any:
     """Return `value` as JSON with finite numbers.
@@ -36,3 +40,22 @@ def plain(value: Any) -> Any:
             return plain(value.item())
         case _:
             return None if str(value) in ("NaT", "<NA>") else str(value)
+
+
+def cut(value: Any) -> Any:
+    """Return a JSON value in which texts longer than `LONGEST` are their beginning and how long they are."""
+    match value:
+        case str():
+            return brief(value) if len(value) > LONGEST else value
+        case dict():
+            return {key: cut(item) for key, item in value.items()}
+        case list():
+            return [cut(item) for item in value]
+        case _:
+            return value
+
+
+def brief(value: object) -> str:
+    """Return a value as text of at most about 200 characters."""
+    text = str(value)
+    return text if len(text) <= _KEPT else f"{text[:_KEPT]}… ({len(text):,} characters)"

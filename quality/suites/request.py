@@ -13,6 +13,7 @@ from quality.suites.folds import added
 from quality.suites.format import Format
 from quality.suites.needs import Fold, Rows, Scalar, Unsettled
 from quality.suites.source import Assured, Column, Kind, Source
+from quality.wording import type_name
 from resources.canonical import canonical_json
 
 _T = TypeVar("_T")
@@ -101,7 +102,7 @@ class Request:
             raise Unsettled(f"{name!r}, which is no column")
         column = self.source.column(name)
         if kinds is not None and column.kind not in kinds:
-            raise Unsettled(f"a column of the type {column.polars}")
+            raise Unsettled(f"a column of the type {type_name(column.polars)}")
         return column
 
     def scalar(
@@ -224,7 +225,7 @@ def _limit(value: Any, column: Column) -> Any:
         zone = getattr(column.polars, "time_zone", None)
         if (moment.tzinfo is None) == (zone is None):
             return moment
-    raise Unsettled(f"a limit of type {type(value).__name__} for a column of the type {column.polars}")
+    raise Unsettled(f"a limit of type {type(value).__name__} for a column of the type {type_name(column.polars)}")
 
 
 def _number(value: Any) -> Any:

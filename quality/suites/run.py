@@ -14,7 +14,7 @@ from quality.suites.declared import Suite, check_suite, columns_of, entries_of, 
 from quality.suites.engine import answer
 from quality.suites.folding import Folding, Unfolded
 from quality.suites.format import Format
-from quality.suites.plain import plain
+from quality.suites.plain import brief, cut, plain
 from quality.suites.result import MAX_EXAMPLES, ExpectationRow, SuiteResult, worst_severity
 from quality.suites.source import Source
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]  # Any: JSON values
 BATCH = "penstock-data"
-_MOST_CHARACTERS = 200
 _NO_EXCEPTION = {"raised_exception": False, "exception_traceback": None, "exception_message": None}
 
 
@@ -135,7 +134,7 @@ def _result(name: str, entries: Sequence[Mapping[str, Any]], results: Sequence[J
     rows = tuple(_row(result, entry) for result, entry in zip(results, entries, strict=True))
     genuine = {
         "success": met == count,
-        "results": list(results),
+        "results": [{**result, "result": cut(result.get("result") or {})} for result in results],
         "suite_name": name,
         "suite_parameters": {},
         "statistics": {
@@ -158,14 +157,8 @@ def _row(result: Json, entry: Mapping[str, Any]) -> ExpectationRow:
         column=", ".join(columns_of(entry)),
         severity=entry.get("severity") or "critical",
         success=bool(result["success"]),
-        observed="" if observed is None else _brief(observed),
+        observed="" if observed is None else brief(observed),
         unexpected_count=found.get("unexpected_count"),
         unexpected_percent=found.get("unexpected_percent"),
-        examples=tuple(_brief(value) for value in (found.get("partial_unexpected_list") or [])[:MAX_EXAMPLES]),
+        examples=tuple(brief(value) for value in (found.get("partial_unexpected_list") or [])[:MAX_EXAMPLES]),
     )
-
-
-def _brief(value: object) -> str:
-    """Return a value as text of at most about 200 characters; the library's own result holds it whole."""
-    text = str(value)
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}… ({len(text):,} characters)"

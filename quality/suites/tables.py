@@ -9,6 +9,7 @@ from quality.suites.format import aggregate
 from quality.suites.needs import Judged, Outcome, Unsettled
 from quality.suites.request import Request
 from quality.suites.source import Column
+from quality.wording import type_name
 
 _NATIVE = {"bool": bool, "int": int, "long": int, "float": float, "bytes": bytes, "complex": complex, "str": str,
            "string_types": str, "list": list, "dict": dict}  # fmt: skip
@@ -118,7 +119,7 @@ def _dtype(column: Column) -> str:
         Unsettled: If only pandas knows.
     """
     if column.kind == "other":
-        raise Unsettled(f"a column of the type {column.polars}")
+        raise Unsettled(f"a column of the type {type_name(column.polars)}")
     return column.dtype
 
 

@@ -14,7 +14,7 @@ from quality.profile import profile
 from quality.suggestions import Suggested, as_yaml, suggest
 from quality.suggestions.limits import prediction_interval, upper_share
 from quality.suites.declared import check_suite
-from resources.errors import ContractError
+from resources.errors import ContractError, DeclarationError
 
 ROWS = 2_000
 
@@ -188,3 +188,19 @@ def test_the_upper_share_shrinks_with_the_rows_and_is_never_below_what_was_seen(
     assert upper_share(50, 100) > 0.5
     assert upper_share(100, 100) == 1
     assert upper_share(0, 0) == 1
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["a", "b"])])
+def test_categories_are_suggested_as_the_texts_that_a_contract_reads_them_as(kind):
+    frame = pl.DataFrame({"x": pl.Series(["a", "b"] * 100, dtype=kind)})
+    made = profile(frame)
+    found = suggest({"one": made, "two": made, "three": made}, frame.to_arrow().schema)
+    texts = suggest({"one": made, "two": made, "three": made}, frame.cast(pl.String).to_arrow().schema)
+    assert found.contract.columns["x"].type == texts.contract.columns["x"].type
+
+
+def test_a_type_that_no_contract_has_is_refused_with_the_name_of_its_column():
+    frame = pl.DataFrame({"nested": [[1], [2]]})
+    made = profile(frame)
+    with pytest.raises(DeclarationError, match=r"column 'nested': .* is no column type"):
+        suggest({"one": made, "two": made, "three": made}, frame.to_arrow().schema)

@@ -1,5 +1,6 @@
 """Suites and data that are wrong: each gives a verdict or an error that names column, rule and remedy."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from quality.profile import profile
@@ -96,6 +99,57 @@ def test_five_thousand_columns_are_judged_in_a_few_queries():
     suite += [expect("column_sum_to_be_between", column=name, min_value=1) for name in frame.columns]
     result = run_suite(suite, frame.lazy())
     assert [place for place, row in enumerate(result.rows) if not row.success] == [0]
+
+
+def test_enormous_texts_leave_results_small_and_texts_of_ten_thousand_characters_whole():
+    short, frame = "y" * 10_000, pl.DataFrame({"text": ["x" * 10_000_000, "y" * 10_000, "z"]})
+    suite = [
+        expect("column_values_to_match_regex", column="text", regex="^z"),
+        expect("column_distinct_values_to_be_in_set", column="text", value_set=["z"]),
+        expect("column_most_common_value_to_be_in_set", column="text", value_set=["z"]),
+    ]
+    result = run_suite(suite, frame.lazy())
+    assert len(json.dumps(result.to_json())) < 100_000
+    shown = f"{'x' * 200}… (10,000,000 characters)"
+    assert result.genuine["results"][0]["result"]["partial_unexpected_list"] == [shown, short]
+    assert result.rows[0].examples == (shown, f"{'y' * 200}… (10,000 characters)")
+
+
+def test_times_that_numpy_and_pandas_take_for_missing_are_missing():
+    times = np.array(["2020-01-01T00:00", "NaT"], "datetime64[ns]")
+    null = expect("column_values_to_not_be_null", column="x")
+    for data in (
+        pl.DataFrame({"x": times}),
+        pl.DataFrame({"x": times.astype("datetime64[us]")}).lazy(),
+        pa.table({"x": times}),
+        pa.table({"x": pa.array(times, from_pandas=False)}),
+    ):
+        assert run_suite([null], data).rows[0].unexpected_count == 1
+
+
+MANY = pl.select(pl.format("value {}", pl.int_range(200_000))).to_series().shuffle(seed=1).alias("x")
+
+
+def test_a_text_of_very_many_different_values_is_judged():
+    allowed = [f"value {place}" for place in range(100_000)]
+    suite = [
+        expect("column_values_to_be_unique", column="x"),
+        expect("column_unique_value_count_to_be_between", column="x", min_value=200_000, max_value=200_000),
+        expect("column_values_to_be_in_set", column="x", value_set=allowed),
+        expect("column_distinct_values_to_contain_set", column="x", value_set=allowed),
+    ]
+    for data in (MANY.to_frame(), pl.concat([MANY, MANY[:1]]).to_frame().lazy()):
+        once = isinstance(data, pl.DataFrame)
+        found = run_suite(suite, data)
+        assert [row.success for row in found.rows] == [once, True, False, True]
+        assert found.rows[0].unexpected_count == (0 if once else 2)
+        assert found.rows[2].unexpected_count == 100_000 + (not once and MANY[0] not in set(allowed))
+
+
+def test_an_enumeration_of_very_many_categories_is_told_by_their_number():
+    frame = MANY.cast(pl.Enum(MANY.sort())).to_frame()
+    found = evaluate(Source.of(frame), [expect("column_values_to_be_unique", column="x")], Format.of("SUMMARY"))
+    assert found.unsettled == {0: "a column of the type Enum of 200,000 categories"}
 
 
 def test_many_columns_that_fail_take_few_queries(monkeypatch):
