@@ -30,10 +30,10 @@ class Told:
     measured: Any = None  # Any: JSON values
 
 
-def joined(reasons: Sequence[str]) -> str:
+def joined(reasons: Sequence[str], by: str = "; ") -> str:
     """Return reasons as one text, of many the first ones and how many more there are."""
     more = len(reasons) - SHOWN
-    return "; ".join([*reasons[:SHOWN], *([f"and {more:,} more"] if more > 0 else [])])
+    return by.join([*reasons[:SHOWN], *([f"and {more:,} more"] if more > 0 else [])])
 
 
 def of_finding(finding: Finding, shown: Metadata | None = None, *, measured: object = None) -> Told:

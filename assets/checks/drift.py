@@ -14,7 +14,7 @@ import polars as pl
 from assets.checks.building import Asset, CheckOptions, Defaults, Look, build_check
 from assets.checks.rows import Rows, frame_of
 from assets.metadata import Metadata, drift_table, table
-from assets.told import Told
+from assets.told import Told, joined
 from quality import wording
 from resources.errors import ContractError, DeclarationError
 
@@ -133,12 +133,14 @@ def of_drift(
     moved = [test for test in tests if test.flagged and missing and test.test not in _NO_SEASON]
     judged = [replace(test, flagged=False) if abstains and test in moved else test for test in tests]
     flagged = [test for test in judged if test.flagged]
-    reasons = [test.reason for test in flagged]
+    reasons = [joined([test.reason for test in flagged])] if flagged else []
     if moved:
         needed = wording.count(missing, "more partition")
         reasons.append(f"too little history to tell drift from a season: needs {needed}")
     if moved and abstains:
-        reasons.append("not judged: " + ", ".join(f"{test.column} ({test.test} {test.effect:.3f})" for test in moved))
+        reasons.append(
+            "not judged: " + joined([f"{test.column} ({test.test} {test.effect:.3f})" for test in moved], ", ")
+        )
     reason = "; ".join(reasons) or f"no drift in {wording.count(columns, 'column')}"
     numbers = {"flagged": len(flagged), "columns": columns, "table": drift_table(judged)}
     return Told(verdict="warn" if flagged else "pass", reason=reason, shown={**numbers, **(more or {})})
