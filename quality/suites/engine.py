@@ -3,7 +3,8 @@
 Where the footers say that row groups are large, that query is cut by columns: Polars holds about ten row groups at a
 time. Each column is still read once.
 
-What has to hold values (ranks, distinct counts) has a query of its own beside it: in one query with others, Polars
+What has to hold values (ranks, distinct counts, failing rows) is asked of columns that are held, where they fit in
+memory (`quality.suites.held`). Otherwise it has a query of its own beside it: in one query with others, Polars
 buffers every column until they have been served. Of many rows, ranks are bracketed by a sample first (Floyd and Rivest,
 1975) and many distinct values are counted in passes, each over one part of the hash space: slower, bounded, and exact.
 """
@@ -13,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from quality.suites.held import POSITION, blocks, met, value_of
+from quality.suites.held import POSITION, blocks, met
 from quality.suites.needs import Distinct, Found, Modes, Need, Order, Repeated, Rows, Scalar, Smallest
 from quality.suites.passes import distinct, modes, repeated, smallest, spread_widely
 from quality.suites.ranks import Bracket, bracket, ordered
@@ -95,7 +96,7 @@ def _collected(source: Source, columns: Mapping[str, pl.Expr]) -> dict[str, Any]
     """Return each expression's value; a list as a series."""
     expressions = [expression.alias(name) for name, expression in columns.items()]
     row = source.frame.select(expressions).collect(engine="streaming")
-    return {column.name: value_of(column) for column in row}
+    return {column.name: column[0] for column in row}
 
 
 def _looked_ahead(

@@ -96,13 +96,8 @@ def _asked(source: Source, frame: pl.DataFrame, needs: Sequence[Need], position:
     row = frame.select(
         part.alias(f"{place} {number}") for place, some in enumerate(parts) for number, part in enumerate(some)
     )
-    values = iter(value_of(column) for column in row)
+    values = (column[0] for column in row)  # a list as a series
     return {need: _met(source, need, [next(values) for _ in some]) for need, some in zip(needs, parts, strict=True)}
-
-
-def value_of(column: pl.Series) -> Any:
-    """Return the value of a column of one row; a list as a series."""
-    return column[0]
 
 
 def _parts(need: Need, position: pl.Expr) -> list[pl.Expr]:

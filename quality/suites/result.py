@@ -43,9 +43,9 @@ class SuiteResult:
         success: Whether all expectations are met.
         severity: Worst severity among those that are not, or None.
         rows: One result per expectation.
-        genuine: Great Expectations' result, as JSON with finite numbers, without its clock. Its `meta` says under
-            "engine" how many expectations were settled without reading rows, and which ones the pandas engine judged
-            and why.
+        genuine: Great Expectations' result, as JSON with finite numbers, without its clock; of texts longer than
+            10,000 characters it holds the beginning. Its `meta` says under "engine" how many expectations were settled
+            without reading rows, and which ones the pandas engine judged and why.
     """
 
     success: bool
