@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quality.suites.held import columns_of
 from quality.suites.narrowing import Interval, Sample, ranks_of
 from quality.suites.needs import Distinct, Fold, Found, Need, Order, Parts, Rows, Scalar
 from quality.suites.ranks import OrderStatistics, bracket, ordered
@@ -119,7 +120,8 @@ class Failing(Gathered):
         shown = [value.alias(str(place)) for place, value in enumerate(self._rows.values)]
         places = values[0].arg_true().head(room)
         names = [str(place) for place in range(len(shown))]
-        return count, stretch.frame[places].with_columns(shown).select(names).rows(), places.to_list()
+        failing = pl.DataFrame({name: stretch.frame[name] for name in columns_of(self._rows)})[places]
+        return count, failing.with_columns(shown).select(names).rows(), places.to_list()
 
     def take(self, told: tuple[int, list[tuple[Any, ...]], list[int]], first: int) -> None:  # noqa: D102
         count, rows, places = told
