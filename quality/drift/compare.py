@@ -16,7 +16,7 @@ from quality.drift.columns import Rule, Side, column_tests
 from quality.drift.past import MIN_PAIRS, Past
 from quality.drift.results import ColumnDrift
 from quality.profile import Profile, merge, profile
-from quality.profiles.columns import kind_of
+from quality.profiles.columns import kind_of, type_of
 from quality.readable import require_plain
 from resources.errors import ContractError, DeclarationError
 from resources.names import unknown_name
@@ -150,7 +150,7 @@ def _kinds(side: pl.DataFrame | Profile) -> dict[str, tuple[str, str]]:
     """Return column to its type and kind."""
     if isinstance(side, Profile):
         return {name: (column.type, column.kind) for name, column in side.columns.items()}
-    return {name: (str(dtype), kind_of(dtype)) for name, dtype in side.schema.items()}
+    return {name: (type_of(dtype), kind_of(dtype)) for name, dtype in side.schema.items()}
 
 
 def _rows(side: pl.DataFrame | Profile) -> int:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from blake3 import blake3
 
 from quality.histogram import Histogram, width_exponent
 from quality.profiles.binned import Binned, ranked
@@ -38,7 +39,7 @@ class ColumnProfile:
     """What one column holds.
 
     Attributes:
-        type: Name of the Polars type.
+        type: Name of the Polars type, see `type_of`.
         kind: What it is compared as; times are seconds since 1970 UTC, or since midnight, durations numbers of seconds.
         count: Values that are neither null nor NaN nor infinite; all that follows is about these.
         nulls: Nulls.
@@ -160,7 +161,15 @@ def column_profile(values: pl.Series, *, points: int = POINTS) -> ColumnProfile:
 
 def plain_column(dtype: pl.DataType) -> ColumnProfile:
     """Return the profile of no rows, which has what none of its values tells."""
-    return ColumnProfile(type=str(dtype), kind=kind_of(dtype), count=0, nulls=0, quantiles={})
+    return ColumnProfile(type=type_of(dtype), kind=kind_of(dtype), count=0, nulls=0, quantiles={})
+
+
+def type_of(dtype: pl.DataType) -> str:
+    """Return the name of a type, the same of equal types alone; of an enumeration of very many values their digest."""
+    if not isinstance(dtype, pl.Enum) or len(dtype.categories) <= LISTED:
+        return str(dtype)
+    values = "".join(f"{len(value)}:{value}" for value in dtype.categories.to_list())
+    return f"Enum({len(dtype.categories):,} categories, {blake3(values.encode()).hexdigest()[:16]})"
 
 
 def finite_numbers(present: pl.Series) -> tuple[Numbers, dict[str, int]]:

@@ -166,6 +166,13 @@ def test_every_type_has_a_profile():
     assert same(Profile.from_json(json.loads(canonical_json(profile(frame).to_json()))), profile(frame))
 
 
+def test_the_type_of_an_enumeration_of_many_values_is_told_by_their_digest():
+    kinds = [pl.Enum([f"{start + i}" for i in range(1_000)]) for start in (0, 0, 1)]
+    names = [profile(pl.DataFrame({"x": pl.Series(["7"], dtype=kind)})).columns["x"].type for kind in kinds]
+    assert names[0] == names[1] != names[2]
+    assert len(names[0]) < 60
+
+
 def test_infinities_are_counted_by_side():
     found = profile(pl.DataFrame({"x": [1.0, float("inf"), float("-inf"), float("-inf")]})).columns["x"]
     assert (found.infinite, found.negative_infinite, found.count) == (3, 2, 1)
