@@ -68,6 +68,7 @@ def rows(scratch: Path, size: int, *, peers: Path | None, quick: bool) -> list[R
 def _ten_times(scratch: Path, size: int, once: dict[str, Any]) -> list[Row]:
     file = scratch / "more.parquet"
     write(file, size * GROWTH)
+    os.sync()  # or the disk is still busy with it
     run = _answer(OURS, file, scratch, Path(sys.executable))
     work = f"{size * GROWTH:,} rows, {file.stat().st_size / 1e6:,.0f} MB"
     file.unlink()
