@@ -41,7 +41,7 @@ _PIECE, _SLICE = 1 << 15, 1 << 17
 _TASKS = 64
 """Parts that the columns are handed on in at most."""
 _HELD = 64
-"""Profiles of stretches that are merged at once: a merge of merges adds up their errors."""
+"""Profiles that are merged at once: a merge of merges adds up their errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def profile(frame: pl.DataFrame | pl.LazyFrame, *, points: int = POINTS) -> Prof
     if isinstance(frame, pl.DataFrame):
         return _profiled([frame], points)
     with damage_told(frame):
-        batches = iter(frame.collect_batches(maintain_order=True, chunk_size=1 << 17, lazy=True))
+        batches = iter(frame.collect_batches(maintain_order=True, chunk_size=_SLICE, lazy=True))
         return _profiled(chain([pl.DataFrame(schema=frame.collect_schema())], batches), points)
 
 
@@ -110,8 +110,8 @@ def profile_batches(batches: "Iterable[pa.RecordBatch | pa.Table | pl.DataFrame]
 def merge(profiles: Iterable[Profile], *, points: int = POINTS) -> Profile:
     """Return the profile of all rows that `profiles` describe, the same in whatever order they come.
 
-    Counts, ranges and histograms are exact, moments too to 9 digits (Pébay, 2008). Quantiles and frequent values state
-    their error; the number of distinct values its standard error.
+    Counts and ranges are exact, histograms of columns that were not sampled, and moments to 9 digits (Pébay, 2008).
+    Quantiles and frequent values state their error; the number of distinct values its standard error.
 
     Args:
         profiles: Profiles of tables of one schema.

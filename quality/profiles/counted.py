@@ -81,6 +81,13 @@ class Counted:
         return self.before[np.searchsorted(self.floats, points, "right")]
 
 
+def words_of(values: Numbers) -> Ints:
+    """Return the 64 bits of each number, of equal numbers the same: those of a double, or of a whole number."""
+    if np.issubdtype(values.dtype, np.integer):
+        return values.astype(np.int64, copy=False)
+    return np.add(values, 0.0, dtype=np.float64).view(np.int64)  # -0.0 is 0.0
+
+
 def count_values(values: Numbers) -> Counted:
     """Count finite numbers; -0.0 counts as 0.0."""
     return count_cheaply(values) or _count_sorted(values)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quality.profiles.counted import Ints, Numbers
+from quality.profiles.counted import Ints, Numbers, words_of
 
 BITS = 32
 Hashes = NDArray[np.uint32]
@@ -21,10 +21,7 @@ _FIRST, _SECOND = np.uint32(0xCC9E2D51), np.uint32(0x1B873593)
 
 def hash_numbers(values: Numbers) -> Hashes:
     """Return the hash of each number: of the bits of a double, or of a whole number of 64 bits."""
-    whole = np.issubdtype(values.dtype, np.integer)
-    # -0.0 is 0.0
-    wide = values.astype(np.int64, copy=False) if whole else np.add(values, 0.0, dtype=np.float64).view(np.int64)
-    return _hashed(pl.Series(wide), murmur_numbers)
+    return _hashed(pl.Series(words_of(values)), murmur_numbers)
 
 
 def hash_texts(texts: pl.Series) -> Hashes:

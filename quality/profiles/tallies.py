@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from quality.profiles.counted import Counted, Ints, Numbers
+from quality.profiles.counted import Counted, Ints, Numbers, words_of
 from quality.profiles.keys import KeyCounts, Keys
 from quality.profiles.texts import grouped
 
@@ -145,10 +145,7 @@ class CategoryTally:
 
 
 def _keys(numbers: Numbers) -> Keys:
-    """Return the numbers as keys: whole ones as 64 bits, others as the bits of a double."""
-    whole = np.issubdtype(numbers.dtype, np.integer)
-    wide = numbers.astype(np.int64, copy=False) if whole else np.add(numbers, 0.0, dtype=np.float64)
-    return wide.view(np.uint64)
+    return words_of(numbers).view(np.uint64)
 
 
 def _taken(counts: KeyCounts, keys: Keys) -> tuple[int, Ints]:

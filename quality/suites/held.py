@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from quality.suites.narrowing import ranks_of
 from quality.suites.needs import Distinct, Found, Modes, Need, Order, Repeated, Rows, Scalar, Smallest
 from quality.suites.ranks import OrderStatistics
 from quality.suites.source import LARGE_ROWS, Source
@@ -161,9 +162,7 @@ class _Near(OrderStatistics):
 
     def __init__(self, source: Source, need: Order, ascending: pl.Series) -> None:
         super().__init__(source, need, len(ascending), [])
-        places = [share * (self.count - 1) for share in need.quantiles]
-        spans = [range(max(0, math.floor(place) - 1), min(self.count, math.ceil(place) + 2)) for place in places]
-        ranks = sorted({rank for span in spans for rank in span})
+        ranks = ranks_of(need.quantiles, self.count)
         self._values = dict(zip(ranks, ascending.gather(ranks).to_list(), strict=True))
 
     def at(self, rank: int) -> Any:
