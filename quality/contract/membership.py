@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quality.views import INLINE, Words, views_of
+
 Rows = NDArray[np.int64]
-_Words = NDArray[np.uint64]
 _CHUNK = 1 << 14
 """Views so few stay in the processor's cache."""
-_INLINE = 12
 _MOST_BITS = 16
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
@@ -58,7 +58,7 @@ class _Views:
         rows: list[Rows] = []
         start = 0
         for part in texts.get_chunks():
-            words = _words(part)
+            words = views_of(part)
             for first in range(0, len(words), _CHUNK):
                 some = words[first : first + _CHUNK]
                 known = self.table.take(_places(some, self.shift)).view(np.uint64) == some.ravel()
@@ -75,9 +75,9 @@ def rows_of(mask: pl.Series) -> Rows:
 
 def _views_of(texts: pl.Series) -> _Views | None:
     """Return the table of the views of `texts`, or None if one is too long or no table keeps them apart."""
-    if (texts.str.len_bytes() > _INLINE).any():
+    if (texts.str.len_bytes() > INLINE).any():
         return None
-    words = _words(texts.unique())
+    words = views_of(texts.unique())
     for bits in range(8, _MOST_BITS + 1):
         shift = np.uint64(64 - bits)
         places = _places(words, shift)
@@ -88,14 +88,8 @@ def _views_of(texts: pl.Series) -> _Views | None:
     return None
 
 
-def _places(words: _Words, shift: np.uint64) -> Rows:
+def _places(words: Words, shift: np.uint64) -> Rows:
     mixed = words[:, 0] ^ words[:, 1]
     mixed *= _MULTIPLIER
     mixed >>= shift
     return mixed.view(np.int64)
-
-
-def _words(texts: pl.Series) -> _Words:
-    """Return the views of texts in one piece, two words each."""
-    array = texts.to_arrow(compat_level=pl.CompatLevel.newest())
-    return np.frombuffer(array.buffers()[1] or b"", np.uint64)[2 * array.offset :][: 2 * len(array)].reshape(-1, 2)

@@ -6,9 +6,9 @@ which all its views name: where few views differ, numbers are counted instead of
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from quality.profiles.counted import CHUNK, SORTED, Counted, Ints, count_values
+from quality.views import Words, views_of
 
 _TABLE = 1 << 16
 _FEW = 1 << 13
@@ -18,7 +18,6 @@ _SMALL = 1 << 13
 _MULTIPLIERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
 _NO_VIEW = np.uint64(2**64 - 1)
 """Half of a view of a text of four billion bytes, which there is none of."""
-Words = NDArray[np.uint64]
 
 
 def count_texts(texts: pl.Series) -> tuple[pl.Series, Ints] | None:
@@ -59,8 +58,7 @@ def count_lengths(texts: pl.Series, counts: Ints | None) -> Counted:
 
 
 def _count_views(texts: pl.Series) -> tuple[pl.Series, Ints] | None:
-    array = texts.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
-    words = np.frombuffer(array.buffers()[1], np.uint64)[2 * array.offset :][: 2 * len(array)].reshape(-1, 2)
+    words = views_of(texts.rechunk())
     head = words[:_TABLE]
     places = _places(head[:, 0], head[:, 1])
     if _taken(places) >= _FEW:
