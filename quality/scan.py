@@ -28,7 +28,10 @@ from quality.suites.source import Assured
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH_ROWS = 1 << 17
+BATCH_ROWS = 1 << 18
+"""Most rows that are looked at together."""
+_FEW_SHARE = 4
+"""Fewer than one in so many of these are few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +150,15 @@ def _lazy(data: "pl.LazyFrame | pl.DataFrame | pa.Table") -> pl.LazyFrame:
 
 
 def _batches(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    return iter(rows.collect_batches(maintain_order=True, chunk_size=BATCH_ROWS, lazy=True))
+    """Yield the rows as they are read, but that few are gathered and very many cut."""
+    held: list[pl.DataFrame] = []
+    for frame in rows.collect_batches(maintain_order=True, lazy=True):
+        held.append(frame)
+        if sum(each.height for each in held) >= BATCH_ROWS // _FEW_SHARE:
+            yield from pl.concat(held, rechunk=len(held) > 1).iter_slices(BATCH_ROWS)
+            held = []
+    if held:
+        yield from pl.concat(held, rechunk=len(held) > 1).iter_slices(BATCH_ROWS)
 
 
 def _arrow(frame: pl.DataFrame) -> "pa.Table":

@@ -174,21 +174,34 @@ def type_of(dtype: pl.DataType) -> str:
 
 def finite_numbers(present: pl.Series) -> tuple[Numbers, dict[str, int]]:
     """Return a column's finite numbers, durations in seconds, and how many others there are of each kind."""
+    numbers = numbers_of(present)
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum is quicker, and finite only of finite numbers
+        if not present.dtype.is_float() or np.isfinite(numbers.sum()):
+            return numbers, {}
+    return without_odd(numbers)
+
+
+def numbers_of(present: pl.Series) -> Numbers:
+    """Return the numbers of a column without nulls, durations in seconds."""
     if isinstance(present.dtype, pl.Duration):
         present = present.to_physical() * _SECONDS[present.dtype.time_unit]
     elif not (present.dtype.is_float() or isinstance(present.dtype, _NATIVE)):
         present = present.cast(pl.Float64)  # decimals and whole numbers of 128 bits
-    numbers = present.to_numpy()
-    with np.errstate(over="ignore", invalid="ignore"):  # a sum is quicker, and finite only of finite numbers
-        if not present.dtype.is_float() or np.isfinite(numbers.sum()) or np.isfinite(numbers).all():
-            return numbers, {}
+    return present.to_numpy()
+
+
+def without_odd(numbers: Numbers) -> tuple[Numbers, dict[str, int]]:
+    """Return those numbers that are finite, and how many others there are of each kind."""
+    finite = np.isfinite(numbers)
+    if finite.all():
+        return numbers, {}
     infinite = np.isinf(numbers)
     odd = {
         "nans": int(np.isnan(numbers).sum()),
         "infinite": int(infinite.sum()),
         "negative_infinite": int((numbers == -np.inf).sum()),
     }
-    return numbers[np.isfinite(numbers)], odd
+    return numbers[finite], odd
 
 
 def described_numbers(plain: ColumnProfile, found: Counted | Binned, points: int) -> ColumnProfile:

@@ -45,12 +45,12 @@ class HyperLogLog:
             most = self._limits.max()
             if most <= _REST:
                 raised = np.flatnonzero(rest < most)
-                some, rest = some[raised], rest[raised]
+                some, rest = some.take(raised), rest.take(raised)
             self._raise((some >> np.uint32(_RANK_BITS)).astype(np.int64), rest)
             start, end = end, len(hashes) if end >= 4 * _HELD else 2 * end
 
     def _raise(self, places: NDArray[np.int64], rest: Hashes) -> None:
-        raised = np.flatnonzero(rest < self._limits[places])
+        raised = np.flatnonzero(rest < self._limits.take(places))
         if len(raised):
             bits = np.frexp(rest[raised].astype(np.float64))[1]
             np.maximum.at(self.registers, places[raised], (_RANK_BITS + 1 - bits).astype(np.uint8))

@@ -19,9 +19,15 @@ _Words = NDArray[np.uint32]
 _FIRST, _SECOND = np.uint32(0xCC9E2D51), np.uint32(0x1B873593)
 
 
-def hash_numbers(values: Numbers) -> Hashes:
-    """Return the hash of each number: of the bits of a double, or of a whole number of 64 bits."""
-    return _hashed(pl.Series(words_of(values)), murmur_numbers)
+def hash_numbers(values: Numbers, *, zeros: bool = True) -> Hashes:
+    """Return the hash of each number: of the bits of a double, or of a whole number of 64 bits.
+
+    Args:
+        values: The numbers.
+        zeros: Whether there may be zeros among them, of which those with a sign are the same as those without.
+    """
+    words = words_of(values) if zeros or values.dtype != np.float64 else values.view(np.int64)
+    return _hashed(pl.Series(words), murmur_numbers)
 
 
 def hash_texts(texts: pl.Series) -> Hashes:

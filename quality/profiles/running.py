@@ -4,6 +4,7 @@ A column of few distinct values is counted whole. Of any other, ends, moments, t
 lengths of texts are those of all rows, while ranks, histogram and frequent values are those of a sample.
 """
 
+import math
 from dataclasses import replace
 from typing import Protocol
 
@@ -19,17 +20,19 @@ from quality.profiles.columns import (
     discrete_fields,
     finite_numbers,
     kind_of,
+    numbers_of,
     plain_column,
     seconds_of,
     with_ranks,
     with_times,
     with_values,
+    without_odd,
 )
 from quality.profiles.counted import Counted, Numbers, count_cheaply
 from quality.profiles.distinct import HyperLogLog
 from quality.profiles.frequent import LISTED, Frequent, frequent_numbers, frequent_texts, listed_texts, repeated
 from quality.profiles.hashing import hash_numbers, hash_texts
-from quality.profiles.moments import Powers, counted_powers, merge_powers, power_unit, row_powers
+from quality.profiles.moments import Ends, Powers, counted_powers, merge_powers, power_unit, row_powers
 from quality.profiles.quantiles import sketch
 from quality.profiles.scaled import Scaled, scaled_frequent
 from quality.profiles.tallies import CategoryTally, NumberTally, TextTally
@@ -43,7 +46,7 @@ class Running(Protocol):
         """Take the next rows."""
 
     def profile(self, sample: pl.Series, points: int) -> ColumnProfile:
-        """Return the profile of all rows, with a quantile sketch of so many cut points, from a sample of them."""
+        """Return the profile of all rows, with a quantile sketch of so many cut points, from a sample but its nulls."""
         ...
 
 
@@ -122,11 +125,10 @@ class _Texts(_Others):
         if self._tally is not None:
             counted = self._tally.counted()
             return described_texts(self._plain, listed_texts(*counted), count_lengths(*counted), points)
-        present = sample.drop_nulls()
-        few = count_texts(present)
-        listed = (frequent_texts(present) if few is None else listed_texts(*few))[0]
-        lengths = self._lengths.profile(present.str.len_chars(), points)
-        return replace(self._sampled(listed, self._distinct, max(1, len(present))), lengths=lengths)
+        few = count_texts(sample)
+        listed = (frequent_texts(sample) if few is None else listed_texts(*few))[0]
+        lengths = self._lengths.profile(sample.str.len_chars(), points)
+        return replace(self._sampled(listed, self._distinct, max(1, len(sample))), lengths=lengths)
 
     def _leave(self, tally: TextTally) -> None:
         """Go on without the tally: it has too many texts."""
@@ -141,19 +143,19 @@ class _Numbers(_Others):
         super().__init__(dtype)
         self._tally: NumberTally | None = NumberTally()
         self._distinct = HyperLogLog()
-        self._ends: tuple[int | float, int | float] | None = None
-        self._unit = 1.0
+        self._ends: Ends | None = None
+        self._unit, self._near = 1.0, 0.0
         self._powers: list[Powers] = []
 
     def add(self, values: pl.Series) -> None:
         numbers = self._numbers(self._present(values))
         if self._tally is not None:
+            numbers = self._finite(numbers)
             numbers = numbers[self._tally.add(numbers) :]
             if self._tally.is_full:
                 self._leave(self._tally)
         if len(numbers):
-            self._many(numbers, (numbers.min().item(), numbers.max().item()))
-            self._add_powers(numbers)
+            self._add_many(numbers)
 
     def add_counted(self, counted: Counted) -> None:
         """Take the first values of all, counted."""
@@ -166,7 +168,7 @@ class _Numbers(_Others):
     def profile(self, sample: pl.Series, points: int) -> ColumnProfile:
         if self._tally is not None:
             return described_numbers(self._plain, self._tally.counted(), points)
-        found = ranked(self._some(finite_numbers(sample.drop_nulls())[0]))
+        found = ranked(self._some(finite_numbers(sample)[0]))
         whole = np.issubdtype(found.values.dtype, np.integer)
         listed = frequent_numbers(found, listed=LISTED if whole else FREQUENT_FLOATS)[0]
         described = self._sampled(listed, self._distinct, found.rows)
@@ -174,26 +176,42 @@ class _Numbers(_Others):
         return with_ranks(described, self._scaled(found), shape, points, whole=whole)
 
     def _numbers(self, present: pl.Series) -> Numbers:
-        numbers, odd = finite_numbers(present)
-        self._count(count=len(numbers) - len(present), **odd)
-        return numbers
+        return numbers_of(present)
 
-    def _add_powers(self, numbers: Numbers) -> None:
+    def _finite(self, numbers: Numbers) -> Numbers:
+        """Return those that are finite, and count the others."""
+        finite, odd = without_odd(numbers)
+        self._count(count=len(finite) - len(numbers), **odd)
+        return finite
+
+    def _add_many(self, numbers: Numbers) -> None:
+        """Take numbers of a column of many distinct ones."""
         with np.errstate(over="ignore", invalid="ignore"):
-            self._powers.append(row_powers(numbers, self._unit))
+            found = row_powers(numbers, self._unit, self._near)
+        if found is not None:
+            powers, ends = found
+            self._add_powers(powers)
+            self._see(numbers, ends)
+        elif len(finite := self._finite(numbers)):
+            self._add_many(finite)
+
+    def _add_powers(self, powers: Powers) -> None:
+        self._powers.append(powers)
+        self._near = powers.mean if math.isfinite(powers.mean) else 0.0
 
     def _leave(self, tally: NumberTally) -> None:
         """Go on without the tally: it has too many numbers."""
         counted, self._tally = tally.counted(), None
         if counted.ends is None:
             return
-        self._many(counted.values, counted.ends)
+        self._see(counted.values, counted.ends)
         self._unit = power_unit(counted.ends)
         with np.errstate(over="ignore", invalid="ignore"):
-            self._powers.append(counted_powers(counted, self._unit))
+            self._add_powers(counted_powers(counted, self._unit))
 
-    def _many(self, values: Numbers, ends: tuple[int | float, int | float]) -> None:
-        self._distinct.add(hash_numbers(values))
+    def _see(self, values: Numbers, ends: Ends) -> None:
+        """Take values that lie between `ends` for the number of distinct ones and the ends of all."""
+        self._distinct.add(hash_numbers(values, zeros=ends[0] <= 0 <= ends[1]))
         old = self._ends or ends
         self._ends = (min(old[0], ends[0]), max(old[1], ends[1]))
 
@@ -215,7 +233,7 @@ class _Times(_Numbers):
             found: Counted | Scaled = counted.times(scale)
             ends = counted.ends
         else:
-            physical = self._some(sample.drop_nulls().to_physical().to_numpy())
+            physical = self._some(sample.to_physical().to_numpy())
             few, ends = count_cheaply(physical), self._ends
             described = self._sampled(repeated(physical, few)[0], self._distinct, len(physical))
             found = self._scaled(ranked(physical * scale) if few is None else few.times(scale), scale)
@@ -229,5 +247,11 @@ class _Times(_Numbers):
     def _numbers(self, present: pl.Series) -> Numbers:
         return present.to_physical().to_numpy()
 
-    def _add_powers(self, numbers: Numbers) -> None:
+    def _finite(self, numbers: Numbers) -> Numbers:
+        return numbers
+
+    def _add_many(self, numbers: Numbers) -> None:
+        self._see(numbers, (numbers.min().item(), numbers.max().item()))
+
+    def _add_powers(self, powers: Powers) -> None:
         """Times have no moments."""

@@ -147,11 +147,18 @@ def test_a_column_whose_values_become_many_late_is_told_right():
     assert found["whole"].mean == pytest.approx(whole.mean())
 
 
+def sampled(frames, most):
+    sample = Sample(frames[0].schema, most)
+    for frame in frames:
+        choice = sample.choose([frame.height])
+        for name in frame.columns:
+            sample.take(name, [frame[name]], choice)
+    return {name: sample.values(name) for name in frames[0].columns}
+
+
 def test_more_rows_are_sampled_whatever_their_order():
-    sample = Sample(1_000)
-    for start in range(0, 100_000, 333):
-        sample.add(pl.DataFrame({"n": np.arange(start, min(start + 333, 100_000))}))
-    kept = sample.frame()["n"].to_numpy()
+    frames = [pl.DataFrame({"n": np.arange(start, min(start + 333, 100_000))}) for start in range(0, 100_000, 333)]
+    kept = sampled(frames, 1_000)["n"].to_numpy()
     assert 400 <= len(kept) <= 1_000
     assert len(set(kept)) == len(kept)
     assert np.abs((np.arange(len(kept)) + 0.5) / len(kept) - kept / 100_000).max() < 1.63 / len(kept) ** 0.5
@@ -159,12 +166,36 @@ def test_more_rows_are_sampled_whatever_their_order():
     assert abs(even - len(kept) / 2) < 4 * len(kept) ** 0.5 / 2
 
 
+def test_a_sample_holds_the_same_rows_of_each_column_whatever_its_type_and_the_pieces():
+    row = np.arange(20_000)
+    frame = pl.DataFrame(
+        {
+            "row": row,
+            "short": row.astype(np.uint32),
+            "single": row.astype(np.float32),
+            "at": pl.Series(row).cast(pl.Datetime("ns", "Europe/Berlin")),
+            "long": pl.Series(row).cast(pl.Duration("ms")),
+            "time": pl.Series(row * 1_000).cast(pl.Time),
+            "day": pl.Series(row).cast(pl.Date),
+            "price": pl.Series(row).cast(pl.Decimal(12, 2)),
+            "large": pl.Series(row).cast(pl.Int128),
+            "text": [f"the text of row {i}" for i in row],
+        }
+    )
+    gaps = {f"{name} or null": pl.when(pl.col("row") % 3 > 0).then(pl.col(name)) for name in frame.columns}
+    frame = frame.with_columns(**gaps)
+    pieces = [frame[:5], frame[5:5], pl.concat([frame[5:7_000], frame[7_000:7_001]], rechunk=False), frame[7_001:]]
+    found = sampled(pieces, 1_000)
+    kept = found["row"].to_list()
+    for name in frame.columns:
+        assert found[name].to_list() == frame[name].gather(kept).drop_nulls().to_list(), name
+        assert found[name].dtype == frame[name].dtype
+
+
 def test_texts_of_a_sample_do_not_keep_those_beside_them():
-    sample = Sample(1_000)
     texts = pl.DataFrame({"t": [f"a text of more than twelve bytes {i}" for i in range(2_000)]})
-    for _ in range(200):
-        sample.add(texts.clone().select(pl.col("t") + "!"))
-    array = sample.frame()["t"].rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
+    found = sampled([texts.select(pl.col("t") + "!") for _ in range(200)], 1_000)["t"]
+    array = found.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
     assert sum(buffer.size for buffer in array.buffers()[2:] if buffer) < 20 * texts.estimated_size()
 
 
