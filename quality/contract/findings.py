@@ -47,9 +47,12 @@ def shown(text: str | None) -> str:
     >>> shown("x"), shown(None)
     ("'x'", 'null')
     """
-    if text is None:
-        return "null"
-    return repr(text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…")
+    return "null" if text is None else repr(cut(text))
+
+
+def cut(text: str) -> str:
+    """Return a text as messages show it: its beginning where it is long."""
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
 
 
 def texts_of(values: "pa.Array") -> list[str | None]:
