@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import polars as pl
 
 from quality.contract.arrow import array_of, compute, float_ends, null_of, to_arrow, to_series
-from quality.contract.calendar import clock_within_calendar, within_calendar
+from quality.contract.calendar import clock_within_calendar, span_text, within_span
 from quality.contract.findings import Findings, Reason, rows_where, shown, texts_of
 from quality.contract.spec import Column
 from quality.contract.types import FLOATS, TEXTS, UTC_CLOCK, arrow_type, clock_parts
@@ -31,9 +31,9 @@ def convert(values: "Array", name: str, column: Column) -> "tuple[Array, Finding
     """Return `values` in the stored type of `column`, and the reasons of the cells that do not fit it."""
     plain = _plain(values)
     parsed = _typed(plain, column)
-    typed = within_calendar(parsed)
+    typed = within_span(parsed)
     findings = _lost(plain, parsed, name, f"not {column.type}")
-    findings.update(_lost(parsed, typed, name, "beyond the years 1 to 9999"))
+    findings.update(_lost(parsed, typed, name, span_text(parsed.type)))
     if column.timezone is not None and clock_parts(column.type):
         typed, more = _localized(typed, name, column.timezone)
         findings.update(more)
@@ -57,12 +57,12 @@ def cast_leniently(values: "Array", cast: "Callable[[Array], Array]") -> "Array"
 
 def localize(clock: pl.Series, zone: str) -> pl.Series:
     """Return naive `clock` as UTC; null where `zone` skips that local time or has it twice, or the calendar ends."""
-    return _in_utc(clock.dt.replace_time_zone(zone, ambiguous="null", non_existent="null"))
+    return _in_utc(_local(clock).dt.replace_time_zone(zone, ambiguous="null", non_existent="null"))
 
 
 def localize_reason(text: str, clock: pl.Series, zone: str) -> Reason:
     """Return why `localize` gave null for the one-row series `clock`."""
-    earliest = clock.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    earliest = _local(clock).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     if earliest.null_count():
         what = f"does not exist in {zone}"
     elif _in_utc(earliest).null_count():
@@ -72,8 +72,12 @@ def localize_reason(text: str, clock: pl.Series, zone: str) -> Reason:
     return Reason(what, f"{text} {what}")
 
 
+def _local(clock: pl.Series) -> pl.Series:
+    return clock.dt.cast_time_unit("us")  # near the ends of 64-bit nanoseconds, the way to UTC would wrap
+
+
 def _in_utc(clock: pl.Series) -> pl.Series:
-    return clock_within_calendar(clock.dt.convert_time_zone("UTC").dt.cast_time_unit("us"))
+    return clock_within_calendar(clock.dt.convert_time_zone("UTC"))
 
 
 def _plain(values: "Array") -> "Array":
@@ -148,7 +152,7 @@ def _by_format(values: "Array", form: str, target: "pa.DataType") -> "Array":
         parsed = parsed.dt.replace_time_zone(None)
     elif isinstance(parsed.dtype, pl.Datetime) and parsed.dtype.time_zone is None and target.tz is not None:
         parsed = pl.Series(parsed.name, [None] * len(parsed), pl.Datetime("us"))  # text without zone, type with one
-    return to_arrow(parsed).cast(target)
+    return cast_leniently(to_arrow(parsed), lambda cells: cells.cast(target))
 
 
 def _times(values: "Array", target: "pa.DataType") -> "Array":
@@ -201,6 +205,8 @@ def _stored(values: "Array", column: Column) -> "Array":
     """Return typed values in the stored type; clocks become UTC microseconds, finer parts are cut off."""
     if column.stored != UTC_CLOCK or values.type == arrow_type(UTC_CLOCK):
         return values
+    if values.type.unit == "ns":  # Arrow's cast cuts off towards 1970, which is later before it
+        values = to_arrow(to_series(values).dt.cast_time_unit("us"))
     return values.cast(arrow_type(UTC_CLOCK), safe=False)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from quality.contract.arrow import compute, to_series
-from quality.contract.calendar import beyond_calendar, far_text, without
+from quality.contract.calendar import beyond_span, far_text, without
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,11 +57,25 @@ def cut(text: str) -> str:
 
 def texts_of(values: "pa.Array") -> list[str | None]:
     """Return each value as text: numbers as short as they read back, clocks in ISO 8601."""
-    far = beyond_calendar(values)
-    texts = as_text(to_series(values if far is None else without(values, far))).to_list()
+    far = beyond_span(values)
+    texts = as_text(_as_series(values if far is None else without(values, far))).to_list()
     for row in () if far is None else rows_where(far):
         texts[row] = far_text(values, row)
     return texts
+
+
+def _as_series(values: "pa.Array") -> pl.Series:
+    """Return values as Polars knows them: decimals of 256 bits as text, clocks of a zone that it lacks in UTC."""
+    import pyarrow as pa
+
+    if pa.types.is_decimal256(values.type):
+        return to_series(values.cast(pa.string()))
+    try:
+        return to_series(values)
+    except pl.exceptions.ComputeError:
+        if not pa.types.is_timestamp(values.type):
+            raise
+        return to_series(values.cast(pa.timestamp(values.type.unit, "UTC")))
 
 
 def as_text(values: pl.Series) -> pl.Series:

@@ -68,12 +68,14 @@ def allowed_value(value: Given, type_text: str) -> Held:
         return _float("allowed value", value, type_text)
     if type_text not in TEXTS and type_text != "bool":
         raise DeclarationError(
-            f"allowed has no meaning for a {type_text} column: it is for integers, floats, texts and booleans; remove it"
+            f"allowed has no meaning for a {type_text} column: it is for numbers, texts and booleans; remove it"
         )
     if type(value) is not (bool if type_text == "bool" else str):
         raise DeclarationError(f"allowed value {cut(repr(value))} is no {type_text}")
     if isinstance(value, str) and not is_unicode(value):
-        raise DeclarationError(f"allowed value {cut(repr(value))} is no text: half of a surrogate pair cannot be stored as UTF-8")
+        raise DeclarationError(
+            f"allowed value {cut(repr(value))} is no text: half of a surrogate pair cannot be stored as UTF-8"
+        )
     return value
 
 
@@ -93,7 +95,9 @@ def is_unicode(text: str) -> bool:
 def _integer(what: str, value: Given, type_text: str) -> int:
     low, high = INTEGERS[type_text]
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise DeclarationError(f"{what} of a {type_text} column must be an integer from {low} to {high}, got {cut(repr(value))}")
+        raise DeclarationError(
+            f"{what} of a {type_text} column must be an integer from {low} to {high}, got {cut(repr(value))}"
+        )
     return value
 
 
@@ -122,7 +126,9 @@ def _decimal(end: End, value: Given, type_text: str, precision: int, scale: int)
     most = Decimal(10**precision - 1).scaleb(-scale, Context(prec=precision))
     least = most.copy_negate()  # unary minus rounds to 28 digits
     if not isinstance(number, Decimal) or not number.is_finite() or not least <= number <= most:
-        raise DeclarationError(f"{end} of a {type_text} column must be a number from {least} to {most}, got {cut(repr(value))}")
+        raise DeclarationError(
+            f"{end} of a {type_text} column must be a number from {least} to {most}, got {cut(repr(value))}"
+        )
     rounding = ROUND_CEILING if end == "minimum" else ROUND_FLOOR
     return number.quantize(Decimal(1).scaleb(-scale), context=Context(prec=precision, rounding=rounding))
 
@@ -140,7 +146,9 @@ def _clock(end: End, value: Given, type_text: str, unit: str) -> datetime:
     except ValueError as error:
         raise _not_iso(end, value, type_text) from error
     if _FINER_THAN_MICROSECONDS.search(str(value)):
-        raise DeclarationError(f"{end} of a {type_text} column is told to the microsecond, got {cut(repr(value))}: drop digits")
+        raise DeclarationError(
+            f"{end} of a {type_text} column is told to the microsecond, got {cut(repr(value))}: drop digits"
+        )
     try:
         held = _on_tick(given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC), unit, end)
     except OverflowError as error:

@@ -13,7 +13,7 @@ import polars as pl
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, ValidationInfo, field_validator, model_validator
 
 from quality.contract.limits import Held, allowed_value, is_unicode, limit
-from quality.contract.patterns import check_pattern
+from quality.contract.patterns import check_format, check_pattern
 from quality.contract.types import (
     TEXTS,
     UTC_CLOCK,
@@ -139,6 +139,8 @@ class Column(Declaration):
             )
         if self.format is not None and not self.type.startswith(_PARSED_BY_FORMAT):
             raise DeclarationError(f"format {self.format!r} has no meaning for a {self.type} column: remove it")
+        if self.format is not None:
+            check_format(self.format, pl.Date() if clock is None else pl.Datetime("us"))
 
     def _check_allowed(self) -> None:
         if self.allowed is None:

@@ -147,12 +147,20 @@ def clock_cases(draw: st.DrawFn) -> tuple[str, Any, list[Any], list[Fraction], F
     near = st.one_of(st.integers(low, high), st.sampled_from([low, low + 1, -1, 0, 1, high - 1, high]))
     values = draw(st.lists(near, min_size=1, max_size=5))
     microseconds = st.one_of(
-        st.sampled_from(values).flatmap(lambda tick: st.integers(-2, 2).map(lambda by: tick * 10**6 // TICKS[unit] + by)),
+        st.sampled_from(values).flatmap(
+            lambda tick: st.integers(-2, 2).map(lambda by: tick * 10**6 // TICKS[unit] + by)
+        ),
         st.integers(FIRST_DAY * 86_400 * 10**6, (LAST_DAY + 1) * 86_400 * 10**6 - 1),
     ).filter(lambda time: FIRST_DAY * 86_400 * 10**6 <= time < (LAST_DAY + 1) * 86_400 * 10**6)
     limit = draw(microseconds)
     told = (EPOCH + timedelta(microseconds=limit)).isoformat()
-    return f"timestamp[{unit}]", told, values, [Fraction(value, TICKS[unit]) for value in values], Fraction(limit, 10**6)
+    return (
+        f"timestamp[{unit}]",
+        told,
+        values,
+        [Fraction(value, TICKS[unit]) for value in values],
+        Fraction(limit, 10**6),
+    )
 
 
 @st.composite
@@ -185,7 +193,9 @@ def series_of(type_text: str, values: list[Any]) -> pl.Series:
 
 @settings(max_examples=300, deadline=None)
 @given(case=st.one_of(integer_cases(), decimal_cases(), clock_cases(), date_cases(), float_cases()))
-def test_limits_mean_what_they_say_at_the_edges_of_every_type(case: tuple[str, Any, list[Any], list[Fraction], Fraction]):
+def test_limits_mean_what_they_say_at_the_edges_of_every_type(
+    case: tuple[str, Any, list[Any], list[Fraction], Fraction],
+):
     type_text, limit, values, exact, bound = case
     for end, fits in (("minimum", lambda value: value >= bound), ("maximum", lambda value: value <= bound)):
         try:
