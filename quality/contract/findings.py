@@ -15,6 +15,10 @@ from quality.contract.calendar import beyond_span, far_text, without
 if TYPE_CHECKING:
     import pyarrow as pa
 
+LONGEST = 10_000
+"""Most characters with which a value is written whole, such as that of a rejected row."""
+_BEGINNING = 9_900
+"""Of a longer one so many are; what says how long it is fits in beside them, so that nothing is cut twice."""
 _SHOWN_LENGTH = 60
 
 
@@ -79,10 +83,23 @@ def _as_series(values: "pa.Array") -> pl.Series:
 
 
 def as_text(values: pl.Series) -> pl.Series:
-    """Return each value as text likewise; dates and clocks must be within the calendar."""
+    """Return each value as text likewise, of texts and bytes longer than `LONGEST` their beginning and their length.
+
+    Dates and clocks must be within the calendar.
+    """
     if values.dtype.is_temporal():
         return values.dt.to_string("iso")
-    return values.bin.encode("hex") if isinstance(values.dtype, pl.Binary) else values.cast(pl.String)
+    if isinstance(values.dtype, pl.Binary):
+        sizes, heads = values.bin.size(), values.bin.head(_BEGINNING // 2).bin.encode("hex")
+        long, unit = sizes > LONGEST // 2, "bytes"
+        texts = values.bin.head(LONGEST // 2).bin.encode("hex")
+    else:
+        texts = values.cast(pl.String)
+        if not (texts.str.len_bytes() > LONGEST).any():
+            return texts
+        sizes, heads = texts.str.len_chars(), texts.str.head(_BEGINNING)
+        long, unit = sizes > LONGEST, "characters"
+    return (heads + "… (" + sizes.cast(pl.String) + f" {unit})").zip_with(long.fill_null(False), texts)
 
 
 def rows_where(mask: "pa.Array") -> list[int]:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from quality.contract import Column, Contract, split
 from quality.contract.rows import Split
+from quality.contract.splitting import Splitter
 from quality.contract.types import arrow_type
 from resources.errors import DeclarationError
 
@@ -145,3 +147,26 @@ def in_utc(local: int, zone: str) -> int | None:
         return None
     moved = local - early // timedelta(microseconds=1)
     return moved if FIRST <= moved // 10**6 <= LAST else None
+
+
+def test_of_long_texts_and_bytes_a_rejected_row_shows_the_beginning():
+    columns = {
+        "n": Column(type="int8"),
+        "text": Column(type="large_string"),
+        "bytes": Column(type="binary", nullable=True),
+    }
+    table = pa.table(
+        {
+            "n": [1_000, 1_000],
+            "text": pa.array(["é" * 10_000, "é" * 10_001], pa.large_string()),
+            "bytes": [b"\xff" * 5_001, None],
+        }
+    )
+    whole = split(table, Contract(columns=columns))
+    frame = pl.DataFrame(table)
+    batches: list[pa.Table] = []
+    splitter = Splitter(Contract(columns=columns), frame.schema, reject=batches.append)
+    splitter.take(splitter.judge(frame))
+    for rejected in (whole.rejected, batches[0]):
+        assert rejected["text"].to_pylist() == ["é" * 10_000, "é" * 9_900 + "… (10001 characters)"]
+        assert rejected["bytes"].to_pylist() == ["ff" * 4_950 + "… (5001 bytes)", None]
