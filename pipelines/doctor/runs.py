@@ -21,9 +21,9 @@ def database(environment: Environment) -> list[Finding]:
     """Look whether the PostgreSQL server that dagster.yaml names, if any, can be reached by what is installed."""
     from pipelines.database import server_fault, server_named
 
-    home = Path(environment.get("DAGSTER_HOME", ""))
+    home = Path(environment.get("DAGSTER_HOME") or "/")
     if server_named(home) is None:
-        return [Finding("ok", "Dagster keeps its runs in files of this machine, or wherever else dagster.yaml says")]
+        return [Finding("ok", "dagster.yaml names no PostgreSQL server for Dagster's runs")]
     fault = server_fault(home, environment)
     if fault is not None:
         return [Finding("broken", f"{home / 'dagster.yaml'}: {fault.what}", fault.remedy)]
@@ -38,9 +38,9 @@ def lost(environment: Environment) -> list[Finding]:
     from pipelines.instance import state_folder
 
     home = environment.get("DAGSTER_HOME", "")
+    if home and server_named(Path(home)) is not None:
+        return [Finding("ok", "a server keeps the runs of several machines: which of them live this one cannot say")]
     # Only a database of this machine holds process ids of this machine; and a question must not make a database.
-    if server_named(Path(home)) is not None:
-        return [Finding("ok", "runs are kept by a server: whether their processes live is not for this machine to say")]
     if not home or not (state_folder(Path(home)) / "history" / "runs.db").is_file():
         return [Finding("ok", "no runs yet")]
     try:

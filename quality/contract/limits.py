@@ -15,8 +15,7 @@ from quality.contract.findings import cut
 from quality.contract.types import FLOATS, INTEGERS, TEXTS, clock_parts, decimal_parts
 from resources.errors import DeclarationError
 
-Given: TypeAlias = bool | int | float | str
-Held: TypeAlias = bool | int | float | str
+Plain: TypeAlias = bool | int | float | str
 End = Literal["minimum", "maximum"]
 
 _FINER_THAN_MICROSECONDS = re.compile(r"[.,]\d{6}\d*[1-9]")
@@ -28,7 +27,7 @@ _LAST_OF_NS = datetime(2262, 4, 11, 23, 47, 16, 854775, tzinfo=UTC)
 
 
 @lru_cache(maxsize=4096, typed=True)
-def limit(end: End, value: Given, type_text: str, stored: str) -> Any:  # Any: int, float, Decimal, date or datetime
+def limit(end: End, value: Plain, type_text: str, stored: str) -> Any:  # Any: int, float, Decimal, date or datetime
     """Return a declared limit as the smallest stored value that is not below it, or the largest that is not above.
 
     Args:
@@ -56,7 +55,7 @@ def limit(end: End, value: Given, type_text: str, stored: str) -> Any:  # Any: i
     raise DeclarationError(f"{end} has no meaning for a {type_text} column: remove it")
 
 
-def allowed_value(value: Given, type_text: str) -> Held:
+def allowed_value(value: Plain, type_text: str) -> Plain:
     """Return an allowed value as a column of type `type_text` holds it.
 
     Raises:
@@ -92,7 +91,7 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def _integer(what: str, value: Given, type_text: str) -> int:
+def _integer(what: str, value: Plain, type_text: str) -> int:
     low, high = INTEGERS[type_text]
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise DeclarationError(
@@ -101,7 +100,7 @@ def _integer(what: str, value: Given, type_text: str) -> int:
     return value
 
 
-def _float(what: str, value: Given, type_text: str) -> float:
+def _float(what: str, value: Plain, type_text: str) -> float:
     if isinstance(value, str | bool):
         raise DeclarationError(f"{what} of a {type_text} column must be a number, got {cut(repr(value))}")
     try:
@@ -118,14 +117,14 @@ def _float(what: str, value: Given, type_text: str) -> float:
     return held
 
 
-def _decimal(end: End, value: Given, type_text: str, precision: int, scale: int) -> Decimal:
+def _decimal(end: End, value: Plain, type_text: str, precision: int, scale: int) -> Decimal:
     try:
-        number = value if isinstance(value, bool) else Decimal(value if isinstance(value, int) else str(value))
+        number = Decimal(value if isinstance(value, int) else str(value))  # of a float, the digits that people write
     except InvalidOperation:
-        number = None
+        number = Decimal("nan")
     most = Decimal(10**precision - 1).scaleb(-scale, Context(prec=precision))
     least = most.copy_negate()  # unary minus rounds to 28 digits
-    if not isinstance(number, Decimal) or not number.is_finite() or not least <= number <= most:
+    if not number.is_finite() or not least <= number <= most:
         raise DeclarationError(
             f"{end} of a {type_text} column must be a number from {least} to {most}, got {cut(repr(value))}"
         )
@@ -133,14 +132,14 @@ def _decimal(end: End, value: Given, type_text: str, precision: int, scale: int)
     return number.quantize(Decimal(1).scaleb(-scale), context=Context(prec=precision, rounding=rounding))
 
 
-def _date(end: End, value: Given) -> date:
+def _date(end: End, value: Plain) -> date:
     try:
         return date.fromisoformat(str(value))
     except ValueError as error:
         raise _not_iso(end, value, "date32") from error
 
 
-def _clock(end: End, value: Given, type_text: str, unit: str) -> datetime:
+def _clock(end: End, value: Plain, type_text: str, unit: str) -> datetime:
     try:
         given = datetime.fromisoformat(str(value))
     except ValueError as error:
@@ -172,5 +171,5 @@ def _on_tick(instant: datetime, unit: str, end: End) -> datetime:
     return instant + timedelta(microseconds=tick - past if end == "minimum" else -past)
 
 
-def _not_iso(end: End, value: Given, type_text: str) -> DeclarationError:
+def _not_iso(end: End, value: Plain, type_text: str) -> DeclarationError:
     return DeclarationError(f"{end} of a {type_text} column is ISO 8601 text, got {cut(repr(value))}")

@@ -11,7 +11,7 @@ import polars as pl
 
 from quality.contract.arrow import array_of, compute, float_ends, scalar_of
 from quality.contract.findings import Findings, Reason, cut, merge, rows_where, shown, texts_of
-from quality.contract.limits import Given, allowed_value
+from quality.contract.limits import Plain, allowed_value
 from quality.contract.patterns import whole_match
 from quality.contract.spec import Column
 from quality.contract.types import FLOATS, polars_type
@@ -66,7 +66,7 @@ def _limit(value: object, stored: str, target: "pa.DataType") -> "pa.Scalar[Any]
 
 
 @lru_cache(maxsize=128, typed=True)
-def _value_set(allowed: tuple[Given, ...], stored: str, target: "pa.DataType") -> "pa.Array":
+def _value_set(allowed: tuple[Plain, ...], stored: str, target: "pa.DataType") -> "pa.Array":
     """Return the allowed values as an Arrow array, to which -0.0 is another value than 0.0; remembered likewise."""
     held = [allowed_value(value, stored) for value in allowed]
     zeros = [0.0, -0.0] if stored in FLOATS and 0 in held else []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, ValidationInfo, field_validator, model_validator
 
-from quality.contract.limits import Held, allowed_value, is_unicode, limit
+from quality.contract.limits import Plain, allowed_value, is_unicode, limit
 from quality.contract.patterns import check_format, check_pattern
 from quality.contract.types import (
     TEXTS,
@@ -106,7 +106,7 @@ class Column(Declaration):
         return None if self.maximum is None else limit("maximum", self.maximum, self.type, self.stored)
 
     @property
-    def members(self) -> tuple[Held, ...] | None:
+    def members(self) -> tuple[Plain, ...] | None:
         """`allowed` as values of the column's type, or None."""
         return None if self.allowed is None else tuple(allowed_value(value, self.type) for value in self.allowed)
 
@@ -169,11 +169,11 @@ class Contract(Declaration):
     @field_validator("columns")
     @classmethod
     def _own_names(cls, columns: dict[str, Column]) -> dict[str, Column]:
-        taken = [name for name in columns if not name or name.startswith("_") or not is_unicode(name)]
-        if taken and not is_unicode(taken[0]):
-            raise DeclarationError(f"column {taken[0]!r}: UTF-8 has no half of a surrogate pair: rename the column")
-        if taken:
-            raise DeclarationError(f"column {taken[0]!r}: names must not be empty or begin with an underscore")
+        for name in columns:
+            if not name or name.startswith("_"):
+                raise DeclarationError(f"column {name!r}: names must not be empty or begin with an underscore")
+            if not is_unicode(name):
+                raise DeclarationError(f"column {name!r}: UTF-8 has no half of a surrogate pair: rename the column")
         return columns
 
     @model_validator(mode="after")
