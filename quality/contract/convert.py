@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
 
-from quality.contract.arrow import array_of, compute, float_ends, null_of, to_arrow, to_series
+from quality.contract.arrow import array_of, compute, float_ends, null_of, plain, to_arrow, to_series
 from quality.contract.calendar import clock_within_calendar, span_text, within_span
 from quality.contract.findings import Findings, Reason, rows_where, shown, texts_of
 from quality.contract.spec import Column
@@ -29,10 +29,10 @@ _PRECISE_TIME = r"^\d{2}:\d{2}(:\d{2}(\.\d+)?)?$"
 
 def convert(values: "Array", name: str, column: Column) -> "tuple[Array, Findings]":
     """Return `values` in the stored type of `column`, and the reasons of the cells that do not fit it."""
-    plain = _plain(values)
-    parsed = _typed(plain, column)
+    given = plain(values)
+    parsed = _typed(given, column)
     typed = within_span(parsed)
-    findings = _lost(plain, parsed, name, f"not {column.type}")
+    findings = _lost(given, parsed, name, f"not {column.type}")
     findings.update(_lost(parsed, typed, name, span_text(parsed.type)))
     if column.timezone is not None and clock_parts(column.type):
         typed, more = _localized(typed, name, column.timezone)
@@ -78,20 +78,6 @@ def _local(clock: pl.Series) -> pl.Series:
 
 def _in_utc(clock: pl.Series) -> pl.Series:
     return clock_within_calendar(clock.dt.convert_time_zone("UTC"))
-
-
-def _plain(values: "Array") -> "Array":
-    """Return `values` without dictionary or view encoding."""
-    import pyarrow as pa
-
-    kind = values.type
-    if pa.types.is_dictionary(kind):
-        return _plain(values.dictionary_decode())
-    if pa.types.is_string_view(kind):
-        return values.cast(pa.string())
-    if pa.types.is_binary_view(kind):
-        return values.cast(pa.binary())
-    return values
 
 
 def _typed(values: "Array", column: Column) -> "Array":
@@ -162,8 +148,8 @@ def _times(values: "Array", target: "pa.DataType") -> "Array":
 
     if not pc.all(pc.match_substring_regex(values, _PRECISE_TIME), min_count=0).as_py():
         raise pa.ArrowInvalid("not a time of day")
-    plain = values.cast(pa.string())  # text with 64-bit offsets joins with none
-    clocks = pc.binary_join_element_wise("1970-01-01 ", plain, "", null_handling="emit_null")
+    texts = values.cast(pa.string())  # text with 64-bit offsets joins with none
+    clocks = pc.binary_join_element_wise("1970-01-01 ", texts, "", null_handling="emit_null")
     return clocks.cast(pa.timestamp(target.unit)).cast(target)
 
 

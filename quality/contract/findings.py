@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from quality.contract.arrow import compute, to_series
+from quality.contract.arrow import compute, plain, to_series
 from quality.contract.calendar import beyond_span, far_text, without
 
 if TYPE_CHECKING:
@@ -61,10 +61,11 @@ def cut(text: str) -> str:
 
 def texts_of(values: "pa.Array") -> list[str | None]:
     """Return each value as text: numbers as short as they read back, clocks in ISO 8601."""
-    far = beyond_span(values)
-    texts = as_text(_as_series(values if far is None else without(values, far))).to_list()
+    known = plain(values)
+    far = beyond_span(known)
+    texts = as_text(_as_series(known if far is None else without(known, far))).to_list()
     for row in () if far is None else rows_where(far):
-        texts[row] = far_text(values, row)
+        texts[row] = far_text(known, row)
     return texts
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from quality.contract.arrow import array_of, compute, take, to_arrow, without_rows
+from quality.contract.arrow import array_of, compute, to_arrow, without_rows
 from quality.contract.calendar import is_near
 from quality.contract.columns import check_schema
 from quality.contract.convert import convert
@@ -176,8 +176,16 @@ def render(table: "pa.Table", rows: Sequence[int]) -> "pa.Table":
     """Return some rows of `table`, all columns as text."""
     import pyarrow as pa
 
-    columns = [array_of(texts_of(column.combine_chunks()), pl.String()) for column in take(table, rows).columns]
+    columns = [array_of(texts_of(_picked(column, rows)), pl.String()) for column in table.columns]
     return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _picked(column: "pa.ChunkedArray", rows: Sequence[int]) -> "pa.Array":
+    import pyarrow as pa
+
+    if pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type):  # Arrow takes no rows of these
+        return to_arrow(pl.Series(values=column)[list(rows)])
+    return column.take(array_of(list(rows), pl.Int64())).combine_chunks()
 
 
 def spell(frame: pl.DataFrame) -> "pa.Table":

@@ -170,3 +170,29 @@ def test_of_long_texts_and_bytes_a_rejected_row_shows_the_beginning():
     for rejected in (whole.rejected, batches[0]):
         assert rejected["text"].to_pylist() == ["é" * 10_000, "é" * 9_900 + "… (10001 characters)"]
         assert rejected["bytes"].to_pylist() == ["ff" * 4_950 + "… (5001 bytes)", None]
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.dictionary(pa.int32(), pa.string_view()), pa.binary_view()])
+def test_rows_of_views_are_rejected_as_they_are_found(kind: pa.DataType):
+    binary = "binary" in str(kind)
+    values = pa.array(["a", "b", None]).cast(pa.binary() if binary else pa.string())
+    if pa.types.is_dictionary(kind):
+        encoded = values.dictionary_encode()
+        found = pa.DictionaryArray.from_arrays(encoded.indices, encoded.dictionary.cast(kind.value_type))
+    else:
+        found = values.cast(kind)
+    result = stored(found, Column(type="binary" if binary else "string", allowed=None if binary else ("a",)))
+    assert result.rejected["c"].to_pylist() == ([None] if binary else ["b", None])
+    assert result.kept["c"].to_pylist() == ([b"a", b"b"] if binary else ["a"])
+
+
+def test_narrow_decimals_are_cast_or_rejected():
+    values = pa.array([Decimal("1.50"), Decimal("1.00"), None], pa.decimal32(5, 2))
+    result = stored(values, Column(type="int8"))
+    assert result.kept["c"].to_pylist() == [1]
+    assert result.rejected["_reason"].to_pylist() == ["c: '1.50' is not int8", "c: null"]
+
+
+def test_dates_of_a_dictionary_beyond_the_calendar_are_rejected():
+    found = pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int32()), ticks([0, 2**31 - 1], pa.date32()))
+    assert stored(found, Column(type="date32")).rejected["c"].to_pylist() == ["5881580-07-11"]
