@@ -32,3 +32,15 @@ def test_of_an_enormous_row_that_cannot_be_parsed_the_quarantine_holds_the_begin
     path = workplace.file("rides.csv", csv_text([*hours(3), ["x", "y" * 3_000_000]]))
     [bad] = workplace.rejected(workplace.ingest(path))
     assert bad["_text"] == "x," + "y" * 9_898 + "… (3000002 characters)"
+
+
+@pytest.mark.parametrize("kind", [pl.String, pl.Categorical])
+def test_rows_of_an_arrow_file_as_polars_writes_it_go_to_quarantine(workplace: Workplace, kind: type[pl.DataType]):
+    frame = pl.DataFrame(hours(3), schema=["at", "zone", "rides"], orient="row")
+    frame = frame.with_columns(pl.col("at").str.to_datetime(time_zone="UTC"), pl.lit("west").cast(kind).alias("zone"))
+    frame = pl.concat([frame, frame.with_columns(pl.lit("north").cast(kind).alias("zone"))])
+    path = workplace.folder / "rides.arrow"
+    frame.write_ipc(path)
+    assert workplace.reasons(workplace.ingest(path)) == {
+        row: "zone: 'west' is not one of north, south" for row in (1, 2, 3)
+    }
