@@ -41,6 +41,6 @@ def test_rows_of_an_arrow_file_as_polars_writes_it_go_to_quarantine(workplace: W
     frame = pl.concat([frame, frame.with_columns(pl.lit("north").cast(kind).alias("zone"))])
     path = workplace.folder / "rides.arrow"
     frame.write_ipc(path)
-    assert workplace.reasons(workplace.ingest(path)) == {
-        row: "zone: 'west' is not one of north, south" for row in (1, 2, 3)
-    }
+    assert workplace.reasons(workplace.ingest(path)) == dict.fromkeys(
+        (1, 2, 3), "zone: 'west' is not one of north, south"
+    )
