@@ -19,6 +19,7 @@ import dagster as dg
 from assets.stage import FORCE_TAG
 from pipelines.abandoned import PROCESS_TAG, end_abandoned
 from pipelines.build import build
+from pipelines.database import server_fault
 from pipelines.events import CheckOutcome, StageOutcome, Watch
 from pipelines.planning import Step, window_of
 from pipelines.spec import Pipeline
@@ -76,7 +77,7 @@ def open_instance() -> Generator[dg.DagsterInstance]:
     was killed are recorded as failed.
 
     Raises:
-        SettingsError: If DAGSTER_HOME is no folder.
+        SettingsError: If DAGSTER_HOME is no folder, or the server that its dagster.yaml names cannot be used.
         StoreError: If Dagster cannot write, now or while the instance is in use.
     """
     from dagster._core.instance.ref import InstanceRef  # `DagsterInstance.get` takes no overrides
@@ -91,6 +92,11 @@ def open_instance() -> Generator[dg.DagsterInstance]:
             )
         except (dg.DagsterInvalidConfigError, dg.DagsterInvariantViolationError) as error:
             raise SettingsError(f"{home / 'dagster.yaml'}: {error}; correct it") from error
+        except Exception as error:  # of packages, drivers and servers that are not there: they have no common base
+            fault = server_fault(home, os.environ)
+            if fault is None:
+                raise
+            raise SettingsError(f"{home / 'dagster.yaml'}: {fault.what}; {fault.remedy}") from error
         with instance:
             end_abandoned(instance)
             yield instance

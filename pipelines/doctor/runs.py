@@ -1,6 +1,7 @@
-"""Owns the search for runs whose process is gone: a killed process cannot say that its run has ended.
+"""Owns the checks of where Dagster keeps its runs, and the search for runs whose process is gone.
 
-Until then Dagster counts such a run as running, and the queue starts no other run of that pipeline.
+A killed process cannot say that its run has ended. Until then Dagster counts such a run as running, and the queue
+starts no other run of that pipeline.
 """
 
 import os
@@ -16,13 +17,29 @@ if TYPE_CHECKING:
 Environment = Mapping[str, str]
 
 
+def database(environment: Environment) -> list[Finding]:
+    """Look whether the PostgreSQL server that dagster.yaml names, if any, can be reached by what is installed."""
+    from pipelines.database import server_fault, server_named
+
+    home = Path(environment.get("DAGSTER_HOME") or "/")
+    if server_named(home) is None:
+        return [Finding("ok", "dagster.yaml names no PostgreSQL server for Dagster's runs")]
+    fault = server_fault(home, environment)
+    if fault is not None:
+        return [Finding("broken", f"{home / 'dagster.yaml'}: {fault.what}", fault.remedy)]
+    return [Finding("ok", f"the PostgreSQL server that {home / 'dagster.yaml'} names can be reached")]
+
+
 def lost(environment: Environment) -> list[Finding]:
     """Look for unfinished runs in the instance of DAGSTER_HOME whose processes are gone."""
     from dagster import DagsterInstance
 
+    from pipelines.database import server_named
     from pipelines.instance import state_folder
 
     home = environment.get("DAGSTER_HOME", "")
+    if home and server_named(Path(home)) is not None:
+        return [Finding("ok", "a server keeps the runs of several machines: which of them live this one cannot say")]
     # Only a database of this machine holds process ids of this machine; and a question must not make a database.
     if not home or not (state_folder(Path(home)) / "history" / "runs.db").is_file():
         return [Finding("ok", "no runs yet")]
@@ -66,4 +83,4 @@ def _lives(process_id: int) -> bool:
     return True
 
 
-RUNS: Mapping[str, Callable[[Environment], list[Finding]]] = {"lost runs": lost}
+RUNS: Mapping[str, Callable[[Environment], list[Finding]]] = {"database": database, "lost runs": lost}

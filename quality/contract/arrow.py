@@ -51,6 +51,22 @@ def null_of(kind: "pa.DataType") -> "pa.Scalar[Any]":  # Any: of any type
     return pa.nulls(1, kind)[0]
 
 
+def plain(values: "pa.Array") -> "pa.Array":
+    """Return values without dictionary or view encoding, and decimals of fewer bits as those of 128."""
+    import pyarrow as pa
+
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return plain(values.dictionary).take(values.indices)
+    if pa.types.is_string_view(kind):
+        return values.cast(pa.string())
+    if pa.types.is_binary_view(kind):
+        return values.cast(pa.binary())
+    if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
+        return values.cast(pa.decimal128(kind.precision, kind.scale))
+    return values
+
+
 def take(table: "pa.Table", rows: Iterable[int]) -> "pa.Table":
     """Return some rows of `table` by number, in the given order."""
     return table.take(array_of(list(rows), pl.Int64()))

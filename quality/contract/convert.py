@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
 
-from quality.contract.arrow import array_of, compute, float_ends, null_of, to_arrow, to_series
-from quality.contract.calendar import clock_within_calendar, within_calendar
+from quality.contract.arrow import array_of, compute, float_ends, null_of, plain, to_arrow, to_series
+from quality.contract.calendar import clock_within_calendar, span_text, within_span
 from quality.contract.findings import Findings, Reason, rows_where, shown, texts_of
 from quality.contract.spec import Column
 from quality.contract.types import FLOATS, TEXTS, UTC_CLOCK, arrow_type, clock_parts
@@ -29,11 +29,11 @@ _PRECISE_TIME = r"^\d{2}:\d{2}(:\d{2}(\.\d+)?)?$"
 
 def convert(values: "Array", name: str, column: Column) -> "tuple[Array, Findings]":
     """Return `values` in the stored type of `column`, and the reasons of the cells that do not fit it."""
-    plain = _plain(values)
-    parsed = _typed(plain, column)
-    typed = within_calendar(parsed)
-    findings = _lost(plain, parsed, name, f"not {column.type}")
-    findings.update(_lost(parsed, typed, name, "beyond the years 1 to 9999"))
+    given = plain(values)
+    parsed = _typed(given, column)
+    typed = within_span(parsed)
+    findings = _lost(given, parsed, name, f"not {column.type}")
+    findings.update(_lost(parsed, typed, name, span_text(parsed.type)))
     if column.timezone is not None and clock_parts(column.type):
         typed, more = _localized(typed, name, column.timezone)
         findings.update(more)
@@ -57,12 +57,12 @@ def cast_leniently(values: "Array", cast: "Callable[[Array], Array]") -> "Array"
 
 def localize(clock: pl.Series, zone: str) -> pl.Series:
     """Return naive `clock` as UTC; null where `zone` skips that local time or has it twice, or the calendar ends."""
-    return _in_utc(clock.dt.replace_time_zone(zone, ambiguous="null", non_existent="null"))
+    return _in_utc(_local(clock).dt.replace_time_zone(zone, ambiguous="null", non_existent="null"))
 
 
 def localize_reason(text: str, clock: pl.Series, zone: str) -> Reason:
     """Return why `localize` gave null for the one-row series `clock`."""
-    earliest = clock.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    earliest = _local(clock).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     if earliest.null_count():
         what = f"does not exist in {zone}"
     elif _in_utc(earliest).null_count():
@@ -72,22 +72,12 @@ def localize_reason(text: str, clock: pl.Series, zone: str) -> Reason:
     return Reason(what, f"{text} {what}")
 
 
+def _local(clock: pl.Series) -> pl.Series:
+    return clock.dt.cast_time_unit("us")  # near the ends of 64-bit nanoseconds, the way to UTC would wrap
+
+
 def _in_utc(clock: pl.Series) -> pl.Series:
-    return clock_within_calendar(clock.dt.convert_time_zone("UTC").dt.cast_time_unit("us"))
-
-
-def _plain(values: "Array") -> "Array":
-    """Return `values` without dictionary or view encoding."""
-    import pyarrow as pa
-
-    kind = values.type
-    if pa.types.is_dictionary(kind):
-        return _plain(values.dictionary_decode())
-    if pa.types.is_string_view(kind):
-        return values.cast(pa.string())
-    if pa.types.is_binary_view(kind):
-        return values.cast(pa.binary())
-    return values
+    return clock_within_calendar(clock.dt.convert_time_zone("UTC"))
 
 
 def _typed(values: "Array", column: Column) -> "Array":
@@ -148,7 +138,7 @@ def _by_format(values: "Array", form: str, target: "pa.DataType") -> "Array":
         parsed = parsed.dt.replace_time_zone(None)
     elif isinstance(parsed.dtype, pl.Datetime) and parsed.dtype.time_zone is None and target.tz is not None:
         parsed = pl.Series(parsed.name, [None] * len(parsed), pl.Datetime("us"))  # text without zone, type with one
-    return to_arrow(parsed).cast(target)
+    return cast_leniently(to_arrow(parsed), lambda cells: cells.cast(target))
 
 
 def _times(values: "Array", target: "pa.DataType") -> "Array":
@@ -158,8 +148,8 @@ def _times(values: "Array", target: "pa.DataType") -> "Array":
 
     if not pc.all(pc.match_substring_regex(values, _PRECISE_TIME), min_count=0).as_py():
         raise pa.ArrowInvalid("not a time of day")
-    plain = values.cast(pa.string())  # text with 64-bit offsets joins with none
-    clocks = pc.binary_join_element_wise("1970-01-01 ", plain, "", null_handling="emit_null")
+    texts = values.cast(pa.string())  # text with 64-bit offsets joins with none
+    clocks = pc.binary_join_element_wise("1970-01-01 ", texts, "", null_handling="emit_null")
     return clocks.cast(pa.timestamp(target.unit)).cast(target)
 
 
@@ -201,6 +191,8 @@ def _stored(values: "Array", column: Column) -> "Array":
     """Return typed values in the stored type; clocks become UTC microseconds, finer parts are cut off."""
     if column.stored != UTC_CLOCK or values.type == arrow_type(UTC_CLOCK):
         return values
+    if values.type.unit == "ns":  # Arrow's cast cuts off towards 1970, which is later before it
+        values = to_arrow(to_series(values).dt.cast_time_unit("us"))
     return values.cast(arrow_type(UTC_CLOCK), safe=False)
 
 

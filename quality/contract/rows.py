@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from quality.contract.arrow import array_of, take, to_arrow, without_rows
+from quality.contract.arrow import array_of, compute, to_arrow, without_rows
 from quality.contract.calendar import is_near
 from quality.contract.columns import check_schema
 from quality.contract.convert import convert
-from quality.contract.findings import Findings, as_text, count, merge, texts_of
+from quality.contract.findings import LONGEST, Findings, as_text, count, merge, texts_of
 from quality.contract.rules import violations
 from quality.contract.spec import Contract
 from resources.errors import ContractError
@@ -45,7 +45,8 @@ class Split:
 
     Attributes:
         kept: Rows that fit, with the contract's schema.
-        rejected: The other rows as text, with `_reason` and `_row`, their row number in the source, from 1.
+        rejected: The other rows as text, with `_reason` and `_row`, their row number in the source, from 1. Of texts
+            longer than 10,000 characters it has the beginning.
         reasons: Broken rule to number of rows that break it.
     """
 
@@ -175,8 +176,16 @@ def render(table: "pa.Table", rows: Sequence[int]) -> "pa.Table":
     """Return some rows of `table`, all columns as text."""
     import pyarrow as pa
 
-    columns = [array_of(texts_of(column.combine_chunks()), pl.String()) for column in take(table, rows).columns]
+    columns = [array_of(texts_of(_picked(column, rows)), pl.String()) for column in table.columns]
     return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _picked(column: "pa.ChunkedArray", rows: Sequence[int]) -> "pa.Array":
+    import pyarrow as pa
+
+    if pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type):  # Arrow takes no rows of these
+        return to_arrow(pl.Series(values=column)[list(rows)])
+    return column.take(array_of(list(rows), pl.Int64())).combine_chunks()
 
 
 def spell(frame: pl.DataFrame) -> "pa.Table":
@@ -192,11 +201,23 @@ def _spelled(values: pl.Series) -> pl.Series:
     return as_text(values) if is_near(values) else pl.Series(values.name, texts_of(to_arrow(values)), pl.String)
 
 
+def legible(texts: "pa.Table") -> "pa.Table":
+    """Return columns of text in which those longer than `LONGEST` characters are their beginning and their length.
+
+    What is rejected is written to be read; the whole row is in the source, under its number.
+    """
+    for place, name in enumerate(texts.column_names):
+        column = texts.column(place)
+        if (compute().max(compute().binary_length(column)).as_py() or 0) > LONGEST:
+            texts = texts.set_column(place, name, to_arrow(as_text(pl.Series(values=column))))
+    return texts
+
+
 def mark(texts: "pa.Table", reasons: Sequence[str], rows: Sequence[int], first_row: int) -> "pa.Table":
-    """Return rejected rows with `_reason` and `_row` beside their columns."""
+    """Return rejected rows, legible, with `_reason` and `_row` beside their columns."""
     import pyarrow as pa
 
-    marked = texts.append_column(pa.field("_reason", pa.string()), array_of(reasons, pl.String()))
+    marked = legible(texts).append_column(pa.field("_reason", pa.string()), array_of(reasons, pl.String()))
     numbers = array_of([row + first_row for row in rows], pl.Int64())
     return marked.append_column(pa.field("_row", pa.int64()), numbers)
 

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import polars as pl
 
 from quality.contract.arrow import array_of, compute, float_ends, scalar_of
-from quality.contract.findings import Findings, Reason, merge, rows_where, shown, texts_of
+from quality.contract.findings import Findings, Reason, cut, merge, rows_where, shown, texts_of
+from quality.contract.limits import Plain, allowed_value
+from quality.contract.patterns import whole_match
 from quality.contract.spec import Column
-from quality.contract.types import polars_type
+from quality.contract.types import FLOATS, polars_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     Array: TypeAlias = pa.Array
+
+_MOST_LISTED = 20
+"""Allowed values that a reason lists."""
 
 
 def violations(values: "Array", name: str, column: Column) -> Findings:
@@ -46,11 +51,11 @@ def _limits(values: "Array", name: str, column: Column) -> Findings:
     if lowest is not None:
         limit = _limit(lowest, column.stored, values.type)
         if least < limit.as_py() if isinstance(least, float) else pc.less(least, limit).as_py():
-            merge(found, _reasons(values, pc.less(values, limit), name, f"below minimum {column.minimum}"))
+            merge(found, _reasons(values, pc.less(values, limit), name, f"below minimum {cut(str(column.minimum))}"))
     if highest is not None:
         limit = _limit(highest, column.stored, values.type)
         if most > limit.as_py() if isinstance(most, float) else pc.greater(most, limit).as_py():
-            merge(found, _reasons(values, pc.greater(values, limit), name, f"above maximum {column.maximum}"))
+            merge(found, _reasons(values, pc.greater(values, limit), name, f"above maximum {cut(str(column.maximum))}"))
     return found
 
 
@@ -61,9 +66,11 @@ def _limit(value: object, stored: str, target: "pa.DataType") -> "pa.Scalar[Any]
 
 
 @lru_cache(maxsize=128, typed=True)
-def _value_set(allowed: tuple[object, ...], stored: str, target: "pa.DataType") -> "pa.Array":
-    """Return the allowed values as an Arrow array; remembered likewise."""
-    return array_of(allowed, polars_type(stored)).cast(target)
+def _value_set(allowed: tuple[Plain, ...], stored: str, target: "pa.DataType") -> "pa.Array":
+    """Return the allowed values as an Arrow array, to which -0.0 is another value than 0.0; remembered likewise."""
+    held = [allowed_value(value, stored) for value in allowed]
+    zeros = [0.0, -0.0] if stored in FLOATS and 0 in held else []
+    return array_of([*held, *zeros], polars_type(stored)).cast(target)
 
 
 def _ends(values: "Array") -> tuple[Any, Any]:  # Any: floats, or Arrow scalars of the column's type
@@ -82,18 +89,20 @@ def _allowed(values: "Array", name: str, column: Column) -> Findings:
     known = pc.is_in(values, value_set=_value_set(column.allowed, column.stored, values.type))
     if known.true_count + values.null_count == len(values):
         return {}
-    listed = ", ".join(str(value) for value in column.allowed)
-    return _reasons(values, pc.and_not(pc.is_valid(values), known), name, f"not one of {listed}")
+    listed = ", ".join(cut(str(value)) for value in column.allowed[:_MOST_LISTED])
+    rest = len(column.allowed) - _MOST_LISTED
+    what = f"not one of {listed}" + (f" and {rest:,} more" if rest > 0 else "")
+    return _reasons(values, pc.and_not(pc.is_valid(values), known), name, what)
 
 
 def _pattern(values: "Array", name: str, column: Column) -> Findings:
     pc = compute()
     if column.pattern is None:
         return {}
-    matches = pc.match_substring_regex(values, rf"\A(?:{column.pattern})\z")
+    matches = pc.match_substring_regex(values, whole_match(column.pattern))
     if matches.true_count + values.null_count == len(values):
         return {}
-    return _reasons(values, pc.invert(matches), name, f"not of the form {column.pattern}")
+    return _reasons(values, pc.invert(matches), name, f"not of the form {cut(column.pattern)}")
 
 
 def _reasons(values: "Array", broken: "Array", name: str, what: str) -> Findings:
@@ -101,6 +110,7 @@ def _reasons(values: "Array", broken: "Array", name: str, what: str) -> Findings
     texts = texts_of(values.take(array_of(rows, pl.Int64())))
     import pyarrow as pa
 
-    show: Callable[[str | None], str] = shown if pa.types.is_string(values.type) else str
+    is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    show: Callable[[str | None], str] = shown if is_text else str
     rule = f"{name}: {what}"
     return {row: [Reason(rule, f"{name}: {show(text)} is {what}")] for row, text in zip(rows, texts, strict=True)}

@@ -15,7 +15,7 @@ from quality.contract.arrow import to_arrow
 from quality.contract.calendar import physical, physical_ends, physical_span
 from quality.contract.membership import Allowed, Rows, rows_of
 from quality.contract.spec import Column, Contract
-from quality.contract.types import FLOATS, TEXTS, arrow_type, polars_type
+from quality.contract.types import TEXTS, arrow_type, polars_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +59,7 @@ class Screen:
 def screens(contract: Contract, found: Mapping[str, pl.DataType]) -> dict[str, Screen]:
     """Return how to screen those columns of `contract` that can be.
 
-    Left out are columns that are converted, patterns, and what Arrow and Polars judge differently: allowed floats,
-    where -0.0 is another value than 0.0 to Arrow alone, and limits of decimals.
+    Left out are columns that are converted, patterns, and limits of decimals.
 
     Args:
         contract: What rows must be.
@@ -83,20 +82,18 @@ def _screen(column: Column) -> Screen:
     if span is not None:  # declared limits lie within it
         lowest = span[0] if lowest is None else lowest
         highest = span[1] if highest is None else highest
-    allowed = None if column.allowed is None else Allowed.of(column.allowed, dtype)
+    allowed = None if column.members is None else Allowed.of(column.members, dtype)
     return Screen(nullable=column.nullable, lowest=lowest, highest=highest, allowed=allowed)
 
 
 def _physical(limit: object, dtype: pl.DataType) -> float | None:
-    """Return a limit as the column's type holds it: rounded to 32 bits, cut to its unit."""
+    """Return a limit of the column's type as days, ticks or a number."""
     return None if limit is None else pl.Series([limit], dtype=dtype).to_physical()[0]
 
 
 def _can_be(column: Column, found: pl.DataType) -> bool:
     if column.stored != column.type or found != polars_type(column.type) or column.pattern is not None:
         return False
-    if column.type in FLOATS:
-        return column.allowed is None
     if found.is_decimal():
         return column.lowest is None and column.highest is None
     return column.type in TEXTS or to_arrow(pl.Series(dtype=found)).type == arrow_type(column.type)

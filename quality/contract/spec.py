@@ -4,23 +4,22 @@ It is declared by people, in Python or YAML, and refuses nonsense when it is bui
 `quality.contract.rows` and `quality.contract.columns` do.
 """
 
-import math
-import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, ValidationInfo, field_validator, model_validator
 
+from quality.contract.limits import Plain, allowed_value, is_unicode, limit
+from quality.contract.patterns import check_format, check_pattern
 from quality.contract.types import (
-    FLOATS,
-    INTEGERS,
     TEXTS,
     UTC_CLOCK,
     arrow_type,
     clock_parts,
+    decimal_parts,
     polars_type,
     type_text,
     zone_name,
@@ -42,9 +41,10 @@ class Column(Declaration):
         type: Arrow type as text (`int64`, `float64`, `string`, `bool`, `date32`, `timestamp[us, tz=UTC]`, ...) or a
             `pyarrow.DataType`. Clocks are stored as `timestamp[us, tz=UTC]` whatever type they are read with.
         nullable: Whether a value may be missing. NaN is a missing value too.
-        minimum: Smallest allowed value; ISO 8601 text for dates and clocks (UTC where it has no zone).
-        maximum: Largest allowed value.
-        allowed: The only allowed values.
+        minimum: Smallest allowed value, one that the type can hold; ISO 8601 text for dates and clocks (UTC where it
+            has no zone), a number or its text for decimals. Floats are compared with it as the type rounds it.
+        maximum: Largest allowed value likewise.
+        allowed: The only allowed values, of integers, floats, texts and booleans; -0.0 is 0.0.
         pattern: Regular expression (RE2) that the whole text must match.
         format: strptime format of dates and clocks in text files, such as `%m/%d/%Y`; ISO 8601 without it.
         timezone: IANA zone of a clock that names none.
@@ -73,7 +73,9 @@ class Column(Declaration):
 
     @field_validator("minimum", "maximum", mode="before")
     @classmethod
-    def _iso_text(cls, value: object) -> object:
+    def _plain_text(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, Decimal) and decimal_parts(str(info.data.get("type"))):
+            return str(value)
         return value.isoformat() if isinstance(value, date) else value
 
     @field_validator("timezone")
@@ -85,21 +87,28 @@ class Column(Declaration):
     def _rules_fit_the_type(self) -> "Column":
         self._check_pattern()
         self._check_clock()
-        limits = [limit for limit in (self.lowest, self.highest) if limit is not None]
-        if len(limits) == 2 and limits[0] > limits[1]:
-            raise DeclarationError(f"minimum {self.minimum} is above maximum {self.maximum}")
+        lowest, highest = self.lowest, self.highest
+        if lowest is not None and highest is not None and lowest > highest:
+            raise DeclarationError(
+                f"minimum {self.minimum} is above maximum {self.maximum}, or no {self.type} lies between them"
+            )
         self._check_allowed()
         return self
 
     @property
-    def lowest(self) -> Any:  # Any: int, float, date or datetime, as the type has it
-        """`minimum` as a value of the column's type, or None."""
-        return None if self.minimum is None else self._limit("minimum", self.minimum)
+    def lowest(self) -> Any:  # Any: int, float, Decimal, date or datetime, as the type has it
+        """Smallest value of the stored type that is not below `minimum`, or None."""
+        return None if self.minimum is None else limit("minimum", self.minimum, self.type, self.stored)
 
     @property
     def highest(self) -> Any:  # Any: as `lowest`
-        """`maximum` as a value of the column's type, or None."""
-        return None if self.maximum is None else self._limit("maximum", self.maximum)
+        """Largest value of the stored type that is not above `maximum`, or None."""
+        return None if self.maximum is None else limit("maximum", self.maximum, self.type, self.stored)
+
+    @property
+    def members(self) -> tuple[Plain, ...] | None:
+        """`allowed` as values of the column's type, or None."""
+        return None if self.allowed is None else tuple(allowed_value(value, self.type) for value in self.allowed)
 
     @property
     def is_naive_clock(self) -> bool:
@@ -112,35 +121,14 @@ class Column(Declaration):
         """Type text with which the column is stored."""
         return UTC_CLOCK if clock_parts(self.type) and not self.is_naive_clock else self.type
 
-    def _limit(self, field: str, value: Scalar) -> Any:  # Any: as `lowest`
-        if self.type in INTEGERS:
-            return _integer(self.type, field, value)
-        if self.type in FLOATS or self.type.startswith("decimal"):
-            if isinstance(value, str | bool) or math.isnan(value):
-                raise DeclarationError(f"{field} of a {self.type} column must be a number, got {value!r}")
-            return Decimal(str(value)) if self.type.startswith("decimal") else float(value)
-        if clock_parts(self.type) or self.type == "date32":
-            return self._instant(field, value)
-        raise DeclarationError(f"{field} has no meaning for a {self.type} column: remove it")
-
-    def _instant(self, field: str, value: Scalar) -> date | datetime:
-        try:
-            if self.type == "date32":
-                return date.fromisoformat(str(value))
-            instant = datetime.fromisoformat(str(value))
-        except ValueError as error:
-            raise DeclarationError(f"{field} of a {self.type} column is ISO 8601 text, got {value!r}") from error
-        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
-
     def _check_pattern(self) -> None:
         if self.pattern is None:
             return
         if self.type not in TEXTS:
             raise DeclarationError(f"pattern has no meaning for a {self.type} column: remove it")
-        try:
-            re.compile(self.pattern)
-        except re.error as error:
-            raise DeclarationError(f"pattern {self.pattern!r} is no regular expression: {error}") from error
+        if not is_unicode(self.pattern):
+            raise DeclarationError(f"pattern {self.pattern!r}: UTF-8 has no half of a surrogate pair; remove it")
+        check_pattern(self.pattern)
 
     def _check_clock(self) -> None:
         clock = clock_parts(self.type)
@@ -151,6 +139,8 @@ class Column(Declaration):
             )
         if self.format is not None and not self.type.startswith(_PARSED_BY_FORMAT):
             raise DeclarationError(f"format {self.format!r} has no meaning for a {self.type} column: remove it")
+        if self.format is not None:
+            check_format(self.format, pl.Date() if clock is None else pl.Datetime("us"))
 
     def _check_allowed(self) -> None:
         if self.allowed is None:
@@ -158,27 +148,7 @@ class Column(Declaration):
         if not self.allowed:
             raise DeclarationError("allowed is empty: no value could ever pass; list the values or remove it")
         for value in self.allowed:
-            if self.type in INTEGERS:
-                _integer(self.type, "allowed value", value)
-            elif not _is_one(self.type, value):
-                raise DeclarationError(f"allowed value {value!r} is no {self.type}")
-
-
-def _integer(type_name: str, field: str, value: Scalar) -> int:
-    low, high = INTEGERS[type_name]
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise DeclarationError(
-            f"{field} of a {type_name} column must be an integer from {low} to {high}, got {value!r}"
-        )
-    return value
-
-
-def _is_one(type_name: str, value: Scalar) -> bool:
-    if type_name in TEXTS:
-        return isinstance(value, str)
-    if type_name == "bool":
-        return isinstance(value, bool)
-    return type_name in FLOATS and isinstance(value, int | float) and not isinstance(value, bool)
+            allowed_value(value, self.type)
 
 
 class Contract(Declaration):
@@ -199,9 +169,11 @@ class Contract(Declaration):
     @field_validator("columns")
     @classmethod
     def _own_names(cls, columns: dict[str, Column]) -> dict[str, Column]:
-        taken = [name for name in columns if not name or name.startswith("_")]
-        if taken:
-            raise DeclarationError(f"column {taken[0]!r}: names must not be empty or begin with an underscore")
+        for name in columns:
+            if not name or name.startswith("_"):
+                raise DeclarationError(f"column {name!r}: names must not be empty or begin with an underscore")
+            if not is_unicode(name):
+                raise DeclarationError(f"column {name!r}: UTF-8 has no half of a surrogate pair: rename the column")
         return columns
 
     @model_validator(mode="after")

@@ -52,8 +52,8 @@ def type_text(given: object) -> str:
         return text
     if clock := _CLOCK.fullmatch(text):
         return _clock_text(clock[1], clock[2])
-    if decimal := _DECIMAL.fullmatch(text):
-        return _decimal_text(int(decimal[1]), int(decimal[2]))
+    if decimal := decimal_parts(text):
+        return _decimal_text(*decimal)
     hint = nearest(text, _EXAMPLES) or "."
     raise DeclarationError(f"{text!r} is no column type{hint} Types: {', '.join(_EXAMPLES)}")
 
@@ -66,9 +66,10 @@ def zone_name(name: str) -> str:
     """
     try:
         ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
+        pl.Series(dtype=pl.Datetime("us")).dt.replace_time_zone(name)  # knows no zone that is a file of this host only
+    except (KeyError, ValueError, OSError, pl.exceptions.ComputeError) as error:
         example = "'UTC' or 'America/New_York'"
-        hint = nearest(name, available_timezones())
+        hint = nearest(name, available_timezones() - {name})
         raise DeclarationError(f"{name!r} is no IANA time zone such as {example}{hint}") from error
     return name
 
@@ -83,14 +84,24 @@ def clock_parts(text: str) -> tuple[str, str | None] | None:
     return (clock[1], clock[2]) if clock else None
 
 
+def decimal_parts(text: str) -> tuple[int, int] | None:
+    """Return precision and scale of a decimal type, or None for any other type.
+
+    >>> decimal_parts("decimal128(10, 2)"), decimal_parts("int64")
+    ((10, 2), None)
+    """
+    decimal = _DECIMAL.fullmatch(text)
+    return (int(decimal[1]), int(decimal[2])) if decimal else None
+
+
 def arrow_type(text: str) -> "pa.DataType":
     """Return the Arrow type of a canonical type text."""
     import pyarrow as pa
 
     if clock := clock_parts(text):
         return pa.timestamp(clock[0], tz=clock[1])
-    if decimal := _DECIMAL.fullmatch(text):
-        return pa.decimal128(int(decimal[1]), int(decimal[2]))
+    if decimal := decimal_parts(text):
+        return pa.decimal128(*decimal)
     return pa.type_for_alias(text)
 
 
@@ -98,8 +109,8 @@ def polars_type(text: str) -> pl.DataType:
     """Return the Polars type of a canonical type text, without importing pyarrow."""
     if clock := clock_parts(text):
         return pl.Datetime("us" if clock[0] == "s" else _unit(clock[0]), clock[1])
-    if decimal := _DECIMAL.fullmatch(text):
-        return pl.Decimal(int(decimal[1]), int(decimal[2]))
+    if decimal := decimal_parts(text):
+        return pl.Decimal(*decimal)
     if text.startswith("time"):
         return pl.Time()
     if text.startswith("duration"):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from quality.contract import Column, Contract, check_columns
 from quality.contract.arrow import empty_table, take
-from quality.contract.findings import Reason
+from quality.contract.findings import Reason, shown
 from quality.contract.types import FLOATS, INTEGERS, TEXTS, arrow_type, clock_parts
 from resources.errors import ContractError, SourceError
 from resources.source.lines import blocks, csv_cut
@@ -97,7 +97,7 @@ class CsvBlock:
         ):
             raise SourceError(
                 f"{redacted(self.layout.url)} ends in the middle of a row, after {broken[-1].actual_columns} of "
-                f"{broken[-1].expected_columns} columns: {broken[-1].text!r}: it is truncated, fetch it again"
+                f"{broken[-1].expected_columns} columns: {shown(broken[-1].text)}: it is truncated, fetch it again"
             )
         return table, tuple(_unparsed(row) for row in broken)
 

@@ -115,10 +115,12 @@ class JsonBlock:
             return Reason(_MALFORMED, f"{_MALFORMED}: {error}")
         doubled = sorted(row.doubled & self.contract.columns.keys())
         if doubled:
-            return Reason(_MALFORMED, f"row: {doubled[0]!r} stands twice in it")
+            return Reason(_MALFORMED, f"row: {shown(doubled[0])} stands twice in it")
         gained = [name for name in row if name not in self.contract.columns]
         if gained and self.contract.extra == "refuse":
-            return Reason("row: has a key that is not in the contract", f"row: {gained[0]!r} is not in the contract")
+            return Reason(
+                "row: has a key that is not in the contract", f"row: {shown(gained[0])} is not in the contract"
+            )
         return row
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from quality.contract import Contract
 from quality.contract.arrow import array_of, empty_table, take, to_arrow
 from quality.contract.findings import Findings, Reason
-from quality.contract.rows import examine
+from quality.contract.rows import examine, legible
 from resources.source.events import Clocked, event_times, instant_of
 from resources.source.reading import Block, Parsed
 from resources.source.spec import EventTime
@@ -43,7 +43,8 @@ class Rejects:
         earliest: Its event time or, where it has none, that of the nearest row before it that has one, or None.
         latest: Its event time or, where it has none, that of the nearest row after it that has one, or None.
         timed: Whether it has an event time; never without a declared event time.
-        texts: The rows as the source spells them, and the text of those that could not be parsed.
+        texts: The rows as the source spells them, and the text of those that could not be parsed; of texts longer
+            than 10,000 characters the beginning, so that rows which wait for their place take little memory.
     """
 
     records: NDArray[np.int64]
@@ -252,7 +253,7 @@ def _of_unparsed(parsed: Parsed, contract: Contract) -> Rejects:
         earliest=(None,) * count,
         latest=(None,) * count,
         timed=np.zeros(count, np.bool_),
-        texts=empty.append_column(RAW_TEXT, texts),
+        texts=legible(empty.append_column(RAW_TEXT, texts)),
     )
 
 
@@ -260,7 +261,7 @@ def _with_raw_text(texts: "pa.Table | None", contract: Contract, rows: int) -> "
     import pyarrow as pa
 
     whole = texts if texts is not None else empty_table(pa.schema([(name, pa.string()) for name in contract.columns]))
-    return whole.append_column(RAW_TEXT, pa.nulls(rows, pa.string()))
+    return legible(whole).append_column(RAW_TEXT, pa.nulls(rows, pa.string()))
 
 
 def _between_neighbours(rejects: Rejects, records: NDArray[np.int64], times: NDArray[np.int64]) -> Rejects:
