@@ -4,7 +4,7 @@ The profile of each partition is kept for later ones (`assets.checks.past`), so 
 How far healthy partitions lay from their own reference tells what is usual, seasons and all.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
@@ -16,6 +16,7 @@ from assets.checks.rows import Rows, frame_of
 from assets.metadata import Metadata, drift_table, table
 from assets.told import Told, joined
 from quality import wording
+from quality.healthy import unless_again
 from resources.errors import ContractError, DeclarationError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 Reference: TypeAlias = "Profile | pl.DataFrame | pl.LazyFrame | Callable[[str | None], Any] | None"  # Any: a table
 PAST = 36
 """Earlier partitions that tell what is usual."""
-_ALL = ("all columns", "auc")
 _NO_SEASON = ("type", "absent")
 """Tests of what no season does."""
 
@@ -183,8 +183,7 @@ def multivariate_drift_check(
     def judge(look: Look) -> Told:
         given = reference(look.partition) if callable(reference) else reference
         sides = (frame_of(given, of=f"the reference of {look.asset}"), look.frame())
-        earlier = [value for _, value in look.past(past)]
-        areas = [float(value["auc"]) for value in earlier if not value["alarm"]]
+        areas = usual_areas([value for _, value in look.past(past)])
         return multivariate(
             sides, columns=columns, ignore=ignore, clusters=clusters, tolerance=tolerance, alpha=alpha, areas=areas
         )
@@ -214,7 +213,7 @@ def multivariate(
         clusters: See there.
         tolerance: See there.
         alpha: See there.
-        areas: Areas of healthy partitions against their own references.
+        areas: Areas of healthy partitions against their own references; see `usual_areas`.
     """
     from quality.drift import multivariate_drift
 
@@ -236,11 +235,16 @@ def multivariate(
     return _of_multivariate(test, areas, alpha)
 
 
-def _of_multivariate(test: "MultivariateDrift", areas: Sequence[float], alpha: float) -> Told:
-    from quality.drift import Past
+def usual_areas(measured: Sequence[Mapping[str, Any]]) -> list[float]:  # Any: JSON values
+    """Return the areas of earlier partitions that tell what is usual, of what was measured of each, oldest first."""
+    out = unless_again([bool(one["alarm"]) for one in measured])
+    return [float(one["auc"]) for one, left in zip(measured, out, strict=True) if not left]
 
-    # The area itself: twice its distance from one half is about none on healthy days, where log odds know no bound.
-    most = Past(effects={_ALL: areas}, alpha=alpha).threshold(*_ALL, tests=1)
+
+def _of_multivariate(test: "MultivariateDrift", areas: Sequence[float], alpha: float) -> Told:
+    from quality.drift import usual_area
+
+    most = usual_area(areas, alpha=alpha)
     flagged = test.flagged and (most is None or test.auc > most)
     known = "" if most is None else f"; past partitions reach up to {most:.3f}"
     shown: Metadata = {

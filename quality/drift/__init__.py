@@ -2,7 +2,7 @@
 
 from quality.drift.compare import benjamini_hochberg, drift, past_effects
 from quality.drift.multivariate import MultivariateDrift, multivariate_drift
-from quality.drift.past import MIN_PAIRS, Past
+from quality.drift.past import MIN_PAIRS, Past, usual_area
 from quality.drift.results import ColumnDrift, Statistic
 from quality.drift.statistics import STATISTICS, statistics
 
@@ -18,4 +18,5 @@ __all__ = [
     "multivariate_drift",
     "past_effects",
     "statistics",
+    "usual_area",
 ]

@@ -15,6 +15,7 @@ MIN_PAIRS = 8
 """Fewer past pairs bound nothing."""
 _SMALLEST = 1e-4
 """Effects this near to none or to one are taken as this far; their log odds would rule the spread."""
+_AREA = ("all columns", "auc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,3 +57,17 @@ class Past:
         odds = [math.log(effect / (1 - effect)) for effect in (min(max(e, _SMALLEST), 1 - _SMALLEST) for e in seen)]
         reach = student_quantile(min(0.5, tail), len(seen) - 1) * stdev(odds) * math.sqrt(1 + 1 / len(seen))
         return max(seen[-1], 1 / (1 + math.exp(-(fmean(odds) + reach))))
+
+
+def usual_area(areas: Sequence[float], *, alpha: float = 0.01) -> float | None:
+    """Return the largest area of `multivariate_drift` to expect of a healthy partition; None of fewer than `MIN_PAIRS`.
+
+    As `Past.threshold`, of the areas themselves: twice their distance from one half is about none on healthy days, where
+    log odds know no bound. At half of `alpha`, since days depend on each other and a rate of `alpha` leaves no room.
+
+    Args:
+        areas: Areas of earlier partitions against their own references, oldest first; of those that were flagged
+            `quality.healthy.unless_again` says which count.
+        alpha: Probability at which a healthy partition may pass it.
+    """
+    return Past(effects={_AREA: areas}, alpha=alpha / 2).threshold(*_AREA, tests=1)
