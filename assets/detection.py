@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.checks.detectors import PAST, dependences, leakage, repeats
 from assets.checks.compared import of_drift
+from assets.checks.detectors import PAST, dependences, leakage, repeats
 from assets.checks.drift import days_of, multivariate, usual_areas
 from assets.checks.history import trait_metrics
 from assets.checks.rows import rows_at

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from assets.checks.compared import DriftRule, against_the_past, of_drift, window_of
+from assets.checks.drift import days_of
 from assets.partitions import Window
 from assets.preprocess import Features
 from assets.stage import Stage
@@ -85,7 +86,8 @@ def _by_profiles(workspace: Workspace, spec: Features, ref: DatasetRef, known: _
     kinds = {name: column.kind for name, column in current.columns.items() if name in against.columns}
     rule = DriftRule(window=window, tolerance=spec.drift_tolerance, gross=spec.drift_gross)
     taught = [key not in known.flagged for key in known.usual]
-    told, _ = against_the_past(current, before, taught, against, _compared(spec, kinds), rule)
+    names = _compared(spec, kinds)
+    told, _ = against_the_past(current, before, taught, against=against, names=names, rule=rule)
     return told
 
 

@@ -36,8 +36,8 @@ class Features(Declaration):
         lookback: Partitions before p that window expressions may look into.
         split_by: Columns of `raw` that decide a row's side where there are no time partitions; all by default.
         drift_tolerance: Largest tolerated drift effect (Kolmogorov-Smirnov or total variation distance), from 0 to 1.
-        drift_gross: Largest drift effect that a season may have: beyond it there is a warning while fewer than 8 earlier
-            partitions tell what is usual. 1 asks for none.
+        drift_gross: Largest drift effect that a season may have, with time partitions: beyond it there is a warning
+            while fewer than 8 earlier ones tell what is usual. 1 asks for none.
         drift_ignore: Features that are meant to move, such as the month, or `label`; the drift check leaves them out.
         drift_patience: Flagged partitions in a row after which they are usual; by default 24 hours, 7 days, 4 weeks or
             3 months. Fewer are left out of what later partitions are compared with.

@@ -70,9 +70,9 @@ def joint_history_rows(sizes: Sequence[int], *, quick: bool) -> Iterator[Row]:
 
 
 def judged(world: World, seed: int, rows: int, count: int) -> Iterator[tuple[bool, bool | None]]:
-    """Yield whether each day with eight pairs is flagged against the days before it, every third one also with x3 made of x1.
+    """Yield whether each day is flagged against the days before it, and every third one with x3 made of x1.
 
-    With fewer than eight pairs nothing is flagged.
+    With fewer than eight pairs nothing is flagged, and no such day is told.
     """
     window: deque[pl.DataFrame] = deque(maxlen=WINDOW)
     past: deque[tuple[float, bool]] = deque(maxlen=PAST)

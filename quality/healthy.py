@@ -1,4 +1,4 @@
-"""Owns which earlier partitions tell what is usual: those that checks flagged do not, unless they came to stay or again.
+"""Owns which earlier partitions tell what is usual: those that checks flagged do not, unless they came to stay.
 
 It reads nothing and judges no partition; `resources.health` knows what checks said.
 """

@@ -45,6 +45,7 @@ def against_the_past(
     current: "Profile",
     earlier: "Sequence[Profile]",
     taught: Sequence[bool],
+    *,
     against: "Profile",
     names: Sequence[str],
     rule: DriftRule,

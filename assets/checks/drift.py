@@ -100,7 +100,7 @@ def drift_check(
             return Told(verdict="pass", reason=reason, measured={"profile": current.to_json(), "alarm": False})
         taught = [not value["alarm"] for value in earlier]
         names, applied = _names(against, columns), replace(rule, seasons=asked >= MIN_PAIRS)
-        told, alarm = against_the_past(current, before, taught, against, names, applied)
+        told, alarm = against_the_past(current, before, taught, against=against, names=names, rule=applied)
         return replace(told, measured={"profile": current.to_json(), "alarm": alarm})
 
     defaults = Defaults(name="drift", description="No column is distributed otherwise than in its reference.")

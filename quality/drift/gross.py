@@ -32,14 +32,15 @@ def gross_changes(
 ) -> list[ColumnDrift]:
     """Return the flagged tests that no season explains.
 
-    - Numbers of several values whose `scale_change` against every earlier partition is above `limit`, with both ranges in the detail.
+    - Numbers of several values whose `scale_change` against every earlier partition is above `limit`; the detail has
+      both ranges.
     - A column of one value now, and the shares of categories, lengths of texts and missing values, where the lower
       confidence bound of the effect is above `limit`. All but the first of these from the third partition on, when it
       is known that earlier ones had no large effect.
     - A column that is gone or of another type.
 
-    A column with one value alone in an earlier partition is not judged: such columns name the partition, or its season.
-    Nor is one whose earlier partitions left the scale of those before them.
+    Of a column with one value alone in an earlier partition only missing values are judged: such columns name the
+    partition, or its season. One whose earlier partitions left the scale of those before them is left to the past.
 
     Args:
         tests: Tests of the partition.
@@ -55,7 +56,7 @@ def gross_changes(
             continue
         if test.test in _CERTAIN:
             found.append(test)
-        elif any(column.distinct == 1 for column in columns):
+        elif test.test != "missing" and any(column.distinct == 1 for column in columns):
             continue
         elif test.test == "ks":
             found += _on_another_scale(test, [*columns, current.columns[test.column]], limit)
@@ -117,5 +118,5 @@ def _on_another_scale(test: ColumnDrift, columns: Sequence[ColumnProfile], limit
 
 
 def _calm(test: ColumnDrift, earlier: int, effects: Mapping[tuple[str, str], Sequence[float]]) -> bool:
-    """Return whether earlier partitions are known to have had no large effect; without a value missing they have none."""
+    """Return whether earlier partitions are known to have had no large effect, as where nothing was missing."""
     return earlier > 1 and max(effects.get((test.column, test.test), ()), default=0.0) <= _LARGE

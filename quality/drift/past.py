@@ -62,8 +62,8 @@ class Past:
 def usual_area(areas: Sequence[float], *, alpha: float = 0.01) -> float | None:
     """Return the largest area of `multivariate_drift` to expect of a healthy partition; None of fewer than `MIN_PAIRS`.
 
-    As `Past.threshold`, of the areas themselves: twice their distance from one half is about none on healthy days, where
-    log odds know no bound. At half of `alpha`, since days depend on each other and a rate of `alpha` leaves no room.
+    As `Past.threshold`, of the areas themselves: twice their distance from one half is about none on healthy days,
+    where log odds know no bound. At half of `alpha`: days depend on each other, and a rate of `alpha` leaves no room.
 
     Args:
         areas: Areas of earlier partitions against their own references, oldest first; of those that were flagged
