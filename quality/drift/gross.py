@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from quality.drift.results import ColumnDrift
 from quality.profile import Profile
 from quality.profiles.columns import ColumnProfile
+from quality.wording import three_digits
 
 GROSS = 0.85
 """Default limit: of numbers, the range of both partitions is seven times that of the narrower one."""
@@ -113,8 +114,9 @@ def _on_another_scale(test: ColumnDrift, columns: Sequence[ColumnProfile], limit
         all(before[place].change(earlier) > limit for earlier in before[:place]) for place in range(1, len(before))
     ]
     if all(after.change(one) > limit for one in before) and not any(leaves):
-        usual = f"{min(one.low for one in before):.4g} to {max(one.high for one in before):.4g}"
-        yield replace(test, detail=f"most values lie from {after.low:.4g} to {after.high:.4g}, before from {usual}")
+        ends = (after.low, after.high, min(one.low for one in before), max(one.high for one in before))
+        low, high, least, most = map(three_digits, ends)
+        yield replace(test, detail=f"most values lie from {low} to {high}, before from {least} to {most}")
 
 
 def _calm(test: ColumnDrift, earlier: int, effects: Mapping[tuple[str, str], Sequence[float]]) -> bool:
