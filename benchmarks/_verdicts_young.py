@@ -23,12 +23,12 @@ Frames = Sequence[pl.DataFrame]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Young:
-    """Beginnings of histories, each of nine partitions, and the columns that are broken in them."""
+    """Beginnings of histories, each of nine partitions, and the columns that are broken in them, if any."""
 
     name: str
     beginnings: Sequence[Frames]
-    number: str
-    names: str
+    number: str = ""
+    names: str = ""
 
 
 def young_rows(sizes: Sequence[int], *, quick: bool) -> Iterator[Row]:
@@ -37,7 +37,7 @@ def young_rows(sizes: Sequence[int], *, quick: bool) -> Iterator[Row]:
         for one in (*worlds(rows, 1 if quick else HISTORIES), *(() if quick else real())):
             said: dict[str, list[bool]] = defaultdict(list)
             for place, frames in enumerate(one.beginnings):
-                for kind, flagged in judged(frames, one if place < STRUCK else None):
+                for kind, flagged in judged(frames, one if one.number and place < STRUCK else None):
                     said[kind].append(flagged)
             usual = sum(frame.height for frames in one.beginnings for frame in frames) // (FEW * len(one.beginnings))
             work = f"drift_check, partitions 2 to {FEW}, {one.name}, {usual:,} rows each"
@@ -71,14 +71,17 @@ def real() -> Iterator[Young]:
         .explode("ride")
         .drop("ride", "cnt", "casual", "registered")
     )
+    part = pl.col("dteday").cast(pl.Datetime) + pl.duration(hours="hr")
     for what, frame in (("hours of rides", hours), ("single rides", single)):
-        for every, step in (("1d", FEW), ("1w", 3), ("1mo", 1)):
-            parts = _parts(frame.with_columns(part=pl.col("dteday").dt.truncate(every)).drop("dteday"))
-            yield Young(name=f"{what} by {every}", beginnings=_cut(parts, step), number="hum", names="weathersit")
+        for word, every, step in (("day", "1d", FEW), ("week", "1w", 3), ("month", "1mo", 1)):
+            parts = _parts(frame.with_columns(part=part.dt.truncate(every)).drop("dteday"))
+            yield Young(name=f"{what} by {word}", beginnings=_cut(parts, step), number="hum", names="weathersit")
+    parts = _parts(single.with_columns(part=part).drop("dteday"))
+    yield Young(name="single rides by hour", beginnings=_cut(parts, 8 * FEW))
     trips = pl.read_csv(folder / "taxis" / "clean.csv", try_parse_dates=True).sort("pickup")
-    for every, step in (("1d", 1), ("6h", FEW)):
+    for word, every, step in (("day", "1d", 1), ("six hours", "6h", FEW)):
         parts = _parts(trips.with_columns(part=pl.col("pickup").dt.truncate(every)).drop("pickup", "dropoff"))
-        yield Young(name=f"taxi trips by {every}", beginnings=_cut(parts, step), number="fare", names="payment")
+        yield Young(name=f"taxi trips by {word}", beginnings=_cut(parts, step), number="fare", names="payment")
 
 
 def _parts(frame: pl.DataFrame) -> list[pl.DataFrame]:

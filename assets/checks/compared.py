@@ -110,7 +110,8 @@ def of_drift(
     if not tests:
         return Told(verdict="pass", reason="no rows to compare", shown=more or {})
     told = {(test.column, test.test): test for test in gross or ()}
-    judged = [told.get((test.column, test.test), _unless(test, flagged=gross is None)) for test in tests]
+    others = tests if gross is None else [replace(test, flagged=False) for test in tests]
+    judged = [told.get((test.column, test.test), test) for test in others]
     flagged = [test for test in judged if test.flagged]
     silent = [test for test, said in zip(tests, judged, strict=True) if test.flagged and not said.flagged]
     reasons = [joined([test.reason for test in flagged])] if flagged else []
@@ -124,10 +125,6 @@ def of_drift(
     reason = "; ".join(reasons) or f"no drift in {wording.count(columns, 'column')}"
     numbers = {"flagged": len(flagged), "columns": columns, "table": drift_table(judged)}
     return Told(verdict="warn" if flagged else "pass", reason=reason, shown={**numbers, **(more or {})})
-
-
-def _unless(test: "ColumnDrift", *, flagged: bool) -> "ColumnDrift":
-    return test if flagged else replace(test, flagged=False)
 
 
 def _tests(

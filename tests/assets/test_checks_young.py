@@ -1,5 +1,6 @@
 """`drift_check` while its past is short: what no season explains is told, anything else is named."""
 
+import inspect
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -8,6 +9,8 @@ import polars as pl
 import pytest
 
 from assets.checks import drift_check
+from assets.preprocess import Features
+from quality.drift import GROSS
 from resources.errors import DeclarationError
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning")
@@ -118,6 +121,11 @@ def test_whoever_takes_any_change_for_a_season_is_told_of_none(tmp_path):
     orders.days(2)
     found = orders.day(2, amount=pl.col("amount") * 1_000)
     assert (found.passed, "not judged: amount (ks " in found.description) == (True, True)
+
+
+def test_the_limit_is_one_for_all():
+    default = inspect.signature(drift_check).parameters["gross"].default
+    assert default == Features.model_fields["drift_gross"].default == GROSS
 
 
 def test_gross_is_a_share():
