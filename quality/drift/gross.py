@@ -18,6 +18,8 @@ GROSS = 0.85
 """Default limit: of numbers, the range of both partitions is seven times that of the narrower one."""
 _LARGE = 0.5
 """Effect of an earlier partition from which on the shares, lengths or gaps of a column are left to the past."""
+_MANY = 10
+"""So many equal values of an earlier partition are a sign that the column names it; fewer may be equal by chance."""
 _INNER = 0.1
 """Share of the values at each end that an inner range leaves out."""
 _CERTAIN = ("type", "absent")
@@ -40,8 +42,8 @@ def gross_changes(
       is known that earlier ones had no large effect.
     - A column that is gone or of another type.
 
-    Of a column with one value alone in an earlier partition only missing values are judged: such columns name the
-    partition, or its season. One whose earlier partitions left the scale of those before them is left to the past.
+    Of a column with one value alone in an earlier partition (of ten rows or more) only missing values are judged: such
+    columns name the partition, or its season. One whose earlier partitions left the scale of those before them is left to the past.
 
     Args:
         tests: Tests of the partition.
@@ -57,7 +59,7 @@ def gross_changes(
             continue
         if test.test in _CERTAIN:
             found.append(test)
-        elif test.test != "missing" and any(column.distinct == 1 for column in columns):
+        elif test.test != "missing" and any(column.distinct == 1 and column.count >= _MANY for column in columns):
             continue
         elif test.test == "ks":
             found += _on_another_scale(test, [*columns, current.columns[test.column]], limit)
@@ -92,8 +94,9 @@ class _Range:
 
     @classmethod
     def of(cls, column: ColumnProfile, confidence: float = 0.95) -> "_Range | None":
+        """Return it; None of a column without values, or of one value alone, which has no scale."""
         sketch = column.sketch
-        if sketch is None or not sketch.points:
+        if sketch is None or len(sketch.points) < 2:
             return None
         error = math.sqrt(math.log(2 / (1 - confidence)) / (2 * column.observed)) + sketch.rank_error
         cut = min(0.5, _INNER + error)
@@ -107,8 +110,9 @@ class _Range:
 
 def _on_another_scale(test: ColumnDrift, columns: Sequence[ColumnProfile], limit: float) -> Iterator[ColumnDrift]:
     """Yield the test if the last of `columns` leaves the scale of all others, as none of them did before."""
-    *before, after = (found for column in columns if (found := _Range.of(column)) is not None)
-    if not before or not after.width:  # of one value alone "stuck" tells
+    before = [found for column in columns[:-1] if (found := _Range.of(column)) is not None]
+    after = _Range.of(columns[-1])
+    if not before or after is None:
         return
     leaves = [
         all(before[place].change(earlier) > limit for earlier in before[:place]) for place in range(1, len(before))
