@@ -43,7 +43,8 @@ def gross_changes(
     - A column that is gone or of another type.
 
     Of a column with one value alone in an earlier partition (of ten rows or more) only missing values are judged: such
-    columns name the partition, or its season. One whose earlier partitions left the scale of those before them is left to the past.
+    columns name the partition, or its season. One whose earlier partitions left the scale of those before them is left
+    to the past.
 
     Args:
         tests: Tests of the partition.

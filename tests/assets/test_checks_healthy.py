@@ -1,6 +1,7 @@
 """What earlier partitions teach a check of what is usual, in a plain Dagster project."""
 
 from datetime import UTC, datetime, timedelta
+from statistics import NormalDist
 
 import dagster as dg
 import numpy as np
@@ -53,6 +54,19 @@ def test_a_run_of_flagged_partitions_is_left_out_until_another_one_comes():
     assert unless_again([False, False]) == [False, False]
     assert unless_again([False, True, True]) == [False, True, True]
     assert unless_again([True, False, True, True]) == [False, False, False, False]
+
+
+def test_few_past_areas_bound_as_the_chi_square_law_of_distances_does():
+    # Areas of normal samples whose squared distance is a chi-square variable: its 99.5 % quantile of 10 degrees is 25.2.
+    rng = np.random.default_rng(1)
+    phi = NormalDist()
+    beyond = []
+    for _ in range(300):
+        *past, new = [phi.cdf((squared / 50) ** 0.5 / 2**0.5) for squared in rng.chisquare(10, 37)]
+        beyond.append(new > usual_area(past))
+    assert sum(beyond) <= 5  # of 1.5 expected: more have a probability of 0.4 %
+    many = usual_area([phi.cdf((squared / 50) ** 0.5 / 2**0.5) for squared in rng.chisquare(10, 36)])
+    assert many == pytest.approx(phi.cdf((25.2 / 50) ** 0.5 / 2**0.5), abs=0.03)
 
 
 def test_past_areas_bound_by_half_of_alpha():
