@@ -57,7 +57,7 @@ def test_a_run_of_flagged_partitions_is_left_out_until_another_one_comes():
 
 
 def test_few_past_areas_bound_as_the_chi_square_law_of_distances_does():
-    # Areas of normal samples whose squared distance is a chi-square variable of 10 degrees: its 99.5 % quantile is 25.2.
+    # Areas of normal samples whose squared distance has a chi-square law of 10 degrees; its 99.5 % quantile is 25.2.
     rng = np.random.default_rng(1)
     phi = NormalDist()
     beyond = []
