@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quality.profiles.owners import Owners, Words
+from quality.profiles.owners import Owners
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,8 +23,6 @@ SORTED = 200_000
 _BITS, _FEW = 16, 1 << 14
 """Bits of a hash of values, and how many different ones those may have that are called few: some 18,000 values."""
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_SOME, _PIECE = 1 << 15, 1 << 18
-"""Values that are tried first, from all over, and those taken at once: where they are not few, the others are not."""
 _DENSE = 4
 """Whole numbers whose range is at most this many times their count are counted by place instead of sorted."""
 
@@ -117,23 +115,15 @@ def _count_few(values: Numbers) -> Counted | None:
     Few are those that own few slots of a hash table; what falls to the slot of another is sorted.
     """
     owners = Owners(_BITS, multiplier=_MULTIPLIER)
-    if owners.spread(_keys(values[:: -(-len(values) // _SOME)])) > _FEW:
+    found = owners.add_few(lambda some: [words_of(values[some]).view(np.uint64)], len(values), _FEW)
+    if found is None:
         return None
-    odd = list[Ints]()
-    for start in range(0, len(values), _PIECE):
-        odd.append(start + owners.add(_keys(values[start : start + _PIECE]))[1])
-        if len(owners) > _FEW:
-            return None
     keys, counts = owners.counted()
     owned = keys[0].view(np.int64 if np.issubdtype(values.dtype, np.integer) else np.float64)
-    rest = _count_sorted(values[np.concatenate(odd)])
-    found = np.concatenate([owned.astype(values.dtype), rest.values])
-    order = np.argsort(found)
-    return Counted(values=found[order], counts=np.concatenate([counts, rest.counts])[order])
-
-
-def _keys(values: Numbers) -> Words:
-    return words_of(values).view(np.uint64)[None, :]
+    rest = _count_sorted(values[found[1]])
+    distinct = np.concatenate([owned.astype(values.dtype), rest.values])
+    order = np.argsort(distinct)
+    return Counted(values=distinct[order], counts=np.concatenate([counts, rest.counts])[order])
 
 
 def _count_places(values: Numbers, low: int, high: int) -> Counted:

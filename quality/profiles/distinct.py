@@ -19,7 +19,7 @@ _RANK_BITS = BITS - PRECISION
 _REST = np.uint32((1 << _RANK_BITS) - 1)
 _FULL = 1 - 2.0**-8
 """Share of all hashes past which the number of values cannot be told: some 24 billion."""
-_HELD = 1 << 14
+_HELD = 1 << 13
 """Hashes looked at together at first, while many raise registers."""
 
 
@@ -41,7 +41,7 @@ class HyperLogLog:
         start = size = 0
         while start < len(hashes):
             most = self._limits.max()
-            size = max(2 * size, _HELD * int(_REST // max(most, np.uint32(1)) + 1))
+            size = max(4 * size, _HELD * int(_REST // max(most, np.uint32(1)) + 1))
             some = hashes[start : start + size]
             start += size
             rest = some & _REST

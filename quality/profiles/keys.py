@@ -34,7 +34,7 @@ class KeyCounts:
         for place, multiplier in enumerate(self._multipliers):
             if place == len(self._tables):
                 self._tables.append(Owners(_BITS, multiplier=multiplier))
-            found, odd = self._tables[place].add(keys[None, :], counts)
+            found, odd = self._tables[place].add([keys], counts)
             new.append(found if rows is None else rows[found])
             if not len(odd):
                 return np.concatenate(new)
@@ -47,8 +47,8 @@ class KeyCounts:
         """Return the distinct keys and how often each came."""
         tables = [table.counted() for table in self._tables]
         rest = np.array(list(self._rest), np.uint64), np.array(list(self._rest.values()), np.int64)
-        keys, counts = zip(*((keys[0], counts) for keys, counts in tables), rest, strict=True)
-        return np.concatenate(keys), np.concatenate(counts)
+        keys, counts = [keys[0] for keys, _ in tables], [counts for _, counts in tables]
+        return np.concatenate([*keys, rest[0]]), np.concatenate([*counts, rest[1]])
 
     def _add_rest(self, keys: Words, counts: Ints) -> Ints:
         distinct, first, places = np.unique(keys, return_index=True, return_inverse=True)

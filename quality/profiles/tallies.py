@@ -83,22 +83,25 @@ class NumberTally:
         if self._places is None or not np.issubdtype(numbers.dtype, np.integer):
             return False
         at = self._places_of(numbers)
-        if _furthest(at) >= max(len(self._places), 0 if self._low else _NEAR):
+        if at.max() >= self._room(int(np.iinfo(numbers.dtype.name).max)):
             if not self._make_room(self._placed(self._places), int(numbers.min()), int(numbers.max())):
                 return False
             at = self._places_of(numbers)
-        found = np.bincount(at, counts, len(self._places)).astype(np.int64, copy=False)
+        found = np.bincount(at.view(np.int64) if at.itemsize == 8 else at, counts, len(self._places))
+        found = found.astype(np.int64, copy=False)
         found[: len(self._places)] += self._places
         self._places = found
         return True
 
     def _places_of(self, numbers: Numbers) -> Numbers:
-        """Return the place of each number, below 0 or past the last where it has none."""
-        if not self._low:
-            return numbers
-        at = numbers.astype(np.int64)
-        at -= self._low
-        return at
+        """Return the place of each number without a sign, so that one look at the largest finds those below 0 too."""
+        at = numbers.view(f"u{numbers.itemsize}")
+        return at - at.dtype.type(self._low % (1 << 8 * at.itemsize)) if self._low else at
+
+    def _room(self, most: int) -> int:
+        """Return how many places there are, none of them past the largest number of the type."""
+        places = 0 if self._places is None else len(self._places)
+        return min(places if self._low else max(places, _NEAR), most - self._low + 1)
 
     def _make_room(self, before: Counted, low: int, high: int) -> bool:
         """Let there be places for what came before and from `low` to `high`, if the range of all is narrow."""
@@ -166,12 +169,6 @@ class CategoryTally:
 
 def _keys(numbers: Numbers) -> Words:
     return words_of(numbers).view(np.uint64)
-
-
-def _furthest(places: Numbers) -> int:
-    """Return the largest place, 2**63 where one is below 0: in one pass, since without its sign it is a large one."""
-    most = int(places.view(f"u{places.dtype.itemsize}").max())
-    return most if most <= np.iinfo(places.dtype).max else 1 << 63
 
 
 def _taken(counts: KeyCounts, keys: Words) -> tuple[int, Ints]:

@@ -15,8 +15,6 @@ _BITS = 16
 _TABLE = 1 << _BITS
 _FEW = 1 << 13
 """Texts are few that take fewer of the buckets of a hash."""
-_SOME, _PIECE = 1 << 14, 1 << 18
-"""Texts that are tried first, from all over, and those taken at once: where they are not few, the others are not."""
 _SMALL = 1 << 13
 """So few rows are counted by Polars at once."""
 
@@ -60,19 +58,13 @@ def count_lengths(texts: pl.Series, counts: Ints | None) -> Counted:
 
 def _count_views(texts: pl.Series) -> tuple[pl.Series, Ints] | None:
     """Count texts by their views; None where those are too many."""
-    views = views_of(texts.rechunk()).T
+    views = views_of(texts.rechunk())
     owners = Owners(_BITS, words=2)
-    if owners.spread(views[:, :: -(-len(texts) // _SOME)]) >= _FEW:
+    rows = owners.add_few(lambda some: list(views[some].T), len(texts), _FEW - 1)
+    if rows is None or len(rows[1]) > len(texts) // 8:
         return None
-    rows, odd = list[Ints](), list[Ints]()
-    for start in range(0, len(texts), _PIECE):
-        new, others = owners.add(views[:, start : start + _PIECE])
-        rows.append(start + new)
-        odd.append(start + others)
-        if len(owners) >= _FEW or sum(map(len, odd)) > len(texts) // 8:
-            return None
-    counts = [owners.counted()[1], np.ones(sum(map(len, odd)), np.int64)]
-    found = grouped(texts.gather(np.concatenate([*rows, *odd])), np.concatenate(counts))
+    counts = np.concatenate([owners.counted()[1], np.ones(len(rows[1]), np.int64)])
+    found = grouped(texts.gather(np.concatenate(rows)), counts)
     return found if len(found[0]) < _FEW else None
 
 
