@@ -17,7 +17,7 @@ MULTIPLIERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93), np.
 _NEXT = np.uint64(0xD6E8FEB86659FD93)
 _FIRST = 1 << 14
 """Rows whose keys get slots before any are looked up, so that few of the others have none."""
-_CHUNK, _PIECE = 1 << 14, 1 << 18
+_CHUNK, _PIECE = 1 << 15, 1 << 18
 """Rows looked up at once, so that what is computed of them stays in a core's cache, and rows counted at once."""
 
 
