@@ -132,3 +132,20 @@ def test_registers_do_not_depend_on_how_hashes_come(pieces):
     np.maximum.at(expected, (every >> np.uint32(21)).astype(np.int64), 22 - bits)
     assert counter.registers.tolist() == expected.tolist()
     assert registers(np.concatenate(hashes)).tolist() == expected.tolist()
+
+
+def test_keys_of_which_some_come_late_have_their_own_rows():
+    keys = np.zeros(600_000, np.uint64)
+    keys[-1_000:] = np.arange(1_000, dtype=np.uint64) << np.uint64(53)
+    owners = Owners(11, multiplier=None)
+    new, odd = owners.add_few(lambda rows: [keys[rows]], len(keys), 1_000)
+    assert keys[new].tolist() == owners.counted()[0][0].tolist()
+    assert sorted(keys[new].tolist()) == keys[-1_000:].tolist()
+    assert len(odd) == 0
+
+
+def test_small_whole_numbers_below_zero_are_not_large_ones():
+    tally = NumberTally()
+    for numbers in ([3, 100], [-1, 3], [-128, 127]):
+        tally.add(np.array(numbers, np.int8))
+    assert tally.counted().values.tolist() == [-128, -1, 3, 100, 127]
