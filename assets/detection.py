@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from assets.checks.compared import of_drift
 from assets.checks.detectors import PAST, dependences, leakage, repeats
-from assets.checks.drift import days_of, multivariate, of_drift
+from assets.checks.drift import days_of, multivariate, usual_areas
 from assets.checks.history import trait_metrics
 from assets.checks.rows import rows_at
 from assets.history import of_history, span_of
@@ -192,7 +193,7 @@ def _multivariate(seen: Seen, columns: Sequence[str], window: int) -> Told:
     reference = [ref.digest for ref in list(seen.earlier.values())[-window:]]
     if not reference:
         return Told(verdict="pass", reason="nothing to compare with: no earlier features")
-    areas = [one["auc"] for one in seen.past("multivariate_drift", PAST).values() if not one["alarm"]]
+    areas = usual_areas(list(seen.past("multivariate_drift", PAST).values()))
     told = multivariate(
         (_together(seen, reference), seen.frame), columns=columns, tolerance=MULTIVARIATE_TOLERANCE, alpha=ALPHA,
         areas=areas,

@@ -1,15 +1,15 @@
-"""Owns the drift check of `features`: what it compares with, and how it says what it found.
+"""Owns the drift check of `features`: what it compares with.
 
-Where enough earlier partitions have profiles, the check reads no rows: the window's profiles are merged, and how far
-healthy partitions lay from the window before them tells what is usual, seasons and all. Until then rows are compared,
-days counting as the days they are.
+With time partitions it reads no rows: the profiles of the window are merged, and judged as `drift_check` judges them.
+Without it compares rows with those that the champion was trained on.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from assets.checks.drift import days_of, of_drift
+from assets.checks.compared import DriftRule, against_the_past, of_drift, window_of
+from assets.checks.drift import days_of
 from assets.partitions import Window
 from assets.preprocess import Features
 from assets.stage import Stage
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PAST_PARTITIONS = 36
 """Earlier partitions whose distances from their own windows tell what is usual."""
+_NOTHING = "nothing to compare with: no earlier features"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +59,8 @@ def drift_against_the_past(
     place = (workspace.store, workspace.registry_name, stage.key.path)
     earlier = refs.earlier(*place, DatasetRef, before=partition, most=PAST_PARTITIONS + window.partitions)
     known = _known(workspace, stage, spec, earlier)
-    compared = _by_past(workspace, spec, ref, known, window.partitions)
-    if compared is None:
-        reference = {key: known.usual[key].digest for key in list(known.usual)[-window.partitions :]}
-        compared = _by_rows(workspace, spec, ref, reference, missing=_missing(len(known.usual), window.partitions))
-    return replace(compared, shown={**compared.shown, "left_out": len(earlier) - len(known.usual)})
+    told = _by_profiles(workspace, spec, ref, known, window.partitions)
+    return replace(told, shown={**told.shown, "left_out": len(earlier) - len(known.usual)})
 
 
 def _known(workspace: Workspace, stage: Stage, spec: Features, earlier: Mapping[str, DatasetRef]) -> _Known:
@@ -75,44 +73,27 @@ def _known(workspace: Workspace, stage: Stage, spec: Features, earlier: Mapping[
     return _Known(usual=usual, flagged=flagged)
 
 
-def _by_past(workspace: Workspace, spec: Features, ref: DatasetRef, known: _Known, window: int) -> Told | None:
-    """Compare stored profiles; None where too few earlier partitions have one that tells enough.
+def _by_profiles(workspace: Workspace, spec: Features, ref: DatasetRef, known: _Known, window: int) -> Told:
+    """Compare profiles.
 
     How far a flagged partition lay from its window is no example of what is usual, even where it is part of it by now.
     """
-    from quality.drift import MIN_PAIRS, drift, past_effects
-    from quality.profile import merge
-
-    if len(known.usual) < window + MIN_PAIRS:
-        return None
-    found = [_profile(workspace, item) for item in (*known.usual.values(), ref)]
-    profiles = [profile for profile in found if profile is not None and profile.comparable]
-    if len(profiles) < len(found):
-        return None
-    *before, current = profiles
-    columns = _compared(spec, {name: column.kind for name, column in current.columns.items()})
-    alike = [(key, part) for key, part in zip(known.usual, before, strict=True) if part.types == current.types]
-    parts = [part for _, part in alike]
-    healthy = [key not in known.flagged for key, _ in alike]
-    past = past_effects(parts, window, columns=columns, taught=healthy)
-    if past.pairs < MIN_PAIRS:
-        return None
-    tests = drift(merge(parts[-window:]), current, columns=columns, tolerance=spec.drift_tolerance, past=past)
-    return of_drift(tests, columns=len(columns), more={"past_pairs": past.pairs})
+    before = [_profile(workspace, item) for item in known.usual.values()]
+    against = window_of(before, window)
+    if against is None:
+        return Told(verdict="pass", reason=_NOTHING)
+    current = _profile(workspace, ref)
+    kinds = {name: column.kind for name, column in current.columns.items() if name in against.columns}
+    rule = DriftRule(window=window, tolerance=spec.drift_tolerance, gross=spec.drift_gross)
+    taught = [key not in known.flagged for key in known.usual]
+    names = _compared(spec, kinds)
+    told, _ = against_the_past(current, before, taught, against=against, names=names, rule=rule)
+    return told
 
 
-def _missing(usual: int, window: int) -> int:
-    from quality.drift import MIN_PAIRS
-
-    return max(0, window + MIN_PAIRS - usual)
-
-
-def _by_rows(
-    workspace: Workspace, spec: Features, ref: DatasetRef, reference: dict[str, str], *, missing: int = 0
-) -> Told:
+def _by_rows(workspace: Workspace, spec: Features, ref: DatasetRef, reference: dict[str, str]) -> Told:
     if not reference:
-        reason = "nothing to compare with: no earlier features"
-        return Told(verdict="pass", reason=reason)
+        return Told(verdict="pass", reason=_NOTHING)
 
     import polars as pl
 
@@ -126,7 +107,7 @@ def _by_rows(
     # Hours of a day are alike: they count as the days they are, not as independent rows.
     days = (days_of(before, times[0]), days_of(current, times[0])) if times else None
     tests = drift(before, current, columns=columns, tolerance=spec.drift_tolerance, clusters=days)
-    return of_drift(tests, columns=len(columns), missing=missing)
+    return of_drift(tests, columns=len(columns))
 
 
 def _compared(spec: Features, kinds: dict[str, Any]) -> list[str]:
@@ -134,9 +115,12 @@ def _compared(spec: Features, kinds: dict[str, Any]) -> list[str]:
     return [name for name, kind in kinds.items() if name not in left_out and kind not in ("time", "other")]
 
 
-def _profile(workspace: Workspace, item: DatasetRef) -> "Profile | None":
-    from quality.profile import Profile
+def _profile(workspace: Workspace, item: DatasetRef) -> "Profile":
+    """Return the profile that was stored; of features without one, or with one of an older form, it is made anew."""
+    from quality.profile import Profile, profile
 
-    if item.profile_digest is None:
-        return None
-    return Profile.from_json(parse_json(get_object(workspace.store, item.profile_digest)))
+    if item.profile_digest is not None:
+        found = Profile.from_json(parse_json(get_object(workspace.store, item.profile_digest)))
+        if found.comparable:
+            return found
+    return profile(read_frame(workspace.store, item.digest))

@@ -36,6 +36,8 @@ class Features(Declaration):
         lookback: Partitions before p that window expressions may look into.
         split_by: Columns of `raw` that decide a row's side where there are no time partitions; all by default.
         drift_tolerance: Largest tolerated drift effect (Kolmogorov-Smirnov or total variation distance), from 0 to 1.
+        drift_gross: Largest drift effect that a season may have, with time partitions: beyond it there is a warning
+            while fewer than 8 earlier ones tell what is usual. 1 asks for none.
         drift_ignore: Features that are meant to move, such as the month, or `label`; the drift check leaves them out.
         drift_patience: Flagged partitions in a row after which they are usual; by default 24 hours, 7 days, 4 weeks or
             3 months. Fewer are left out of what later partitions are compared with.
@@ -49,6 +51,7 @@ class Features(Declaration):
     lookback: int = Field(default=0, ge=0)
     split_by: tuple[str, ...] = ()
     drift_tolerance: float = Field(default=0.1, ge=0, lt=1)
+    drift_gross: float = Field(default=0.85, gt=0, le=1)
     drift_ignore: tuple[str, ...] = ()
     drift_patience: int | None = Field(default=None, ge=1)
     drift_accepted: tuple[str, ...] = ()

@@ -42,6 +42,14 @@ def measured(work: str, subject: str, value: float, unit: str, *, most: float | 
     return Row(work=work, subject=subject, value=value, unit=unit, target=target, met=met)
 
 
+def told_rate(work: str, subject: str, hits: int, of: int, unit: str, *, most: float | None = None) -> Row:
+    """Return a share that should be at most `most`, with its 95 % interval (Wilson, 1927) in the words."""
+    from quality.distributions import wilson_interval
+
+    low, high = wilson_interval(hits / of, of, confidence=0.975)
+    return measured(f"{work} (95 %: {low:.3f} to {high:.3f})", subject, hits / of, unit, most=most)
+
+
 def compared(
     work: str,
     subject: str,

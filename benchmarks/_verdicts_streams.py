@@ -14,7 +14,7 @@ import polars as pl
 from _report import Row, measured
 from numpy.typing import NDArray
 
-from quality.drift import MIN_PAIRS, ColumnDrift, Past, drift
+from quality.drift import MIN_PAIRS, ColumnDrift, Past, drift, gross_changes
 from quality.profile import Profile, merge, profile
 
 Floats = NDArray[np.float64]
@@ -106,12 +106,15 @@ class Known:
                 found.setdefault(key, []).append(effect)
         return Past(effects=found)
 
-    def keep(self, tests: Sequence[ColumnDrift], *, whole: bool = True) -> bool:
-        """Keep a day; return whether it is flagged, in which case it tells nothing once what is usual is known."""
-        known = self.past().pairs >= MIN_PAIRS
-        flagged = any(test.flagged for test in tests) and (known or not self.abstains)
+    def keep(self, tests: Sequence[ColumnDrift], *, whole: bool = True, gross: bool = False) -> bool:
+        """Keep a day; return whether it is flagged, in which case it tells nothing if that is sure.
+
+        It is where what is usual is known, or where no season explains the day (`gross`).
+        """
+        sure = gross or self.past().pairs >= MIN_PAIRS
+        flagged = any(test.flagged for test in tests) and (sure or not self.abstains)
         told = ({(test.column, test.test): test.effect for test in tests}, whole)
-        self.days.append(None if flagged and known else told)
+        self.days.append(None if flagged and sure else told)
         return flagged
 
 
@@ -120,22 +123,29 @@ def judged(frames: Iterator[pl.DataFrame]) -> Iterator[list[Flags]]:
 
     Whether a day is flagged decides what later ones learn, so that each tolerance has a past of its own.
     """
-    window: deque[Profile] = deque(maxlen=WINDOW)
+    earlier: list[Profile] = []
     known = [Known(abstains=True) for _ in TOLERANCES]
     for frame in frames:
         current = profile(frame)
-        if window:
-            before = merge(window)
+        if earlier:
+            before = merge(earlier[-WINDOW:])
             twins = [_moved(current, frame, sd) for sd in MOVES]
             found = [
                 [drift(before, one, tolerance=tolerance, past=of.past()) for one in (current, *twins)]
                 for tolerance, of in zip(TOLERANCES, known, strict=True)
             ]
             yield [
-                (of.keep(tests[0], whole=len(window) == WINDOW), *(_flags_x1(one) for one in tests[1:]))
+                (
+                    of.keep(
+                        tests[0],
+                        whole=len(earlier) >= WINDOW,
+                        gross=bool(gross_changes(tests[0], earlier, current, of.past().effects)),
+                    ),
+                    *(_flags_x1(one) for one in tests[1:]),
+                )
                 for of, tests in zip(known, found, strict=True)
             ]
-        window.append(current)
+        earlier = [*earlier, current][-PAST:]
 
 
 def _moved(current: Profile, frame: pl.DataFrame, sd: float) -> Profile:

@@ -32,6 +32,7 @@ from _verdicts_orders import Shop, features, orders, served
 from _verdicts_past import DAYS, Past, walk
 from _verdicts_scores import Run, by_kind, false_alarms, loaded, misses, saved, summary
 from _verdicts_streams import history_rows, prediction_rows
+from _verdicts_young import young_rows
 
 from quality.defects import plant
 
@@ -39,7 +40,7 @@ JUDGED_DAYS = 7
 SEEDS = {1_000: 6, 10_000: 4, 100_000: 1}
 """Usual rows of a partition to the number of shops."""
 PLACES = tuple(place for place, _ in CASES)
-CHECKS = (history_rows, prediction_rows, joint_rows, joint_history_rows)
+CHECKS = (history_rows, young_rows, prediction_rows, joint_rows, joint_history_rows)
 
 
 def check_rows(sizes: Sequence[int], *, quick: bool) -> Iterator[Row]:

@@ -29,3 +29,21 @@ def left_out(flagged: Sequence[bool], *, patience: int) -> list[bool]:
         raise DeclarationError(f"patience must be at least 1 partition, got {patience}")
     runs = [list(run) for _, run in groupby(flagged)]
     return [flag and len(run) < patience for run in runs for flag in run]
+
+
+def unless_again(flagged: Sequence[bool]) -> list[bool]:
+    """Return which partitions are no measure of later ones: the flagged, while all of them are one run.
+
+    For limits that are learned from the partitions themselves. Such a limit holds its level only if all healthy
+    partitions teach it (Bates, Candes, Lei, Romano and Sesia, 2023, Testing for outliers with conformal p-values):
+    whoever leaves out what passed it makes it ever tighter, and flags the same day of each week for ever. One run may
+    be a fault, and must not blunt the alarm on the next one; of two the limit itself is the likelier cause.
+
+    Args:
+        flagged: Whether the limit was passed by each partition that is remembered, oldest first.
+
+    >>> unless_again([False, True, True, False]), unless_again([True, False, True])
+    ([False, True, True, False], [False, False, False])
+    """
+    runs = sum(flag for flag, _ in groupby(flagged))
+    return [flag and runs == 1 for flag in flagged]

@@ -62,6 +62,15 @@ def rounded_up(count: float) -> str:
     return f"{math.ceil(count / step) * step:,}"
 
 
+def three_digits(number: float) -> str:
+    """Return a number in three digits, with thousands marked.
+
+    >>> three_digits(27412.3), three_digits(0.012345), three_digits(0.0)
+    ('27,400', '0.0123', '0')
+    """
+    return f"{float(f'{number:.3g}'):,.15g}"
+
+
 def count(number: int, noun: str) -> str:
     """Return a counted noun.
 

@@ -4,7 +4,7 @@ The profile of each partition is kept for later ones (`assets.checks.past`), so 
 How far healthy partitions lay from their own reference tells what is usual, seasons and all.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
@@ -12,22 +12,21 @@ import dagster as dg
 import polars as pl
 
 from assets.checks.building import Asset, CheckOptions, Defaults, Look, build_check
+from assets.checks.compared import DriftRule, against_the_past, window_of
+from assets.checks.past import most_earlier
 from assets.checks.rows import Rows, frame_of
-from assets.metadata import Metadata, drift_table, table
-from assets.told import Told, joined
-from quality import wording
+from assets.metadata import Metadata, table
+from assets.told import Told
+from quality.healthy import unless_again
 from resources.errors import ContractError, DeclarationError
 
 if TYPE_CHECKING:
-    from quality.drift import ColumnDrift, MultivariateDrift, Past
+    from quality.drift import MultivariateDrift
     from quality.profile import Profile
 
 Reference: TypeAlias = "Profile | pl.DataFrame | pl.LazyFrame | Callable[[str | None], Any] | None"  # Any: a table
 PAST = 36
 """Earlier partitions that tell what is usual."""
-_ALL = ("all columns", "auc")
-_NO_SEASON = ("type", "absent")
-"""Tests of what no season does."""
 
 
 def drift_check(
@@ -39,15 +38,17 @@ def drift_check(
     ignore: Sequence[str] = (),
     categorical: Sequence[str] = (),
     tolerance: float = 0.1,
-    past: int = PAST,
+    gross: float = 0.85,
+    past: int | None = None,
     alpha: float = 0.01,
     **options: Unpack[CheckOptions],
 ) -> dg.AssetChecksDefinition:
     """Build the check that no column is distributed otherwise than in its reference; it warns.
 
     Until 8 partitions were compared with those before them the past cannot tell drift from a season, such as the first
-    weekend after five weekdays: then only a column that is gone or of another type is told, and what moved is named
-    without a warning. Where a reference is declared there is a warning from the first partition on, which says so.
+    weekend after five weekdays: then only what no season does is told (`quality.drift.gross_changes`), such as another
+    unit, a column that is stuck, gone or of another type; what else moved is named without a warning. Where a reference
+    is declared there is a warning from the first partition on, which says so.
 
     The label and predictions are columns like others: `drift_check(scored, name="prediction_drift",
     columns=["prediction"])` tells of them alone.
@@ -61,8 +62,11 @@ def drift_check(
         ignore: Columns that are meant to move.
         categorical: Numeric columns that hold codes of categories.
         tolerance: Largest tolerated effect: Kolmogorov-Smirnov or total variation distance, from 0 to 1.
+        gross: Largest effect that a season may have, from 0 to 1: beyond it there is a warning while the past is short.
+            1 asks for none.
         past: Earlier partitions that tell what is usual; from 8 that have some before them on they are a third key.
-            Fewer than 8 ask for no such key, and warn from the second partition on.
+            Fewer than 8 ask for no such key, and warn from the second partition on. None takes 36, or 0 of static
+            partitions that are too few to have 8.
         alpha: Probability at which a healthy partition may pass what is usual, all columns together.
         options: See `CheckOptions`.
 
@@ -70,80 +74,37 @@ def drift_check(
         DeclarationError: If a number is out of range, or an option is wrong.
     """
     for name, value, low in (("window", window, 1), ("past", past, 0)):
-        if value < low:
+        if value is not None and value < low:
             raise DeclarationError(f"drift: {name} is {value}, give a number of partitions, {low} at least")
+    if not 0 < gross <= 1:
+        raise DeclarationError(f"drift: gross is {gross}, it lies above 0, and is 1 at most")
     for name, share in (("tolerance", tolerance), ("alpha", alpha)):
         if not 0 <= share < 1:
             raise DeclarationError(f"drift: {name} is {share}, it lies between 0 and 1")
+    rule = DriftRule(
+        window=window, tolerance=tolerance, gross=gross, declared=reference is not None, categorical=categorical,
+        alpha=alpha,
+    )  # fmt: skip
 
     def judge(look: Look) -> Told:
-        from quality.drift import MIN_PAIRS, past_effects
+        from quality.drift import MIN_PAIRS
         from quality.profile import Profile, profile
 
+        asked = _past_of(look) if past is None else past
         current = profile(_chosen(look.frame(), columns, ignore))
-        earlier = [value for _, value in look.past(past + window)]
+        earlier = [value for _, value in look.past(asked + window)]
         before = [Profile.from_json(value["profile"]) for value in earlier]
-        against = _declared(reference, look, columns, ignore) or _window(before, window)
+        against = _declared(reference, look, columns, ignore) or window_of(before, window)
         if against is None:
             reason = f"nothing to compare with: no earlier partition of {look.asset} was checked"
             return Told(verdict="pass", reason=reason, measured={"profile": current.to_json(), "alarm": False})
-        names = _names(against, columns)
-        known = [name for name in names if name in current.columns]
-        # Those that raised an alarm, or have other types, say nothing of what is usual.
-        taught = [not value["alarm"] and one.types == current.types for one, value in zip(before, earlier, strict=True)]
-        shorter = reference is None and past >= MIN_PAIRS
-        usual = past_effects(
-            before, window, columns=known, categorical=_codes(categorical, known), alpha=alpha,
-            reference=None if reference is None else against, taught=taught, shorter=shorter,
-        )  # fmt: skip
-        tests = _tests(against, current, names, categorical=categorical, tolerance=tolerance, past=usual)
-        missing = max(0, MIN_PAIRS - usual.pairs) if past >= MIN_PAIRS else 0
-        told = of_drift(
-            tests, columns=len(names), more={"past_pairs": usual.pairs, "rows": current.rows},
-            missing=missing, abstains=reference is None,
-        )  # fmt: skip
-        # An alarm raised before anything is known of what is usual may be the season's: it teaches it.
-        alarm = told.verdict != "pass" and usual.pairs >= MIN_PAIRS
+        taught = [not value["alarm"] for value in earlier]
+        names, applied = _names(against, columns), replace(rule, seasons=asked >= MIN_PAIRS)
+        told, alarm = against_the_past(current, before, taught, against=against, names=names, rule=applied)
         return replace(told, measured={"profile": current.to_json(), "alarm": alarm})
 
     defaults = Defaults(name="drift", description="No column is distributed otherwise than in its reference.")
     return build_check(asset, judge, defaults, options)
-
-
-def of_drift(
-    tests: "Sequence[ColumnDrift]",
-    *,
-    columns: int,
-    more: Metadata | None = None,
-    missing: int = 0,
-    abstains: bool = False,
-) -> Told:
-    """Return what tests of columns tell: the flagged ones, and a table of all.
-
-    Args:
-        tests: The tests.
-        columns: How many columns were compared.
-        more: What else is shown.
-        missing: Partitions that the past lacks to tell drift from a season; 0 where it can tell, or is not asked.
-        abstains: Whether nothing that a season may do is flagged while they are missing; else the reason says that they
-            are.
-    """
-    if not tests:
-        return Told(verdict="pass", reason="no rows to compare", shown=more or {})
-    moved = [test for test in tests if test.flagged and missing and test.test not in _NO_SEASON]
-    judged = [replace(test, flagged=False) if abstains and test in moved else test for test in tests]
-    flagged = [test for test in judged if test.flagged]
-    reasons = [joined([test.reason for test in flagged])] if flagged else []
-    if moved:
-        needed = wording.count(missing, "more partition")
-        reasons.append(f"too little history to tell drift from a season: needs {needed}")
-    if moved and abstains:
-        reasons.append(
-            "not judged: " + joined([f"{test.column} ({test.test} {test.effect:.3f})" for test in moved], ", ")
-        )
-    reason = "; ".join(reasons) or f"no drift in {wording.count(columns, 'column')}"
-    numbers = {"flagged": len(flagged), "columns": columns, "table": drift_table(judged)}
-    return Told(verdict="warn" if flagged else "pass", reason=reason, shown={**numbers, **(more or {})})
 
 
 def multivariate_drift_check(
@@ -183,8 +144,7 @@ def multivariate_drift_check(
     def judge(look: Look) -> Told:
         given = reference(look.partition) if callable(reference) else reference
         sides = (frame_of(given, of=f"the reference of {look.asset}"), look.frame())
-        earlier = [value for _, value in look.past(past)]
-        areas = [float(value["auc"]) for value in earlier if not value["alarm"]]
+        areas = usual_areas([value for _, value in look.past(past)])
         return multivariate(
             sides, columns=columns, ignore=ignore, clusters=clusters, tolerance=tolerance, alpha=alpha, areas=areas
         )
@@ -214,7 +174,7 @@ def multivariate(
         clusters: See there.
         tolerance: See there.
         alpha: See there.
-        areas: Areas of healthy partitions against their own references.
+        areas: Areas of healthy partitions against their own references; see `usual_areas`.
     """
     from quality.drift import multivariate_drift
 
@@ -236,11 +196,16 @@ def multivariate(
     return _of_multivariate(test, areas, alpha)
 
 
-def _of_multivariate(test: "MultivariateDrift", areas: Sequence[float], alpha: float) -> Told:
-    from quality.drift import Past
+def usual_areas(measured: Sequence[Mapping[str, Any]]) -> list[float]:  # Any: JSON values
+    """Return the areas of earlier partitions that tell what is usual, of what was measured of each, oldest first."""
+    out = unless_again([bool(one["alarm"]) for one in measured])
+    return [float(one["auc"]) for one, left in zip(measured, out, strict=True) if not left]
 
-    # The area itself: twice its distance from one half is about none on healthy days, where log odds know no bound.
-    most = Past(effects={_ALL: areas}, alpha=alpha).threshold(*_ALL, tests=1)
+
+def _of_multivariate(test: "MultivariateDrift", areas: Sequence[float], alpha: float) -> Told:
+    from quality.drift import usual_area
+
+    most = usual_area(areas, alpha=alpha)
     flagged = test.flagged and (most is None or test.auc > most)
     known = "" if most is None else f"; past partitions reach up to {most:.3f}"
     shown: Metadata = {
@@ -269,6 +234,14 @@ def days_of(frame: pl.DataFrame, column: str) -> Any:  # Any: numpy array
     return found.fill_null(-1).cast(pl.Int64).to_numpy()
 
 
+def _past_of(look: Look) -> int:
+    """Return how many earlier partitions tell what is usual; none of static ones that are too few to tell it ever."""
+    from quality.drift import MIN_PAIRS
+
+    most = most_earlier(look.instance, look.partitions)
+    return PAST if most is None or most > MIN_PAIRS else 0
+
+
 def _chosen(frame: pl.DataFrame, columns: Sequence[str] | None, ignore: Sequence[str]) -> pl.DataFrame:
     names = frame.columns if columns is None else columns
     return frame.select([name for name in names if name in frame.columns and name not in ignore])
@@ -292,43 +265,6 @@ def _declared(
     return profile(_chosen(frame_of(given, of=f"the reference of {look.asset}"), columns, ignore))
 
 
-def _window(profiles: "Sequence[Profile]", window: int) -> "Profile | None":
-    """Return the merge of the last profiles, as far back as they have the types of the last one."""
-    from quality.profile import merge
-
-    last = profiles[-window:]
-    alike = [place for place in range(len(last)) if all(part.types == last[-1].types for part in last[place:])]
-    return merge(last[alike[0] :]) if last else None
-
-
 def _names(reference: "Profile", columns: Sequence[str] | None) -> list[str]:
     left_out = ("other",) if columns is not None else ("time", "other")
     return [name for name, one in reference.columns.items() if one.kind not in left_out]
-
-
-def _tests(
-    reference: "Profile",
-    current: "Profile",
-    names: Sequence[str],
-    *,
-    categorical: Sequence[str],
-    tolerance: float,
-    past: "Past | None",
-) -> "tuple[ColumnDrift, ...]":
-    """Compare the columns `names`; of those that the partition lacks, say that they are gone."""
-    from quality.drift import drift
-    from quality.profile import Profile
-
-    present = [name for name in names if name in current.columns]
-    codes = _codes(categorical, present)
-    found = drift(reference, current, columns=present, categorical=codes, tolerance=tolerance, past=past)
-    gone = {
-        name: reference.columns[name]
-        for name in names
-        if name not in present and reference.columns[name].kind != "time"
-    }
-    return found + (drift(Profile(rows=reference.rows, columns=gone), current, tolerance=tolerance) if gone else ())
-
-
-def _codes(categorical: Sequence[str], names: Sequence[str]) -> list[str]:
-    return [name for name in categorical if name in names]

@@ -114,6 +114,16 @@ def last_before(keys: Iterable[str], before: Callable[[str], Any], *, limit: int
     return ordered[max(0, len(ordered) - limit) :]
 
 
+def most_earlier(instance: dg.DagsterInstance, partitions: PartitionsDefinition | None) -> int | None:
+    """Return how many partitions may lie before another one at most; None where there may be ever more of them."""
+    if isinstance(partitions, dg.MultiPartitionsDefinition):
+        along = _time_dimension(partitions)
+        return most_earlier(instance, partitions.partitions_defs[0].partitions_def) if along is None else None
+    if isinstance(partitions, dg.StaticPartitionsDefinition):
+        return len(partitions.get_partition_keys(dynamic_partitions_store=instance)) - 1
+    return None
+
+
 def _newest_evaluations(
     instance: dg.DagsterInstance, check: dg.AssetCheckKey, keys: Sequence[str]
 ) -> dict[str, AssetCheckExecutionRecord]:

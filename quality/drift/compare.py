@@ -108,10 +108,21 @@ def past_effects(
         if before and alike and (taught is None or taught[place]):
             pairs.append((before, current))
     whole = [pair for pair in pairs if reference is not None or len(pair[0]) == window]
-    effects: dict[tuple[str, str], list[float]] = {}
-    for before, current in pairs if shorter and len(whole) < MIN_PAIRS else whole:
-        for test in drift(merge(before), current, columns=columns, categorical=categorical):
-            effects.setdefault((test.column, test.test), []).append(test.effect)
+    chosen = pairs if shorter and len(whole) < MIN_PAIRS else whole
+    found = [
+        {
+            (test.column, test.test): test.effect
+            for test in drift(merge(before), one, columns=columns, categorical=categorical)
+        }
+        for before, one in chosen
+    ]
+    # A test that a pair of the column lacks, such as "missing" where nothing is, found no effect.
+    keys = {key for one in found for key in one}
+    compared = [{column for column, _ in one} for one in found]
+    effects = {
+        key: [one.get(key, 0.0) for one, columns_of in zip(found, compared, strict=True) if key[0] in columns_of]
+        for key in sorted(keys)
+    }
     return Past(effects=effects, alpha=alpha)
 
 

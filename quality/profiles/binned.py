@@ -114,7 +114,7 @@ class Binned:
 
     def _sort(self, bins: Ints) -> None:
         """Sort the values of these bins too."""
-        if self._sorted[bins].all():
+        if self._sorted[bins].all() or not self._counts[bins[~self._sorted[bins]]].any():  # there is nothing to sort
             return
         wanted = self._sorted.copy()
         wanted[bins] = True

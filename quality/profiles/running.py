@@ -32,7 +32,8 @@ from quality.profiles.counted import Counted, Numbers, count_cheaply
 from quality.profiles.distinct import HyperLogLog
 from quality.profiles.frequent import LISTED, Frequent, frequent_numbers, frequent_texts, listed_texts, repeated
 from quality.profiles.hashing import hash_numbers, hash_texts
-from quality.profiles.moments import Ends, Powers, counted_powers, merge_powers, power_unit, row_powers
+from quality.profiles.moments import merge_powers
+from quality.profiles.powers import Ends, Powers, counted_powers, power_unit, row_powers
 from quality.profiles.quantiles import sketch
 from quality.profiles.scaled import Scaled, scaled_frequent
 from quality.profiles.tallies import CategoryTally, NumberTally, TextTally

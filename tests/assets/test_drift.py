@@ -1,4 +1,4 @@
-"""The drift check of features: stored profiles and the past where there are enough, rows before that."""
+"""The drift check of features: stored profiles, the past where there is enough, what no season does before that."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -67,11 +67,36 @@ def test_the_first_partition_has_nothing_to_be_compared_with(workspace):
     assert judged(workspace, 0).reason == "nothing to compare with: no earlier features"
 
 
-def test_few_partitions_are_compared_row_by_row(workspace):
+def test_of_few_partitions_what_a_season_may_do_is_named_and_no_alarm(workspace):
     remember(workspace, 4)
-    compared = judged(workspace, 4)
-    assert "past_pairs" not in compared.shown
-    assert compared.shown["columns"] == 3
+    compared = judged(workspace, 4, shift=6.0)
+    assert (compared.verdict, compared.shown["past_pairs"], compared.shown["columns"]) == ("pass", 3, 3)
+    assert compared.reason.startswith(
+        "too little history to tell drift from a season: needs 5 more partitions; not judged: temperature (ks "
+    )
+
+
+def test_of_few_partitions_what_no_season_does_is_an_alarm_and_no_measure_of_later_ones(workspace):
+    remember(workspace, 2)
+    found = run(workspace, 2, changed_unit(workspace, 2))
+    assert (found.passed, found.description.startswith("temperature: distribution moved by ")) == (False, True)
+    assert found.description.endswith("needs 7 more partitions, but no season goes so far")
+
+
+def test_an_alarm_of_a_short_past_leaves_the_partition_out_of_the_window(workspace):
+    remember(workspace, 2)
+    run(workspace, 2, changed_unit(workspace, 2))
+    refs.save(workspace.store, workspace.registry_name, STAGE.key.path, "2020-03", changed_unit(workspace, 2))
+    said = run(workspace, 3, stored(workspace, 3))
+    assert (said.passed, said.metadata["left_out"].value, said.metadata["past_pairs"].value) == (True, 1, 1)
+    assert not run(workspace, 3, changed_unit(workspace, 3)).passed
+
+
+@pytest.mark.parametrize("limit", [0.85, 1.0])
+def test_what_no_season_does_is_declared(workspace, limit):
+    remember(workspace, 2)
+    spec = SPEC.model_copy(update={"drift_gross": limit})
+    assert run(workspace, 2, changed_unit(workspace, 2), spec).passed == (limit == 1)
 
 
 def test_many_partitions_are_compared_by_their_profiles_and_a_season_is_no_news(workspace):
@@ -93,14 +118,24 @@ def test_what_no_season_did_before_is_flagged(workspace):
     assert found.reason.startswith("kind: ")
 
 
-def test_profiles_of_the_first_format_send_the_check_back_to_the_rows(workspace):
+def test_a_profile_of_the_first_format_is_made_anew_of_the_rows(workspace):
     remember(workspace, 12)
+    known = judged(workspace, 12)
     frame = month(11)
     old = {"rows": frame.height, "columns": {"temperature": OLD}}
     described = put_object(workspace.store, canonical_json(old))
     ref = write_table(workspace.store, frame, scratch=workspace.scratch, profile_digest=described)
     refs.save(workspace.store, workspace.registry_name, STAGE.key.path, "2020-12", ref)
-    assert "past_pairs" not in judged(workspace, 12).shown
+    anew = judged(workspace, 12)
+    assert anew.shown["past_pairs"] == known.shown["past_pairs"] == 9
+    assert anew.shown["table"] == known.shown["table"]
+
+
+def changed_unit(workspace, number):
+    """Return features of a month whose temperatures are in thousandths."""
+    frame = month(number).with_columns(temperature=1_000 * pl.col("temperature"))
+    described = put_object(workspace.store, canonical_json(profile(frame).to_json()))
+    return write_table(workspace.store, frame, scratch=workspace.scratch, profile_digest=described)
 
 
 def changed(workspace, number, *, a=0.95):

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from datetime import datetime
+from fractions import Fraction
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ from quality.profiles.counted import count_values
 from quality.profiles.distinct import HyperLogLog, registers
 from quality.profiles.hashing import hash_numbers
 from quality.profiles.keys import KeyCounts
+from quality.profiles.powers import row_powers
 from quality.profiles.sample import Sample
 from quality.profiles.scaled import Scaled
 from quality.profiles.tallies import FEW
@@ -126,6 +128,43 @@ def test_the_sizes_of_batches_do_not_show(size):
     frame = made(60_000)
     pieces = [frame[start : start + size] for start in range(0, frame.height, size)]
     assert canonical_json(profile_batches(pieces).to_json()) == canonical_json(profile(frame.lazy()).to_json())
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=60),
+    st.sampled_from([1.0, 1e-12, 1e40]),
+    st.sampled_from([0.0, 3e5, -1e9]),
+    st.floats(-1e9, 1e9),
+)
+def test_powers_are_those_about_the_mean_whatever_they_are_taken_near(values, scale, offset, near):
+    numbers = np.array(values) * scale + offset
+    exact = [Fraction(value) for value in numbers.tolist()]
+    mean = sum(exact) / len(exact)
+    found, ends = row_powers(numbers, near=near)
+    assert ends == (numbers.min(), numbers.max())
+    assert found.rows == len(exact)
+    spread = float(sum((value - mean) ** 2 for value in exact) / len(exact)) ** 0.5
+    rounding = 1e-12 * (max(abs(numbers)) + abs(near))
+    assert found.mean == pytest.approx(float(mean), abs=rounding + 1e-9 * spread)
+    if spread > 1e6 * rounding:
+        for power, told in ((2, found.second), (3, found.third), (4, found.fourth)):
+            expected = float(sum((value - mean) ** power for value in exact))
+            assert told == pytest.approx(expected, abs=1e-6 * len(exact) * spread**power * len(exact))
+
+
+def test_powers_of_what_is_not_finite_are_none():
+    for odd in (np.nan, np.inf, -np.inf):
+        assert row_powers(np.array([1.0, odd, 2.0])) is None
+
+
+def test_numbers_that_become_huge_have_no_moments_and_all_else():
+    rng = np.random.default_rng(4)
+    values = np.concatenate([rng.normal(size=60_000), rng.normal(size=60_000) * 1e200, [1.5e308, 1.6e308]])
+    found = profile(pl.DataFrame({"n": values})).columns["n"]
+    assert (found.count, found.minimum, found.maximum) == (len(values), values.min(), values.max())
+    assert (found.std, found.skewness, found.kurtosis) == (None, None, None)
+    assert found.distinct == pytest.approx(len(values), rel=0.1)
 
 
 def test_a_sampled_profile_is_kept_as_json():
