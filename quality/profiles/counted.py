@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from quality.profiles.owners import Owners
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Numbers = NDArray[np.number]
@@ -18,8 +20,8 @@ CHUNK = 1 << 14
 """Rows worked on at once, so that what is computed of them stays in a core's cache."""
 SORTED = 200_000
 """Up to so many values are always counted one by one."""
-_TABLE, _FEW = 1 << 16, 1 << 14
-"""Buckets that values are hashed to, and how many of them those may take that are called few: some 18,000 values."""
+_BITS, _FEW = 16, 1 << 14
+"""Bits of a hash of values, and how many different ones those may have that are called few: some 18,000 values."""
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _DENSE = 4
 """Whole numbers whose range is at most this many times their count are counted by place instead of sorted."""
@@ -110,40 +112,18 @@ def count_cheaply(values: Numbers) -> Counted | None:
 def _count_few(values: Numbers) -> Counted | None:
     """Count numbers of which few are distinct; None where they are not few, which the values alone decide.
 
-    Few are those that take few of the buckets of a hash: a bucket stands for one value, and what else falls into it
-    is sorted.
+    Few are those that own few slots of a hash table; what falls to the slot of another is sorted.
     """
-    # More values take more buckets, so where the first ones take many there is no need of the others.
-    if _taken(_buckets(values[:_TABLE])) > _FEW:
+    owners = Owners(_BITS, multiplier=_MULTIPLIER)
+    found = owners.add_few(lambda some: [words_of(values[some]).view(np.uint64)], len(values), _FEW)
+    if found is None:
         return None
-    places = _buckets(values)
-    if _taken(places) > _FEW:
-        return None
-    table = np.empty(_TABLE, values.dtype)
-    table[places] = values
-    odd = np.flatnonzero(table[places] != values)
-    counts = np.bincount(places, minlength=_TABLE) - np.bincount(places[odd], minlength=_TABLE)
-    taken = np.flatnonzero(counts)
-    zero = values.dtype.type(0)
-    rest = _count_sorted(values[odd])
-    found = np.concatenate([table[taken] + zero, rest.values])
-    order = np.argsort(found)
-    return Counted(values=found[order], counts=np.concatenate([counts[taken], rest.counts])[order])
-
-
-def _taken(places: Ints) -> int:
-    return int(np.count_nonzero(np.bincount(places, minlength=_TABLE)))
-
-
-def _buckets(values: Numbers) -> Ints:
-    """Return 16 bits of a hash of each number (Knuth's multiplicative one), of equal numbers the same."""
-    places = np.empty(len(values), np.int64)
-    whole = np.issubdtype(values.dtype, np.integer)
-    for start in range(0, len(values), CHUNK):
-        chunk = values[start : start + CHUNK]
-        words = chunk.astype(np.int64) if whole else (chunk + 0.0).astype(np.float64, copy=False)
-        places[start : start + CHUNK] = (words.view(np.uint64) * _MULTIPLIER) >> np.uint64(48)
-    return places
+    keys, counts = owners.counted()
+    owned = keys[0].view(np.int64 if np.issubdtype(values.dtype, np.integer) else np.float64)
+    rest = _count_sorted(values[found[1]])
+    distinct = np.concatenate([owned.astype(values.dtype), rest.values])
+    order = np.argsort(distinct)
+    return Counted(values=distinct[order], counts=np.concatenate([counts, rest.counts])[order])
 
 
 def _count_places(values: Numbers, low: int, high: int) -> Counted:

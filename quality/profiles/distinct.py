@@ -19,7 +19,7 @@ _RANK_BITS = BITS - PRECISION
 _REST = np.uint32((1 << _RANK_BITS) - 1)
 _FULL = 1 - 2.0**-8
 """Share of all hashes past which the number of values cannot be told: some 24 billion."""
-_HELD = 1 << 14
+_HELD = 1 << 13
 """Hashes looked at together at first, while many raise registers."""
 
 
@@ -38,16 +38,17 @@ class HyperLogLog:
 
     def add(self, hashes: Hashes) -> None:
         """Take hashed values."""
-        start, end = 0, _HELD
+        start = size = 0
         while start < len(hashes):
-            some = hashes[start:end]
-            rest = some & _REST
             most = self._limits.max()
+            size = max(4 * size, _HELD * int(_REST // max(most, np.uint32(1)) + 1))
+            some = hashes[start : start + size]
+            start += size
+            rest = some & _REST
             if most <= _REST:
                 raised = np.flatnonzero(rest < most)
                 some, rest = some.take(raised), rest.take(raised)
             self._raise((some >> np.uint32(_RANK_BITS)).astype(np.int64), rest)
-            start, end = end, len(hashes) if end >= 4 * _HELD else 2 * end
 
     def _raise(self, places: NDArray[np.int64], rest: Hashes) -> None:
         raised = np.flatnonzero(rest < self._limits.take(places))

@@ -4,13 +4,16 @@ import numpy as np
 import polars as pl
 
 from quality.profiles.counted import Counted, Ints, Numbers, words_of
-from quality.profiles.keys import KeyCounts, Keys
+from quality.profiles.keys import KeyCounts
+from quality.profiles.owners import Words
 from quality.profiles.texts import grouped
 
 FEW = 1 << 12
 """So many distinct numbers or texts are few."""
 _PLACES = 1 << 18
 """Whole numbers of a range as wide as this are counted by place, however many are distinct."""
+_NEAR = 1 << 13
+"""Whole numbers from 0 up to this are places as they are."""
 _FIRST = 1 << 14
 """Rows that are tried first: where their values are too many, the others are not taken."""
 _PENDING = 1 << 16
@@ -79,15 +82,35 @@ class NumberTally:
         """Count whole numbers by their place, if their range with those before is narrow."""
         if self._places is None or not np.issubdtype(numbers.dtype, np.integer):
             return False
-        low, high = int(numbers.min()), int(numbers.max())
-        if len(self._places):
-            low, high = min(low, self._low), max(high, self._low + len(self._places) - 1)
+        at = self._places_of(numbers)
+        if at.max() >= self._room(int(np.iinfo(numbers.dtype.name).max)):
+            if not self._make_room(self._placed(self._places), int(numbers.min()), int(numbers.max())):
+                return False
+            at = self._places_of(numbers)
+        found = np.bincount(at.view(np.int64) if at.itemsize == 8 else at, counts, len(self._places))
+        found = found.astype(np.int64, copy=False)
+        found[: len(self._places)] += self._places
+        self._places = found
+        return True
+
+    def _places_of(self, numbers: Numbers) -> Numbers:
+        """Return the place of each number without a sign, so that one look at the largest finds those below 0 too."""
+        at = numbers.view(f"u{numbers.itemsize}")
+        return at - at.dtype.type(self._low % (1 << 8 * at.itemsize)) if self._low else at
+
+    def _room(self, most: int) -> int:
+        """Return how many places there are, none of them past the largest number of the type."""
+        places = 0 if self._places is None else len(self._places)
+        return min(places if self._low else max(places, _NEAR), most - self._low + 1)
+
+    def _make_room(self, before: Counted, low: int, high: int) -> bool:
+        """Let there be places for what came before and from `low` to `high`, if the range of all is narrow."""
+        if before.ends:
+            low, high = min(low, int(before.ends[0])), max(high, int(before.ends[1]))
         if high - low >= _PLACES:
             return False
-        found = np.bincount(numbers.astype(np.int64) - low if low else numbers, counts, high - low + 1).astype(np.int64)
-        start = self._low - low
-        found[start : start + len(self._places)] += self._places
-        self._places, self._low = found, low
+        self._low, self._places = low, np.zeros(high - low + 1, np.int64)
+        self._places[before.values.astype(np.int64) - low] = before.counts
         return True
 
 
@@ -96,9 +119,9 @@ class TextTally:
 
     def __init__(self) -> None:
         """Start without texts."""
-        self._keys = KeyCounts()
+        self._keys = KeyCounts(hashed=True)
         self._texts: list[pl.Series] = []
-        self._order: list[Keys] = []
+        self._order: list[Words] = []
 
     @property
     def is_full(self) -> bool:
@@ -144,11 +167,11 @@ class CategoryTally:
         return self._parts[0] if self._parts else (pl.Series([], dtype=pl.String), np.empty(0, np.int64))
 
 
-def _keys(numbers: Numbers) -> Keys:
+def _keys(numbers: Numbers) -> Words:
     return words_of(numbers).view(np.uint64)
 
 
-def _taken(counts: KeyCounts, keys: Keys) -> tuple[int, Ints]:
+def _taken(counts: KeyCounts, keys: Words) -> tuple[int, Ints]:
     """Take keys until they are too many, and return how many were taken, and a row of each that is new."""
     new = list[Ints]()
     ends = [end for end in (_FIRST, len(keys)) if end <= len(keys)] if not len(counts) else [len(keys)]

@@ -7,17 +7,16 @@ which all its views name: where few views differ, numbers are counted instead of
 import numpy as np
 import polars as pl
 
-from quality.profiles.counted import CHUNK, SORTED, Counted, Ints, count_values
-from quality.views import Words, views_of
+from quality.profiles.counted import SORTED, Counted, Ints, count_values
+from quality.profiles.owners import Owners
+from quality.views import views_of
 
-_TABLE = 1 << 16
+_BITS = 16
+_TABLE = 1 << _BITS
 _FEW = 1 << 13
 """Texts are few that take fewer of the buckets of a hash."""
 _SMALL = 1 << 13
 """So few rows are counted by Polars at once."""
-_MULTIPLIERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
-_NO_VIEW = np.uint64(2**64 - 1)
-"""Half of a view of a text of four billion bytes, which there is none of."""
 
 
 def count_texts(texts: pl.Series) -> tuple[pl.Series, Ints] | None:
@@ -26,7 +25,7 @@ def count_texts(texts: pl.Series) -> tuple[pl.Series, Ints] | None:
     Too many are more than some 8,000 of more than 200,000 rows: the texts alone decide.
     """
     if len(texts) > _SMALL:
-        # Fewer views than `_FEW` are fewer texts, and those are few by their hashes too.
+        # Fewer texts than `_FEW` are few by their hashes too.
         found = _count_views(texts)
         if found is not None:
             return found
@@ -58,44 +57,15 @@ def count_lengths(texts: pl.Series, counts: Ints | None) -> Counted:
 
 
 def _count_views(texts: pl.Series) -> tuple[pl.Series, Ints] | None:
-    words = views_of(texts.rechunk())
-    head = words[:_TABLE]
-    places = _places(head[:, 0], head[:, 1])
-    if _taken(places) >= _FEW:
+    """Count texts by their views; None where those are too many."""
+    views = views_of(texts.rechunk())
+    owners = Owners(_BITS, words=2)
+    rows = owners.add_few(lambda some: list(views[some].T), len(texts), _FEW - 1)
+    if rows is None or len(rows[1]) > len(texts) // 8:
         return None
-    rows = np.zeros(_TABLE, np.int64)
-    rows[places] = np.arange(len(head))
-    table = np.full((2, _TABLE), _NO_VIEW)
-    table[:, places] = head[rows[places]].T
-    places, odd = _beside(words, table)
-    if len(odd) > len(words) // 8:
-        return None
-    counts = np.bincount(places, minlength=_TABLE) - np.bincount(places[odd], minlength=_TABLE)
-    taken = np.flatnonzero(counts)
-    if len(taken) + len(odd) >= _FEW and len(taken) + len(np.unique(words[odd], axis=0)) >= _FEW:
-        return None
-    every = np.concatenate([counts[taken], np.ones(len(odd), np.int64)])
-    return grouped(texts.gather(np.concatenate([rows[taken], odd])), every)
-
-
-def _beside(words: Words, table: Words) -> tuple[Ints, Ints]:
-    """Return the bucket of each view, and the rows whose view is not the one that `table` has there."""
-    places, odd = np.empty(len(words), np.int64), list[Ints]()
-    for start in range(0, len(words), CHUNK):
-        first, second = words[start : start + CHUNK, 0].copy(), words[start : start + CHUNK, 1].copy()
-        at = places[start : start + CHUNK]
-        at[:] = _places(first, second)
-        odd.append(np.flatnonzero((table[0][at] != first) | (table[1][at] != second)) + start)
-    return places, np.concatenate(odd)
-
-
-def _places(first: Words, second: Words) -> Ints:
-    """Return 16 bits of a hash of the two words of each view."""
-    mixed = first * _MULTIPLIERS[0]
-    mixed ^= second
-    mixed *= _MULTIPLIERS[1]
-    mixed >>= np.uint64(48)
-    return mixed.view(np.int64)
+    counts = np.concatenate([owners.counted()[1], np.ones(len(rows[1]), np.int64)])
+    found = grouped(texts.gather(np.concatenate(rows)), counts)
+    return found if len(found[0]) < _FEW else None
 
 
 def _hashed(texts: pl.Series) -> Ints:
