@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from assets.checks.drift import of_drift
+from assets.checks.compared import of_drift
 from assets.checks.suite import of_suite
 from assets.metadata import MOST_ROWS
 from assets.told import SHOWN
