@@ -80,7 +80,7 @@ def test_an_overconfident_model_is_not_believed():
 @pytest.mark.parametrize("shift", [0.0, 0.7])
 def test_losses_of_a_regressor_are_covered_where_errors_grow_with_a_feature(shift):
     mae, rmse = [], []
-    for seed in range(60):
+    for seed in range(30):
         label, prediction, features = demand([seed, 0], 3_000)
         model = fit_regressor(label, prediction, features=features)
         label, prediction, features = demand([seed, 1], 2_000, shift=shift)
@@ -88,7 +88,7 @@ def test_losses_of_a_regressor_are_covered_where_errors_grow_with_a_feature(shif
         error = label - prediction
         mae.append(found["mae"].low <= abs(error).mean() <= found["mae"].high)
         rmse.append(found["rmse"].low <= math.sqrt((error**2).mean()) <= found["rmse"].high)
-    assert min(sum(mae), sum(rmse)) >= 49, (covered(mae), covered(rmse))
+    assert min(sum(mae), sum(rmse)) >= 24, (covered(mae), covered(rmse))
 
 
 def test_days_that_err_alike_widen_the_interval():

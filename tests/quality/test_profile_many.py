@@ -191,7 +191,7 @@ def test_batches_are_let_go_once_they_are_profiled():
 
     def batches():
         nonlocal most
-        for _ in range(30):
+        for _ in range(16):
             numbers = np.zeros(rows, np.int8).view(Numbers)
             held.append(weakref.ref(numbers))
             array = pa.Array.from_buffers(pa.int8(), rows, [None, pa.py_buffer(numbers)])
@@ -201,7 +201,7 @@ def test_batches_are_let_go_once_they_are_profiled():
             gc.collect()
             most = max(most, sum(one() is not None for one in held))
 
-    assert profile_batches(batches()).rows == 30 * rows
+    assert profile_batches(batches()).rows == 16 * rows
     assert 1 < most <= ROWS // rows + 2
 
 
