@@ -155,10 +155,14 @@ def _batches(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     for frame in rows.collect_batches(maintain_order=True, lazy=True):
         held.append(frame)
         if sum(each.height for each in held) >= BATCH_ROWS // _FEW_SHARE:
-            yield from pl.concat(held, rechunk=len(held) > 1).iter_slices(BATCH_ROWS)
+            yield from _cut(held)
             held = []
     if held:
-        yield from pl.concat(held, rechunk=len(held) > 1).iter_slices(BATCH_ROWS)
+        yield from _cut(held)
+
+
+def _cut(held: list[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    return pl.concat(held, rechunk=len(held) > 1).iter_slices(BATCH_ROWS)
 
 
 def _arrow(frame: pl.DataFrame) -> "pa.Table":

@@ -174,11 +174,7 @@ def type_of(dtype: pl.DataType) -> str:
 
 def finite_numbers(present: pl.Series) -> tuple[Numbers, dict[str, int]]:
     """Return a column's finite numbers, durations in seconds, and how many others there are of each kind."""
-    numbers = numbers_of(present)
-    with np.errstate(over="ignore", invalid="ignore"):  # a sum is quicker, and finite only of finite numbers
-        if not present.dtype.is_float() or np.isfinite(numbers.sum()):
-            return numbers, {}
-    return without_odd(numbers)
+    return without_odd(numbers_of(present))
 
 
 def numbers_of(present: pl.Series) -> Numbers:
@@ -192,6 +188,9 @@ def numbers_of(present: pl.Series) -> Numbers:
 
 def without_odd(numbers: Numbers) -> tuple[Numbers, dict[str, int]]:
     """Return those numbers that are finite, and how many others there are of each kind."""
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum is quicker, and finite only of finite numbers
+        if np.issubdtype(numbers.dtype, np.integer) or np.isfinite(numbers.sum()):
+            return numbers, {}
     finite = np.isfinite(numbers)
     if finite.all():
         return numbers, {}

@@ -10,10 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from quality.profiles.owners import Owners
+from quality.profiles.owners import Ints, Owners
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Numbers = NDArray[np.number]
 
 CHUNK = 1 << 14
@@ -22,7 +21,6 @@ SORTED = 200_000
 """Up to so many values are always counted one by one."""
 _BITS, _FEW = 16, 1 << 14
 """Bits of a hash of values, and how many different ones those may have that are called few: some 18,000 values."""
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _DENSE = 4
 """Whole numbers whose range is at most this many times their count are counted by place instead of sorted."""
 
@@ -114,7 +112,7 @@ def _count_few(values: Numbers) -> Counted | None:
 
     Few are those that own few slots of a hash table; what falls to the slot of another is sorted.
     """
-    owners = Owners(_BITS, multiplier=_MULTIPLIER)
+    owners = Owners(_BITS)
     found = owners.add_few(lambda some: [words_of(values[some]).view(np.uint64)], len(values), _FEW)
     if found is None:
         return None
